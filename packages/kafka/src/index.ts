@@ -1,0 +1,6 @@
+/**
+ * Kafka behind a narrow port: consume batches, produce batches, admin. The package knows no business words. Its
+ * producer is guarded because kafkajs 2.2.4 loses acknowledged messages when a partition leader dies
+ * (tulios/kafkajs#1303). Exactly-once never rests on it: at-least-once transport, idempotent and fenced effects.
+ */
+export type * from './port.ts';

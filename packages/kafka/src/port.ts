@@ -1,0 +1,139 @@
+/** A partition of a topic. */
+export type TopicPartition = { readonly topic: string; readonly partition: number };
+
+export type KafkaHeaders = Readonly<Record<string, Buffer | string>>;
+
+/** A record as read from the log. `appendTimeMs` is the broker's LogAppendTime (X1). */
+export type KafkaRecord = TopicPartition & {
+  readonly offset: bigint;
+  readonly appendTimeMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer>>;
+};
+
+/** A record to be written. */
+export type OutgoingRecord = {
+  readonly key: Buffer | string | null;
+  readonly value: Buffer | null;
+  readonly headers?: KafkaHeaders;
+};
+
+/** Where one record landed. */
+export type ProducedRecord = TopicPartition & { readonly offset: bigint; readonly appendTimeMs: number | null };
+
+/** Per record, in the order given: durable on all in-sync replicas, or the reason why that is not known. */
+export type ProduceResult =
+  | { readonly ok: true; readonly record: ProducedRecord }
+  | { readonly ok: false; readonly error: unknown };
+
+/**
+ * Writes with acks=all. *Guarded* (ARCHITECTURE 3.2): one request per partition, the answer is checked to name the
+ * partition, what is missing is sent again, and an instance is dropped after an indefinite error. At-least-once:
+ * after an indefinite error a record may be in the log twice, so consumers deduplicate by event id (X6).
+ */
+export type KafkaProducer = {
+  /**
+   * All records to one partition in one request, in order. Resolves with the base offset when acknowledged;
+   * retries inside until `timeoutMs`; rejects with `KafkaProduceError` when the result is not known.
+   */
+  sendTo(target: TopicPartition, records: readonly OutgoingRecord[], options?: { timeoutMs?: number }): Promise<{ baseOffset: bigint; appendTimeMs: number | null }>;
+  /** Partition by murmur2 of the key (null key: round robin); never rejects, each record has its own result. */
+  send(topic: string, records: readonly OutgoingRecord[], options?: { timeoutMs?: number }): Promise<readonly ProduceResult[]>;
+  close(): Promise<void>;
+};
+
+/** Where a newly assigned partition starts. `committed` falls back to the earliest offset of the log. */
+export type StartPosition = { readonly kind: 'committed' } | { readonly kind: 'earliest' } | { readonly kind: 'offset'; readonly offset: bigint };
+
+/** Records of one partition in log order; `highWatermark` is the next offset the broker will give. */
+export type KafkaBatch = TopicPartition & { readonly records: readonly KafkaRecord[]; readonly highWatermark: bigint };
+
+/**
+ * What a service does with partitions. Calls for one partition never overlap; partitions run concurrently.
+ * kafkajs has no rebalance hook, so `revoked` may come late or not at all: effects must be fenced (X5, X8, X15).
+ */
+export type PartitionHandler = {
+  /** Before the first batch of each assignment; the answer is where reading starts. Rejecting is retried with backoff. */
+  assigned(partition: TopicPartition): Promise<StartPosition>;
+  /**
+   * Resolve = done with these records (not yet committed: see `KafkaConsumer.commit`). Reject = the partition is
+   * paused, backs off (exponential, jitter, ceiling) and gets the same records again. `InvariantError` stops the
+   * consumer with `onFatal`.
+   */
+  batch(batch: KafkaBatch): Promise<void>;
+  /** No longer ours, as soon as it is known. */
+  revoked(partition: TopicPartition): Promise<void>;
+};
+
+export type KafkaConsumer = {
+  start(): Promise<void>;
+  /** `offset` is the next one to read, as everywhere in Kafka. Errors are retried inside; lag tools only (X8, X15). */
+  commit(partition: TopicPartition, offset: bigint): Promise<void>;
+  /** The next batch of this partition starts at `offset`; batches already fetched are discarded. */
+  seek(partition: TopicPartition, offset: bigint): void;
+  pause(partition: TopicPartition): void;
+  resume(partition: TopicPartition): void;
+  /** Partitions held now. */
+  assignment(): readonly TopicPartition[];
+  /** Leaves the group after the running batches have ended. */
+  stop(): Promise<void>;
+};
+
+export type ConsumerOptions = {
+  readonly groupId: string;
+  readonly topics: readonly string[];
+  readonly handler: PartitionHandler;
+  /** A partition that could not be processed for good: the service must stop with a non-zero exit. */
+  readonly onFatal: (error: unknown) => void;
+  /** Default 30,000 ms. */
+  readonly sessionTimeoutMs?: number;
+  /** Upper bound of one fetch per partition; default 1 MiB. */
+  readonly partitionBytesMax?: number;
+};
+
+export type TopicSpec = {
+  readonly topic: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly config: Readonly<Record<string, string>>;
+};
+
+export type KafkaAdmin = {
+  listTopics(): Promise<readonly string[]>;
+  /** Creates what is missing, adjusts changed settings; never shrinks or deletes. Returns what it did per topic. */
+  applyTopics(specs: readonly TopicSpec[]): Promise<readonly { topic: string; action: 'created' | 'updated' | 'unchanged' }[]>;
+  deleteTopics(topics: readonly string[]): Promise<void>;
+  partitionCount(topic: string): Promise<number>;
+  /** UUID of the topic as the broker gave it; changes when a topic is deleted and made again (X5). */
+  topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** Next offset (`high`) and first kept offset (`low`) per partition. */
+  offsets(topic: string): Promise<readonly { partition: number; low: bigint; high: bigint }[]>;
+  /** Committed offset per partition, null where none. */
+  committed(groupId: string, topic: string): Promise<readonly { partition: number; offset: bigint | null }[]>;
+  close(): Promise<void>;
+};
+
+/** One cluster. Everything else of this package is built from it. */
+export type KafkaClient = {
+  /** `kafkajs`, `platformatic` or `memory`. */
+  readonly adapter: string;
+  /** Whether fetch and produce answers carry LogAppendTime; without it A and B must not run on this adapter (X1). */
+  readonly carriesAppendTime: boolean;
+  producer(): Promise<KafkaProducer>;
+  consumer(options: ConsumerOptions): KafkaConsumer;
+  admin(): Promise<KafkaAdmin>;
+  /**
+   * Reads one partition without a group from `from` (default: earliest) until `until` (default: the high watermark
+   * at the call), in order, without committing. For compacted rule topics, replay, tests.
+   */
+  read(partition: TopicPartition, range?: { from?: bigint; until?: bigint }): AsyncIterable<KafkaRecord>;
+  close(): Promise<void>;
+};
+
+export type KafkaClientOptions = {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly rejectUnauthorized?: boolean };
+  readonly sasl?: { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string };
+};
