@@ -47,7 +47,12 @@ export class TracehoundError extends Error {
 /** A state that correct code cannot reach. It stops a consumer; the offset stays uncommitted, so nothing is lost. */
 export class InvariantError extends TracehoundError {
   constructor(message: string, fields?: TracehoundErrorOptions['fields']) {
-    super(message, { code: 'SEC_CORE_INVARIANT', category: 'invariant', retriable: false, ...(fields ? { fields } : {}) });
+    super(message, {
+      code: 'SEC_CORE_INVARIANT',
+      category: 'invariant',
+      retriable: false,
+      ...(fields ? { fields } : {}),
+    });
   }
 }
 

@@ -37,14 +37,25 @@ export type KafkaProducer = {
    * All records to one partition in one request, in order. Resolves with the base offset when acknowledged;
    * retries inside until `timeoutMs`; rejects with `KafkaProduceError` when the result is not known.
    */
-  sendTo(target: TopicPartition, records: readonly OutgoingRecord[], options?: { timeoutMs?: number }): Promise<{ baseOffset: bigint; appendTimeMs: number | null }>;
+  sendTo(
+    target: TopicPartition,
+    records: readonly OutgoingRecord[],
+    options?: { timeoutMs?: number },
+  ): Promise<{ baseOffset: bigint; appendTimeMs: number | null }>;
   /** Partition by murmur2 of the key (null key: round robin); never rejects, each record has its own result. */
-  send(topic: string, records: readonly OutgoingRecord[], options?: { timeoutMs?: number }): Promise<readonly ProduceResult[]>;
+  send(
+    topic: string,
+    records: readonly OutgoingRecord[],
+    options?: { timeoutMs?: number },
+  ): Promise<readonly ProduceResult[]>;
   close(): Promise<void>;
 };
 
 /** Where a newly assigned partition starts. `committed` falls back to the earliest offset of the log. */
-export type StartPosition = { readonly kind: 'committed' } | { readonly kind: 'earliest' } | { readonly kind: 'offset'; readonly offset: bigint };
+export type StartPosition =
+  | { readonly kind: 'committed' }
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'offset'; readonly offset: bigint };
 
 /** Records of one partition in log order; `highWatermark` is the next offset the broker will give. */
 export type KafkaBatch = TopicPartition & { readonly records: readonly KafkaRecord[]; readonly highWatermark: bigint };
@@ -102,7 +113,9 @@ export type TopicSpec = {
 export type KafkaAdmin = {
   listTopics(): Promise<readonly string[]>;
   /** Creates what is missing, adjusts changed settings; never shrinks or deletes. Returns what it did per topic. */
-  applyTopics(specs: readonly TopicSpec[]): Promise<readonly { topic: string; action: 'created' | 'updated' | 'unchanged' }[]>;
+  applyTopics(
+    specs: readonly TopicSpec[],
+  ): Promise<readonly { topic: string; action: 'created' | 'updated' | 'unchanged' }[]>;
   deleteTopics(topics: readonly string[]): Promise<void>;
   partitionCount(topic: string): Promise<number>;
   /** UUID of the topic as the broker gave it; changes when a topic is deleted and made again (X5). */
@@ -134,6 +147,15 @@ export type KafkaClient = {
 export type KafkaClientOptions = {
   readonly brokers: readonly string[];
   readonly clientId: string;
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly rejectUnauthorized?: boolean };
-  readonly sasl?: { readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; readonly username: string; readonly password: string };
+  readonly tls?: {
+    readonly ca?: string;
+    readonly cert?: string;
+    readonly key?: string;
+    readonly rejectUnauthorized?: boolean;
+  };
+  readonly sasl?: {
+    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+    readonly username: string;
+    readonly password: string;
+  };
 };

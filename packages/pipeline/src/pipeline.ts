@@ -16,7 +16,10 @@ export type Outcome<In, Out> = {
   readonly verdict: Verdict<Out>;
 };
 
-type AnyStage = { readonly name: string; readonly run: (items: readonly unknown[]) => Promise<readonly Verdict<unknown>[]> };
+type AnyStage = {
+  readonly name: string;
+  readonly run: (items: readonly unknown[]) => Promise<readonly Verdict<unknown>[]>;
+};
 
 /**
  * An ordered list of stages. Immutable: `each` and `batch` return a longer pipeline. Order of items is kept;

@@ -1,4 +1,4 @@
-import { InvariantError, type DeadLetter, type Redirect, type Retry } from '@tracehound/event-model';
+import { type DeadLetter, InvariantError, type Redirect, type Retry } from '@tracehound/event-model';
 import type { Outcome } from './pipeline.ts';
 
 /** Counts verdicts; implemented over prom-client in `packages/telemetry`, over a map in tests. */

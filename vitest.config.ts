@@ -1,0 +1,48 @@
+import { defineConfig } from 'vitest/config';
+
+/** Our sources are offered under one private export condition (STYLE 10); vitest and Node use the same one. */
+const conditions = ['@tracehound/source', 'node', 'import', 'module', 'default'];
+const shared = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+} as const;
+const execArgv = ['--conditions=@tracehound/source', '--disable-warning=ExperimentalWarning'];
+
+/** Real servers: one shared stack per run, started by the global set-up unless the environment names one. */
+const onServers = {
+  globalSetup: ['./packages/testkit/src/vitest-global-setup.ts'],
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+} as const;
+
+export default defineConfig({
+  ...shared,
+  test: {
+    projects: [
+      {
+        ...shared,
+        test: { name: 'unit', execArgv, include: ['{packages,services}/*/src/**/*.test.ts', 'tools/**/*.test.ts'] },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'integration',
+          execArgv,
+          ...onServers,
+          include: ['{packages,services}/*/test/**/*.test.ts', 'deploy/test/**/*.test.ts'],
+        },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'e2e',
+          execArgv,
+          ...onServers,
+          testTimeout: 300_000,
+          fileParallelism: false,
+          include: ['e2e/**/*.test.ts'],
+        },
+      },
+    ],
+  },
+});
