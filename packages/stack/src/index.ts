@@ -1,0 +1,7 @@
+export {
+  ADDRESS_KEYS,
+  addressesFromEnvironment,
+  environmentOf,
+  missingAddressKeys,
+  type StackAddresses,
+} from './addresses.ts';

@@ -1,0 +1,8 @@
+/**
+ * What tests share: the real servers of the run, a clock that stands still, randomness from a seed, and a wait that
+ * says what it waited for. It holds no fakes of servers: those are in-memory ports beside the code they stand for.
+ */
+export { type ManualClock, manualClock } from './manual-clock.ts';
+export { type SeededRandom, sfc32 } from './random.ts';
+export { type TestStack, testStack } from './test-stack.ts';
+export { type WaitForOptions, WaitTimeoutError, waitFor } from './wait-for.ts';
