@@ -1,0 +1,153 @@
+import { enumOf, type Field, integer, list, optional, secretFile, string, textFile, url } from './fields.ts';
+import type { ConfigOf } from './load.ts';
+import type { Secret } from './secret.ts';
+
+type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** Keys every service reads (docs/design/contracts.md, section 1). */
+export const commonConfig: {
+  readonly namespace: Field<string>;
+  readonly clusterId: Field<string>;
+  readonly logLevel: Field<LogLevel>;
+} = {
+  namespace: string({
+    key: 'TRACEHOUND_NAMESPACE',
+    default: '',
+    pattern: /^[a-z0-9][a-z0-9_-]{0,62}$/,
+    allowed: 'empty, or lower-case letters, digits, - and _, 63 at most',
+    about: 'Prefix of topics, consumer groups and Redis keys, so that several instances share one set of servers.',
+  }),
+  clusterId: string({
+    key: 'TRACEHOUND_CLUSTER_ID',
+    default: 'local',
+    pattern: /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/,
+    allowed: 'letters, digits, dot, - and _, 63 at most',
+    about: 'Name of this installation, written into every record.',
+  }),
+  logLevel: enumOf({
+    key: 'TRACEHOUND_LOG_LEVEL',
+    default: 'info',
+    values: ['debug', 'info', 'warn', 'error'],
+    about: 'Least important level that is logged.',
+  }),
+};
+
+export type KafkaConfigSpec = {
+  readonly brokers: Field<readonly string[]>;
+  readonly tlsCa: Field<string | null>;
+  readonly saslMechanism: Field<'plain' | 'scram-sha-256' | 'scram-sha-512' | null>;
+  readonly saslUsername: Field<string | null>;
+  readonly saslPassword: Field<Secret | null>;
+};
+
+export const kafkaConfig: KafkaConfigSpec = {
+  brokers: list({
+    key: 'TRACEHOUND_KAFKA_BROKERS',
+    min: 1,
+    pattern: /^[^\s:/]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/,
+    allowed: 'host:port, comma separated',
+    about: 'Kafka brokers to ask first.',
+  }),
+  tlsCa: optional(
+    textFile({
+      key: 'TRACEHOUND_KAFKA_TLS_CA_FILE',
+      about: 'Certificate authority of the brokers (PEM); setting it turns TLS on.',
+    }),
+  ),
+  saslMechanism: optional(
+    enumOf({
+      key: 'TRACEHOUND_KAFKA_SASL_MECHANISM',
+      values: ['plain', 'scram-sha-256', 'scram-sha-512'],
+      about: 'How to log in at the brokers.',
+    }),
+  ),
+  saslUsername: optional(string({ key: 'TRACEHOUND_KAFKA_SASL_USERNAME', about: 'User at the brokers.' })),
+  saslPassword: optional(
+    secretFile({ key: 'TRACEHOUND_KAFKA_SASL_PASSWORD_FILE', about: 'File with the password at the brokers.' }),
+  ),
+};
+
+/** Options of `createKafkaClient` from the shared keys; a login needs mechanism, user and password together. */
+export function kafkaClientOptions(
+  config: ConfigOf<KafkaConfigSpec>,
+  clientId: string,
+): {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly tls?: { readonly ca: string };
+  readonly sasl?: {
+    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+    readonly username: string;
+    readonly password: string;
+  };
+} {
+  const { saslMechanism: mechanism, saslUsername: username, saslPassword: password } = config;
+  return {
+    brokers: config.brokers,
+    clientId,
+    ...(config.tlsCa === null ? {} : { tls: { ca: config.tlsCa } }),
+    ...(mechanism && username && password ? { sasl: { mechanism, username, password: password.reveal() } } : {}),
+  };
+}
+
+export const registryConfig: { readonly url: Field<string> } = {
+  url: url({
+    key: 'TRACEHOUND_REGISTRY_URL',
+    protocols: ['http', 'https'],
+    about: 'Schema registry with the Confluent interface.',
+  }),
+};
+
+/** The Redis that holds correlation state; must run `maxmemory-policy noeviction` (X8). */
+export const redisStateConfig: { readonly url: Field<string> } = {
+  url: url({
+    key: 'TRACEHOUND_REDIS_STATE_URL',
+    protocols: ['redis', 'rediss'],
+    about: 'Redis with correlation state; its maxmemory-policy must be noeviction.',
+  }),
+};
+
+/** The Redis of limits and the duplicate courtesy: losing it costs accuracy of limits, never events (X6). */
+export const redisEdgeConfig: { readonly url: Field<string> } = {
+  url: url({
+    key: 'TRACEHOUND_REDIS_EDGE_URL',
+    protocols: ['redis', 'rediss'],
+    about: 'Redis for limits and the duplicate check at intake; may be lost at any time.',
+  }),
+};
+
+export const postgresConfig: { readonly url: Field<string> } = {
+  url: url({
+    key: 'TRACEHOUND_POSTGRES_URL',
+    protocols: ['postgres', 'postgresql'],
+    about: 'PostgreSQL database; the password may stand in the address, TLS by sslmode=.',
+  }),
+};
+
+export type ServerConfigSpec = { readonly host: Field<string>; readonly internalPort: Field<number> };
+
+/** Host and internal port of one service; `word` is GATEWAY, CORRELATOR, SINK or ALERTER. */
+export function serverConfig(word: 'GATEWAY' | 'CORRELATOR' | 'SINK' | 'ALERTER'): ServerConfigSpec {
+  return {
+    host: string({
+      key: `TRACEHOUND_${word}_HOST`,
+      default: '127.0.0.1',
+      pattern: /^[a-zA-Z0-9.:_-]{1,255}$/,
+      allowed: 'an address or host name',
+      about: 'Address to listen on.',
+    }),
+    internalPort: integer({
+      key: `TRACEHOUND_${word}_INTERNAL_PORT`,
+      default: 0,
+      min: 0,
+      max: 65_535,
+      unit: 'port',
+      about: 'Port of metrics and health; 0 takes a free one.',
+    }),
+  };
+}
+
+/** `security.events` under namespace `ns` is `ns.security.events`; an empty namespace changes nothing. */
+export function namespaced(namespace: string, name: string): string {
+  return namespace === '' ? name : `${namespace}.${name}`;
+}
