@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /** Our sources are offered under one private export condition (STYLE 10); vitest and Node use the same one. */
-const conditions = ['@tracehound/source', 'node', 'import', 'module', 'default'];
+// `import` and `module` must not be listed: vitest passes these on as --conditions, and `require` in pg then gets ES modules.
+const conditions = ['@tracehound/source', 'node', 'default'];
 const shared = {
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },

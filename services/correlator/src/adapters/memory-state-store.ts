@@ -1,0 +1,111 @@
+import type { AcquiredState, AcquiredStatus, FlushOutcome, FlushRequest, StateStore } from '../ports.ts';
+
+type PartitionState = {
+  topicId: string;
+  epoch: number;
+  nonce: string;
+  flushSeq: number;
+  next: bigint | null;
+  engine: Buffer | null;
+  groups: Map<string, Buffer>;
+  outbox: Buffer[];
+  /** What the last write left behind: tells a partial loss from a small state. */
+  counted: { groups: number; outbox: number };
+};
+
+/**
+ * The state store in memory, with the same compare-and-swap as `deploy/redis/tracehound_b_v1.lua`. For unit tests,
+ * simulations and offline runs. `snapshot`, `restore` and `flushAll` play the server's failures.
+ */
+export class MemoryStateStore implements StateStore {
+  private readonly partitions = new Map<number, PartitionState>();
+
+  async acquire(
+    partition: number,
+    options: { readonly nonce: string; readonly topicId: string; readonly forget?: boolean },
+  ): Promise<AcquiredState> {
+    const known = this.partitions.get(partition);
+    const status = statusOf(known, options.topicId);
+    const keep = known !== undefined && status === 'held' && options.forget !== true;
+    const state: PartitionState = {
+      topicId: options.topicId,
+      epoch: (known?.epoch ?? 0) + 1,
+      nonce: options.nonce,
+      flushSeq: keep ? known.flushSeq : 0,
+      next: keep ? known.next : null,
+      engine: keep ? known.engine : null,
+      groups: keep ? known.groups : new Map(),
+      outbox: keep ? known.outbox : [],
+      counted: keep ? known.counted : { groups: 0, outbox: 0 },
+    };
+    this.partitions.set(partition, state);
+    return {
+      fence: { epoch: String(state.epoch), nonce: state.nonce, flushSeq: state.flushSeq },
+      status,
+      next: state.next,
+      engine: state.engine,
+      groupCount: state.counted.groups,
+      outbox: [...state.outbox],
+    };
+  }
+
+  async *groups(partition: number): AsyncGenerator<readonly [string, Buffer]> {
+    yield* [...(this.partitions.get(partition)?.groups ?? [])];
+  }
+
+  async flush(request: FlushRequest): Promise<FlushOutcome> {
+    const state = this.partitions.get(request.partition);
+    if (state === undefined) return 'missing';
+    const { epoch, nonce, flushSeq } = request.fence;
+    if (String(state.epoch) !== epoch || state.nonce !== nonce || state.flushSeq !== flushSeq) return 'fenced';
+    if (state.outbox.length < request.trim) return 'missing';
+    for (const [id, blob] of request.groups) {
+      if (blob === null) state.groups.delete(id);
+      else state.groups.set(id, blob);
+    }
+    state.outbox = [...state.outbox.slice(request.trim), ...request.outbox];
+    state.counted = { groups: state.groups.size, outbox: state.outbox.length };
+    state.flushSeq += 1;
+    state.next = request.next;
+    state.engine = request.engine;
+    return 'ok';
+  }
+
+  async ping(): Promise<void> {}
+
+  /** A copy of one partition as the server holds it now; undefined when it holds nothing. */
+  snapshot(partition: number): PartitionState | undefined {
+    const state = this.partitions.get(partition);
+    return (
+      state && { ...state, groups: new Map(state.groups), outbox: [...state.outbox], counted: { ...state.counted } }
+    );
+  }
+
+  /** A failover to a replica that had not heard of the latest writes. */
+  restore(partition: number, state: ReturnType<MemoryStateStore['snapshot']>): void {
+    if (state === undefined) this.partitions.delete(partition);
+    else
+      this.partitions.set(partition, {
+        ...state,
+        groups: new Map(state.groups),
+        outbox: [...state.outbox],
+        counted: { ...state.counted },
+      });
+  }
+
+  flushAll(): void {
+    this.partitions.clear();
+  }
+
+  /** Loses the groups but not the meta of a partition. */
+  loseGroups(partition: number): void {
+    this.partitions.get(partition)?.groups.clear();
+  }
+}
+
+function statusOf(state: PartitionState | undefined, topicId: string): AcquiredStatus {
+  if (state === undefined || state.next === null) return 'empty';
+  if (state.topicId !== topicId) return 'other_topic';
+  if (state.groups.size !== state.counted.groups || state.outbox.length !== state.counted.outbox) return 'partial';
+  return 'held';
+}

@@ -1,0 +1,88 @@
+import { InvariantError, type RuleActivation } from '@tracehound/event-model';
+
+/** X7: an activation after the first takes effect at least this long after its own append time. */
+export const ACTIVATION_NOTICE_MS = 5_000;
+
+/**
+ * What a read of the activations topic may still miss: a record whose append time is given but which is not yet
+ * replicated, and so not yet visible. Two seconds are far above a healthy replication lag; a later one is found by
+ * `add` and stops stage A with an alarm instead of splitting history.
+ */
+const VISIBILITY_SLACK_MS = 2_000;
+
+/** An activation as it stands in the log; `order` is its rank in log order. */
+export type KnownActivation = {
+  readonly activation: RuleActivation;
+  readonly order: number;
+};
+
+export type ActivationAdded = 'accepted' | 'duplicate' | 'too_soon';
+
+/**
+ * Which activation is in force at an append time: a pure function of the activations log (X7). The one with the
+ * largest `effective_at` at or below the append time wins, the later record where two are equal; before every
+ * `effective_at` the first activation of the log holds. Activations with too short a notice never take effect.
+ */
+export class Activations {
+  private readonly timeline: KnownActivation[] = [];
+  private readonly known = new Map<string, KnownActivation>();
+  private coveredAtMs = Number.NEGATIVE_INFINITY;
+  private usedAtMs = Number.NEGATIVE_INFINITY;
+  private order = 0;
+
+  /** In log order. `appendTimeMs` is the append time of the record. */
+  add(activation: RuleActivation, appendTimeMs: number): ActivationAdded {
+    if (this.known.has(activation.activation_id)) return 'duplicate';
+    const isFirst = this.known.size === 0;
+    if (!isFirst && activation.effective_at < appendTimeMs + ACTIVATION_NOTICE_MS) return 'too_soon';
+    if (!isFirst && activation.effective_at <= this.usedAtMs) {
+      throw new InvariantError('an activation became visible after its effective time had been processed', {
+        activationId: activation.activation_id,
+        effectiveAtMs: activation.effective_at,
+        usedAtMs: this.usedAtMs,
+      });
+    }
+    const entry: KnownActivation = { activation, order: this.order++ };
+    this.known.set(activation.activation_id, entry);
+    let at = this.timeline.length;
+    while (at > 0 && (this.timeline[at - 1] as KnownActivation).activation.effective_at > activation.effective_at) at--;
+    this.timeline.splice(at, 0, entry);
+    return 'accepted';
+  }
+
+  /** Records that the topic has been read to its end, begun when append time `knownAtMs` had been seen on a broker. */
+  covered(knownAtMs: number): void {
+    const allowanceMs = this.latest()?.activation.clock_allowance_ms ?? 0;
+    const untilMs = knownAtMs - allowanceMs - VISIBILITY_SLACK_MS + ACTIVATION_NOTICE_MS;
+    this.coveredAtMs = Math.max(this.coveredAtMs, untilMs);
+  }
+
+  /** Whether no activation still unknown can take effect at or before `appendTimeMs`. */
+  covers(appendTimeMs: number): boolean {
+    return appendTimeMs < this.coveredAtMs;
+  }
+
+  /** The activation in force at an append time; undefined while the topic is empty. */
+  at(appendTimeMs: number): KnownActivation | undefined {
+    if (appendTimeMs > this.usedAtMs) this.usedAtMs = appendTimeMs;
+    for (let i = this.timeline.length - 1; i >= 0; i--) {
+      const entry = this.timeline[i] as KnownActivation;
+      if (entry.activation.effective_at <= appendTimeMs) return entry;
+    }
+    return this.first();
+  }
+
+  byId(activationId: string): KnownActivation | undefined {
+    return this.known.get(activationId);
+  }
+
+  /** The one that takes effect last. */
+  latest(): KnownActivation | undefined {
+    return this.timeline.at(-1);
+  }
+
+  private first(): KnownActivation | undefined {
+    for (const entry of this.known.values()) return entry;
+    return undefined;
+  }
+}

@@ -1,0 +1,73 @@
+import { TracehoundError } from '@tracehound/event-model';
+
+/** Reasons of verdicts: closed lists, metric labels of `correlator_verdicts_total`. */
+export type DetectReason = 'marker' | 'undecodable' | 'no_value' | 'late' | 'match_failed';
+export type CorrelateReason = 'undecodable' | 'no_value' | 'already_applied';
+
+/** Stage A has no rule set for what it should process; it waits, readiness says so. */
+export class NoActivationError extends TracehoundError {
+  constructor() {
+    super('no rule activation is published yet', {
+      code: 'SEC_CORRELATOR_NO_ACTIVATION',
+      category: 'dependency',
+      retriable: true,
+    });
+  }
+}
+
+/** A rule set or activation that a record names cannot be found; the record waits for it. */
+export class UnknownRulesError extends TracehoundError {
+  constructor(fields: { readonly activationId?: string; readonly rulesetId?: string }) {
+    super('a record names rules that are not published', {
+      code: 'SEC_CORRELATOR_UNKNOWN_RULES',
+      category: 'not_found',
+      retriable: true,
+      fields,
+    });
+  }
+}
+
+/** The source partition is in no activation: its time would be ignored, so it is not read (X4). */
+export class UnknownSourceError extends TracehoundError {
+  constructor(topic: string, partition: number) {
+    super('the source partition is not in the source list of the latest activation', {
+      code: 'SEC_CORRELATOR_UNKNOWN_SOURCE',
+      category: 'not_found',
+      retriable: true,
+      fields: { topic, partition },
+    });
+  }
+}
+
+/** The ownership of a matches partition is gone: memory is dropped, the next batch takes it anew (X8). */
+export class OwnershipLostError extends TracehoundError {
+  constructor(partition: number, outcome: string, cause?: unknown) {
+    super('a flush was refused or its outcome is not known', {
+      code: 'SEC_CORRELATOR_OWNERSHIP_LOST',
+      category: 'conflict',
+      retriable: true,
+      cause,
+      fields: { partition, outcome },
+    });
+  }
+}
+
+/** The process is draining. */
+export class StoppingError extends TracehoundError {
+  constructor() {
+    super('the correlator is stopping', { code: 'SEC_CORRELATOR_STOPPING', category: 'overload', retriable: true });
+  }
+}
+
+/** Records on their way to a log were not acknowledged; the same ones are sent again. */
+export class NotAcknowledgedError extends TracehoundError {
+  constructor(topic: string, cause: unknown) {
+    super('records were not acknowledged', {
+      code: 'SEC_CORRELATOR_NOT_ACKNOWLEDGED',
+      category: 'dependency',
+      retriable: true,
+      cause,
+      fields: { topic },
+    });
+  }
+}

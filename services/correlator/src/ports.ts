@@ -1,0 +1,90 @@
+import type { TopicPartition } from '@tracehound/kafka';
+
+/**
+ * What the two stages ask of the world. Adapters for Kafka and Redis lie in `adapters/`, in-memory ones beside
+ * them; both are held to one contract suite.
+ */
+
+/** Wall clock for pacing and gauges only: no decision about events, windows or alerts may read it (X4). */
+export type Clock = { readonly nowMs: () => number };
+
+/** Proof of ownership of one matches partition: every flush compares and swaps on all three (X8). */
+export type Fence = {
+  /** Grows by one per acquisition, as decimal text. Lost with the server, hence the nonce. */
+  readonly epoch: string;
+  /** Random per acquisition, so that an epoch counted again from one after a loss cannot be mistaken. */
+  readonly nonce: string;
+  /** Grows by one per flush within the partition's life. */
+  readonly flushSeq: number;
+};
+
+/**
+ * What `acquire` found. `held`: state to load. `empty`: nothing (first start, or the server lost everything).
+ * `other_topic`: state of a deleted topic, dropped. `partial`: some keys were lost, the rest dropped.
+ */
+export type AcquiredStatus = 'held' | 'empty' | 'other_topic' | 'partial';
+
+export type AcquiredState = {
+  readonly fence: Fence;
+  readonly status: AcquiredStatus;
+  /** Next matches offset to apply; null unless `held`. Authoritative: the Kafka commit is for muting and lag only. */
+  readonly next: bigint | null;
+  /** Engine's partition meta (marks, watermarks, counters); null unless `held`. */
+  readonly engine: Buffer | null;
+  readonly groupCount: number;
+  /** Records of accepted flushes whose acknowledgement is not recorded, oldest first. */
+  readonly outbox: readonly Buffer[];
+};
+
+export type FlushRequest = {
+  readonly partition: number;
+  readonly fence: Fence;
+  readonly next: bigint;
+  readonly engine: Buffer;
+  /** Outbox entries from the head that are acknowledged and may go. */
+  readonly trim: number;
+  /** Absolute new blob per group id; null deletes. */
+  readonly groups: ReadonlyMap<string, Buffer | null>;
+  readonly outbox: readonly Buffer[];
+};
+
+/** `fenced`: owned by another (or rolled back). `missing`: the server has lost the partition. Both write nothing. */
+export type FlushOutcome = 'ok' | 'fenced' | 'missing';
+
+/**
+ * Durable state of the matches partitions. Every call may reject with the effect applied, not applied, or still to
+ * come (a request stuck in a socket lands later); the fence makes all three safe.
+ */
+export type StateStore = {
+  /** Takes a new epoch *before* reading anything. `forget` drops the state, so that it is rebuilt from the log. */
+  acquire(
+    partition: number,
+    options: { readonly nonce: string; readonly topicId: string; readonly forget?: boolean },
+  ): Promise<AcquiredState>;
+  /** All groups of the partition, in any order, possibly some twice. Call after `acquire`. */
+  groups(partition: number): AsyncIterable<readonly [string, Buffer]>;
+  flush(request: FlushRequest): Promise<FlushOutcome>;
+  /** Proves that the store answers and accepts writes' precondition; rejects with the reason otherwise. */
+  ping(): Promise<void>;
+};
+
+/** One record of the outbox: which lane, record key and value, final bytes. */
+export type OutboxRecord = {
+  readonly lane: 'alerts' | 'late';
+  readonly key: string;
+  readonly value: Buffer;
+};
+
+/** Where alerts go. In order; resolves when every record is acknowledged; duplicates after a rejection are fine (X9). */
+export type AlertOutlet = { emit(records: readonly OutboxRecord[]): Promise<void> };
+
+/** B's base for muting (X12): the matches offset up to which every alert is acknowledged. */
+export type EmittedProgress = {
+  committed(partition: number): Promise<bigint | null>;
+  commit(partition: number, offset: bigint): Promise<void>;
+};
+
+/** Appends to matches partitions; resolves when acknowledged, rejects when that is not known (then: send again). */
+export type MatchesAppender = { append(targetPartition: number, values: readonly Buffer[]): Promise<void> };
+
+export type { TopicPartition };
