@@ -1,0 +1,20 @@
+/**
+ * Sigma rules: parse, compile, match. Pure: no I/O, no clock, no randomness. Rules come in as text, events as a
+ * `FieldView`; out come the detections an event matches and the match records correlations are fed with. What this
+ * version cannot run is refused at load with file, line, column and reason; it never becomes a silent "no match".
+ */
+export type { CorrelationType } from './correlation-rule.ts';
+export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
+export { groupValues } from './group-key.ts';
+export { formatProblem, SigmaError, type SigmaProblem, type SigmaProblemCode } from './problems.ts';
+export {
+  type CorrelationRule,
+  type DetectionRule,
+  groupOf,
+  loadRuleSet,
+  type RuleDescription,
+  type RuleFile,
+  type RuleMatch,
+  type RuleMatches,
+  type RuleSetCompiled,
+} from './rule-set.ts';
