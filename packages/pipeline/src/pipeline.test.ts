@@ -80,7 +80,9 @@ describe('Pipeline', () => {
   test('a batch stage sees survivors only and is not called without any', async () => {
     const seen: number[] = [];
     const pipeline = Pipeline.from<number>('p')
-      .each((n: number) => (n < 0 ? drop('marker') : ok(n)))
+      .each(function consume(n: number) {
+        return n < 0 ? drop('marker') : ok(n);
+      })
       .batch(async function gather(items: readonly number[]) {
         seen.push(items.length);
         return items.map((item) => ok(item * 2));
