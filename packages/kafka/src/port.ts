@@ -158,4 +158,12 @@ export type KafkaClientOptions = {
     readonly username: string;
     readonly password: string;
   };
+  /** What the client did and why, constant messages with fields; silent when absent. Never payloads or credentials. */
+  readonly logger?: (
+    level: 'debug' | 'info' | 'warn' | 'error',
+    message: string,
+    fields: Readonly<Record<string, unknown>>,
+  ) => void;
+  /** Codec of produced batches; default `none`. */
+  readonly compression?: 'none' | 'gzip';
 };

@@ -1,0 +1,204 @@
+import type { Kafka } from 'kafkajs';
+import { FAULTS, KafkaError } from '../errors.ts';
+import type { KafkaRecord, TopicPartition } from '../port.ts';
+import type { FetchAnswer, FetchRequest, FetchWire } from '../wire.ts';
+import { classifyKafkaJs } from './classify.ts';
+import { openCluster } from './cluster.ts';
+
+const FETCH_BYTES_MAX = 32 * 1024 * 1024;
+const READ_COMMITTED = 1;
+const LATEST = -1;
+const EARLIEST = -2;
+
+/** One record as kafkajs decodes it (record batch format 2). */
+type Message = {
+  readonly offset: string;
+  readonly timestamp: string;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer | readonly Buffer[] | null>>;
+  readonly isControlRecord: boolean;
+  readonly batchContext?: {
+    readonly firstOffset: string;
+    readonly lastOffsetDelta: number;
+    readonly inTransaction: boolean;
+    readonly producerId: string;
+  };
+};
+
+type PartitionResponse = {
+  readonly partition: number;
+  readonly highWatermark: string;
+  readonly abortedTransactions: readonly { producerId: string; firstOffset: string }[];
+  readonly messages: readonly Message[];
+};
+
+type FetchResponse = { readonly responses: readonly { topicName: string; partitions: readonly PartitionResponse[] }[] };
+
+/** Fetch and ListOffsets over kafkajs, without its consumer. */
+export async function openKafkaJsFetchWire(kafka: Kafka): Promise<FetchWire> {
+  const connection = await openCluster(kafka);
+
+  const fetchFrom = async (
+    node: number,
+    requests: readonly FetchRequest[],
+    waitMsMax: number,
+  ): Promise<readonly FetchAnswer[]> => {
+    const broker = await connection.broker(node);
+    // `any` in the types of kafkajs.
+    const response = (await broker.fetch({
+      maxWaitTime: waitMsMax,
+      minBytes: 1,
+      maxBytes: FETCH_BYTES_MAX,
+      isolationLevel: READ_COMMITTED,
+      topics: requests.map((request) => ({
+        topic: request.topic,
+        partitions: [{ partition: request.partition, fetchOffset: String(request.offset), maxBytes: request.bytesMax }],
+      })),
+    })) as FetchResponse;
+    const answers: FetchAnswer[] = [];
+    for (const { topicName, partitions } of response.responses) {
+      for (const partition of partitions) {
+        const request = requests.find((r) => r.topic === topicName && r.partition === partition.partition);
+        if (request) answers.push(recordsAnswer(request, partition));
+      }
+    }
+    return answers;
+  };
+
+  return {
+    leader: async (at, options) => {
+      await connection.know(at.topic);
+      if (options?.refresh) await connection.refresh();
+      return connection.leader(at.topic, at.partition);
+    },
+    fetch: async (node, requests, waitMsMax) => {
+      try {
+        return await fetchFrom(node, requests, waitMsMax);
+      } catch (error) {
+        if (!isProtocolError(error)) throw error;
+        // kafkajs throws the whole answer away when one partition has an error: ask for each alone to find it.
+        const [only] = requests;
+        if (requests.length === 1 && only) return [faultAnswer(only, error)];
+        const answers: FetchAnswer[] = [];
+        for (const request of requests) {
+          try {
+            answers.push(...(await fetchFrom(node, [request], 0)));
+          } catch (single) {
+            if (!isProtocolError(single)) throw single;
+            answers.push(faultAnswer(request, single));
+          }
+        }
+        return answers;
+      }
+    },
+    offsetRange: async (at) => {
+      await connection.know(at.topic);
+      const [low, high] = await Promise.all([
+        offsetAt(connection.cluster.fetchTopicsOffset.bind(connection.cluster), at, EARLIEST),
+        offsetAt(connection.cluster.fetchTopicsOffset.bind(connection.cluster), at, LATEST),
+      ]);
+      return { low, high };
+    },
+    close: () => connection.close(),
+  };
+}
+
+async function offsetAt(
+  fetchTopicsOffset: (
+    topics: { topic: string; partitions: { partition: number }[]; fromTimestamp: number }[],
+  ) => Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>,
+  at: TopicPartition,
+  timestamp: number,
+): Promise<bigint> {
+  const [topic] = await fetchTopicsOffset([
+    { topic: at.topic, partitions: [{ partition: at.partition }], fromTimestamp: timestamp },
+  ]);
+  const found = topic?.partitions.find((partition) => partition.partition === at.partition);
+  if (!found) throw new KafkaError('an offset answer does not name the partition', FAULTS.unknownPartition, { at });
+  return BigInt(found.offset);
+}
+
+function isProtocolError(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'KafkaJSProtocolError' || error.name === 'KafkaJSOffsetOutOfRange');
+}
+
+function faultAnswer(request: FetchRequest, cause: unknown): FetchAnswer {
+  const { topic, partition, offset } = request;
+  return { kind: 'fault', topic, partition, askedOffset: offset, fault: classifyKafkaJs(cause), cause };
+}
+
+function recordsAnswer(request: FetchRequest, answer: PartitionResponse): FetchAnswer {
+  const { topic, partition, offset: askedOffset } = request;
+  const records: KafkaRecord[] = [];
+  const isAborted = createAbortFilter(answer.abortedTransactions);
+  let nextOffset = askedOffset;
+  for (const message of answer.messages) {
+    const skip = isAborted(message);
+    const offset = BigInt(message.offset);
+    // A batch may begin before the asked offset.
+    if (offset < askedOffset) continue;
+    nextOffset = offset + 1n;
+    if (skip || message.isControlRecord) continue;
+    records.push({
+      topic,
+      partition,
+      offset,
+      appendTimeMs: Number(message.timestamp),
+      key: message.key,
+      value: message.value,
+      headers: lastHeaders(message.headers),
+    });
+  }
+  // Compaction may have removed the last records of a batch: go on behind the batch, not behind the record.
+  const context = answer.messages.at(-1)?.batchContext;
+  if (context) {
+    const behindBatch = BigInt(context.firstOffset) + BigInt(context.lastOffsetDelta) + 1n;
+    if (behindBatch > nextOffset) nextOffset = behindBatch;
+  }
+  return {
+    kind: 'records',
+    topic,
+    partition,
+    askedOffset,
+    records,
+    nextOffset,
+    highWatermark: BigInt(answer.highWatermark),
+  };
+}
+
+/** Read-committed on the client side, as KIP-98 leaves it to clients: drops records of aborted transactions. */
+function createAbortFilter(aborted: PartitionResponse['abortedTransactions']): (message: Message) => boolean {
+  if (aborted.length === 0) return () => false;
+  const waiting = aborted
+    .map(({ producerId, firstOffset }) => ({ producerId, firstOffset: BigInt(firstOffset) }))
+    .sort((a, b) => (a.firstOffset < b.firstOffset ? -1 : 1));
+  const active = new Set<string>();
+  return (message) => {
+    const context = message.batchContext;
+    if (!context) return false;
+    const offset = BigInt(message.offset);
+    for (let first = waiting[0]; first && first.firstOffset <= offset; first = waiting[0]) {
+      active.add(first.producerId);
+      waiting.shift();
+    }
+    if (message.isControlRecord) {
+      // Abort marker: version int16, type int16 = 0.
+      if (message.key && message.key.length >= 4 && message.key.readInt16BE(2) === 0) active.delete(context.producerId);
+      return true;
+    }
+    return context.inTransaction && active.has(context.producerId);
+  };
+}
+
+/** Kafka allows a header name more than once; the last one wins here. */
+function lastHeaders(headers: Message['headers']): Record<string, Buffer> {
+  const single: Record<string, Buffer> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (Buffer.isBuffer(value)) single[name] = value;
+    else if (Array.isArray(value)) single[name] = (value.at(-1) as Buffer | undefined) ?? Buffer.alloc(0);
+    else single[name] = Buffer.alloc(0);
+  }
+  return single;
+}
