@@ -1,3 +1,9 @@
+/**
+ * Finds or starts the servers Tracehound stands on (Kafka, the schema registry, Redis twice, PostgreSQL): named by
+ * the environment, in Docker, or as native processes on loopback under `.tracehound/`. All of them are the real
+ * thing; this package holds no fake and no client library beyond what a health check needs. It refuses to run
+ * anything for production: no passwords on Redis and Kafka, everything listens on 127.0.0.1.
+ */
 export {
   ADDRESS_KEYS,
   addressesFromEnvironment,
@@ -5,3 +11,30 @@ export {
   missingAddressKeys,
   type StackAddresses,
 } from './addresses.ts';
+export { COMPOSE_SERVICES, composeAddresses, composeVariables, isDockerAvailable } from './docker-stack.ts';
+export { StackError } from './errors.ts';
+export { identifyProcess, isAlive, type ProcessIdentity } from './native/process-identity.ts';
+export { findStack, openStack } from './open-stack.ts';
+export { repositoryRoot } from './repository-root.ts';
+export {
+  registerService,
+  type ServiceEntry,
+  type ServiceStatus,
+  serviceStatuses,
+  stopServices,
+  unregisterService,
+} from './services.ts';
+export {
+  ALL_KINDS,
+  type Health,
+  kindOf,
+  type PartKind,
+  type PartName,
+  type PartState,
+  type PartStatus,
+  type Stack,
+  type StackMode,
+  type StackOptions,
+  type StackPart,
+  type StopOptions,
+} from './stack.ts';
