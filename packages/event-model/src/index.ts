@@ -4,12 +4,15 @@
  */
 export * from './errors.ts';
 export * from './event-types.ts';
+export * from './external-fields.ts';
+export * from './field-view.ts';
 export * from './generated/event-types.ts';
 export type { DeadLetter as DeadLetterRecord, DeadLetterInput as DeadLetterRecordInput } from './generated/records.ts';
 export * from './generated/records.ts';
 export * from './generated/schemas.ts';
 export * from './generated/topics.ts';
 export * from './ids.ts';
+export * from './json-numbers.ts';
 export * from './topics.ts';
 // The verdict keeps the short name; the record on a dead-letter topic is `DeadLetterRecord`.
 export type { DeadLetter } from './verdict.ts';
