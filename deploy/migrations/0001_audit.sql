@@ -189,7 +189,6 @@ CREATE TABLE audit.sink_offset (
   failures_total bigint NOT NULL DEFAULT 0,
   markers_total bigint NOT NULL DEFAULT 0,
   missing_total bigint NOT NULL DEFAULT 0,
-  duplicates_total bigint NOT NULL DEFAULT 0,  -- among rows_total
   updated_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (topic_id, kafka_partition),
   CONSTRAINT sink_offset_adds_up CHECK (next_offset = rows_total + failures_total + markers_total + missing_total),
