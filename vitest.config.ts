@@ -6,6 +6,8 @@ const conditions = ['@tracehound/source', 'node', 'default'];
 const shared = {
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
+  // The global set-up runs in an environment of vitest's own, which does not inherit from `ssr`.
+  environments: { __vitest__: { resolve: { conditions, externalConditions: conditions } } },
 } as const;
 const execArgv = ['--conditions=@tracehound/source', '--disable-warning=ExperimentalWarning'];
 

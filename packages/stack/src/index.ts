@@ -15,6 +15,7 @@ export { COMPOSE_SERVICES, composeAddresses, composeVariables, isDockerAvailable
 export { StackError } from './errors.ts';
 export { identifyProcess, isAlive, type ProcessIdentity } from './native/process-identity.ts';
 export { findStack, openStack } from './open-stack.ts';
+export { partHealth } from './probes/health-checks.ts';
 export { repositoryRoot } from './repository-root.ts';
 export {
   registerService,

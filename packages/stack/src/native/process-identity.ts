@@ -7,7 +7,10 @@ import { readdirSync, readFileSync } from 'node:fs';
  */
 export type ProcessIdentity = { readonly pid: number; readonly startedAt: string };
 
-/** The process with this number now, or null when there is none (a zombie counts as none). */
+/**
+ * The process with this number now, or null when there is none. A zombie counts as none, but not before its last
+ * thread is gone: until then a killed JVM still holds its ports.
+ */
 export function identifyProcess(pid: number): ProcessIdentity | null {
   const stat = process.platform === 'linux' ? readLinuxStat(pid) : readPsStat(pid);
   return stat === null ? null : { pid, startedAt: stat.startedAt };
@@ -39,8 +42,9 @@ function readLinuxStat(pid: number): Stat | null {
     return null;
   }
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  const [state, parent, startTicks] = [fields[0], fields[1], fields[19]];
-  if (state === undefined || state === 'Z' || state === 'X') return null;
+  const [state, parent, threads, startTicks] = [fields[0], fields[1], fields[17], fields[19]];
+  const isDead = state === 'X' || (state === 'Z' && Number(threads) <= 1);
+  if (state === undefined || isDead) return null;
   return { startedAt: `${bootId()}:${startTicks}`, parent: Number(parent) };
 }
 

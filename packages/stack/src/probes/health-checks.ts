@@ -14,6 +14,12 @@ export async function checkHealth(probe: () => Promise<string>): Promise<Health>
   }
 }
 
+/** The health check of one part at these addresses. */
+export function partHealth(name: PartName, addresses: StackAddresses): () => Promise<Health> {
+  const probe = probeOf(name, addresses);
+  return () => checkHealth(probe);
+}
+
 /** The probe of one part; the detail of a good answer is a fact worth showing. */
 export function probeOf(name: PartName, addresses: StackAddresses): () => Promise<string> {
   switch (kindOf(name)) {
