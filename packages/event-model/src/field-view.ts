@@ -149,12 +149,11 @@ function nativeView(event: NativeEventRecord): EventFieldView {
   }
 
   return {
-    // The envelope first: a payload key must not be able to pass for the event's type or organization.
-    values: (field) => envelopeValues(envelope, field) ?? ownValues(field),
+    // A payload key must not be able to pass for the event's actor or organization, not even where those are null.
+    values: (field) => (isEnvelopeName(field) ? envelopeValues(envelope, field) : ownValues(field)),
     *fields() {
-      const seen = new Set(envelopeNames(envelope));
-      yield* seen;
-      for (const name of ownNames()) if (!seen.has(name) && !ENVELOPE_LEAVES.has(name)) yield name;
+      yield* envelopeNames(envelope);
+      for (const name of ownNames()) if (!isEnvelopeName(name)) yield name;
     },
     *keywords() {
       for (const name of KEYWORD_LEAVES) yield* envelopeValues(envelope, name) ?? [];
@@ -164,6 +163,12 @@ function nativeView(event: NativeEventRecord): EventFieldView {
     },
     logSource: { product: 'tracehound', service: envelope.family, category: envelope.category },
   };
+}
+
+function isEnvelopeName(field: string): boolean {
+  return (
+    ENVELOPE_LEAVES.has(field) || ENVELOPE_LISTS.has(field) || ENVELOPE_MAPS.some((map) => field.startsWith(`${map}.`))
+  );
 }
 
 function envelopeValues(envelope: EventEnvelope, field: string): readonly FieldScalar[] | undefined {

@@ -1,0 +1,105 @@
+import {
+  namespacedTopic,
+  TOPIC_NAMES,
+  TOPIC_PROFILES,
+  TOPICS,
+  type TopicProfile,
+  topicSettings,
+} from '@tracehound/event-model';
+import type { KafkaClient } from '@tracehound/kafka';
+import { columns } from '../render/columns.ts';
+import type { Terminal } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
+
+export type TopicAction = { readonly topic: string; readonly action: 'created' | 'updated' | 'unchanged' };
+
+/** What the topic commands need; the caller opens and closes the client. */
+export type TopicsOptions = {
+  readonly kafka: Pick<KafkaClient, 'admin'>;
+  /** Prefix of the topic names; empty by default. */
+  readonly namespace: string;
+  readonly profile: TopicProfile;
+};
+export type TopicsCommand = Omit<TopicsOptions, 'profile'> & {
+  readonly profile: string;
+  readonly format: 'table' | 'json';
+  readonly terminal: Pick<Terminal, 'out'>;
+};
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Makes the topics of `deploy/topics.yaml` in the cluster and adjusts their settings. Idempotent; never shrinks or
+ * deletes.
+ */
+export async function applyTopics(options: TopicsOptions): Promise<readonly TopicAction[]> {
+  const admin = await options.kafka.admin();
+  try {
+    return await admin.applyTopics(topicSettings(options));
+  } finally {
+    await admin.close();
+  }
+}
+
+/** `tracehound topics apply [--profile default|local]`. */
+export async function runTopicsApply(command: TopicsCommand): Promise<number> {
+  const results = await applyTopics({ ...command, profile: profileOf(command.profile) });
+  if (command.format === 'json') command.terminal.out(JSON.stringify(results));
+  else
+    command.terminal.out(
+      columns(
+        ['TOPIC', 'ACTION'],
+        results.map(({ topic, action }) => [topic, action]),
+      ),
+    );
+  return 0;
+}
+
+/** `tracehound topics list`: what is declared and whether the cluster has it. */
+export async function runTopicsList(command: TopicsCommand): Promise<number> {
+  const profile = profileOf(command.profile);
+  const admin = await command.kafka.admin();
+  try {
+    const present = new Set(await admin.listTopics());
+    const rows = TOPIC_NAMES.map((name) => {
+      const declared = TOPICS[name];
+      const topic = namespacedTopic(command.namespace, name);
+      return {
+        topic,
+        present: present.has(topic),
+        partitions: declared.partitions[profile],
+        cleanup: declared.cleanup,
+        retentionMs: declared.retentionMs,
+        reason: declared.retentionReason,
+        key: declared.key,
+        records: declared.records,
+      };
+    });
+    if (command.format === 'json') command.terminal.out(JSON.stringify(rows));
+    else {
+      command.terminal.out(
+        columns(
+          ['TOPIC', 'PRESENT', 'PARTITIONS', 'RETENTION', 'KEY', 'REASON'],
+          rows.map((row) => [
+            row.topic,
+            row.present ? 'yes' : 'no',
+            String(row.partitions),
+            row.retentionMs === -1 ? 'forever' : `${row.retentionMs / DAY_MS} d`,
+            row.key,
+            row.reason,
+          ]),
+        ),
+      );
+    }
+    return rows.every((row) => row.present) ? 0 : 1;
+  } finally {
+    await admin.close();
+  }
+}
+
+function profileOf(text: string): TopicProfile {
+  const known = Object.keys(TOPIC_PROFILES);
+  if (!known.includes(text))
+    throw new UsageError(`--profile ${JSON.stringify(text)}: expected one of ${known.join(', ')}`);
+  return text as TopicProfile;
+}
