@@ -1,0 +1,15 @@
+/** Counters that live in partition state, so that they survive crashes and add up (E3). Order is part of the blob. */
+export const COUNTER_NAMES = [
+  'seen',
+  'applied',
+  'duplicate_id',
+  'duplicate_mark',
+  'late',
+  'degraded',
+  'opens',
+  'updates',
+  'finals',
+  'superseded',
+] as const;
+
+export type CounterName = (typeof COUNTER_NAMES)[number];

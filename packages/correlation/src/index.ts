@@ -1,0 +1,18 @@
+/**
+ * Correlation windows in exact event time (EXACTNESS X2-X10). Pure: no I/O, no clock, no randomness. The engine of
+ * a partition is a function of its matches log; alerts come out as immutable revisions, state goes in and out as
+ * bytes. It knows no Kafka and no Redis: the correlator's shell flushes, produces and commits.
+ */
+export { alertIdOf, revisionOf } from './alert-id.ts';
+export { COUNTER_NAMES, type CounterName } from './counters.ts';
+export {
+  type ApplyOptions,
+  createPartitionEngine,
+  type DirtyGroup,
+  type Effect,
+  type PartitionEngine,
+  type PartitionEngineConfig,
+  type SourceRef,
+} from './engine.ts';
+export { CorrelationError, type CorrelationErrorCode } from './errors.ts';
+export { frameOf, rebuildFromMs } from './window-rule.ts';

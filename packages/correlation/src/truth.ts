@@ -1,0 +1,118 @@
+import { compareHits, firstAtOrAfter, type Hit } from './hit.ts';
+import { orderedEvidence, orderedTruth } from './ordered.ts';
+import type { EngineSwitches } from './switches.ts';
+import type { WindowRule } from './window-rule.ts';
+
+/** A closed interval of event time, milliseconds. */
+export type Segment = { readonly fromMs: number; readonly toMs: number };
+
+/**
+ * Truth intervals (X10.2): the maximal closed intervals on which c(t) holds, cut at frame boundaries (X10.3).
+ * `hits` are in total order; thinned hits give the same answer. `known` are intervals already known to be true.
+ */
+export function truthSegments(
+  hits: readonly Hit[],
+  rule: WindowRule,
+  { switches, known }: { switches: EngineSwitches; known: readonly Segment[] },
+): readonly Segment[] {
+  const raw = [...rawSegments(hits, rule)];
+  if (known.length > 0) raw.push(...known);
+  if (known.length > 0) raw.sort((a, b) => a.fromMs - b.fromMs);
+  const merged: { fromMs: number; toMs: number }[] = [];
+  for (const segment of raw) {
+    const last = merged.at(-1);
+    // Times are whole milliseconds: an interval that ends 1 ms before the next one begins has no gap to it.
+    if (last && segment.fromMs <= last.toMs + 1) last.toMs = Math.max(last.toMs, segment.toMs);
+    else merged.push({ ...segment });
+  }
+  return switches.frames ? merged.flatMap((segment) => cutAtFrames(segment, rule.frameMs)) : merged;
+}
+
+function rawSegments(hits: readonly Hit[], rule: WindowRule): readonly Segment[] {
+  switch (rule.type) {
+    case 'event_count':
+      return countTruth(hits, rule);
+    case 'value_count':
+      return valueTruth(hits, rule);
+    case 'temporal_ordered':
+      return orderedTruth(hits, rule);
+  }
+}
+
+function cutAtFrames(segment: Segment, frameMs: number): readonly Segment[] {
+  const pieces: Segment[] = [];
+  let { fromMs } = segment;
+  for (;;) {
+    const next = (Math.floor(fromMs / frameMs) + 1) * frameMs;
+    if (segment.toMs < next) break;
+    pieces.push({ fromMs, toMs: next - 1 });
+    fromMs = next;
+  }
+  pieces.push({ fromMs, toMs: segment.toMs });
+  return pieces;
+}
+
+/** N neighbouring events within the span: true from the last of them until the first leaves the window. */
+function countTruth(hits: readonly Hit[], rule: WindowRule): readonly Segment[] {
+  const segments: Segment[] = [];
+  for (let last = rule.threshold - 1; last < hits.length; last++) {
+    const fromMs = (hits[last] as Hit).timeMs;
+    const toMs = (hits[last - rule.threshold + 1] as Hit).timeMs + rule.spanMs;
+    if (fromMs <= toMs) segments.push({ fromMs, toMs });
+  }
+  return segments;
+}
+
+/** After each hit: true until the N-th most recent distinct value leaves the window. */
+function valueTruth(hits: readonly Hit[], rule: WindowRule): readonly Segment[] {
+  const segments: Segment[] = [];
+  /** Latest time of the N most recent values, oldest first. */
+  const recent = new Map<string, number>();
+  for (const hit of hits) {
+    const value = hit.value ?? '';
+    recent.delete(value);
+    recent.set(value, hit.timeMs);
+    if (recent.size < rule.threshold) continue;
+    const [oldest] = recent.keys();
+    if (recent.size > rule.threshold && oldest !== undefined) recent.delete(oldest);
+    const [timeMs = 0] = recent.values();
+    const toMs = timeMs + rule.spanMs;
+    if (hit.timeMs <= toMs) segments.push({ fromMs: hit.timeMs, toMs });
+  }
+  return segments;
+}
+
+/** Evidence at the left end of an episode (X10.5, X10.6), in total order. Empty only if c does not hold there. */
+export function evidenceAt(
+  hits: readonly Hit[],
+  rule: WindowRule,
+  { leftMs, switches }: { leftMs: number; switches: EngineSwitches },
+): readonly Hit[] {
+  const window = { fromMs: leftMs - rule.spanMs, toMs: leftMs };
+  if (rule.type === 'temporal_ordered') return orderedEvidence(hits, rule, window);
+  const inside = hits.slice(firstAtOrAfter(hits, window.fromMs), firstAtOrAfter(hits, window.toMs + 1));
+  return rule.type === 'event_count'
+    ? inside.slice(0, rule.threshold)
+    : valueEvidence(inside, rule, { leftMs, switches });
+}
+
+/** Per value its last hit in bucket b-1, else its first in b (b = floor(t0/span)): what thinning always keeps. */
+function valueEvidence(
+  inside: readonly Hit[],
+  rule: WindowRule,
+  { leftMs, switches }: { leftMs: number; switches: EngineSwitches },
+): readonly Hit[] {
+  const bucket = bucketOf(leftMs, rule);
+  const chosen = new Map<string, Hit>();
+  for (const hit of inside) {
+    const value = hit.value ?? '';
+    const before = bucketOf(hit.timeMs, rule) < bucket;
+    if (before || !chosen.has(value) || !switches.valueEvidenceKept) chosen.set(value, hit);
+  }
+  return [...chosen.values()].sort(compareHits);
+}
+
+/** The span-long bucket of a time, counted from 1970; frames are multiples of buckets. */
+export function bucketOf(timeMs: number, rule: WindowRule): number {
+  return Math.floor(timeMs / rule.spanMs);
+}
