@@ -13,14 +13,26 @@ export {
 } from './addresses.ts';
 export { COMPOSE_SERVICES, composeAddresses, composeVariables, isDockerAvailable } from './docker-stack.ts';
 export { StackError } from './errors.ts';
+export {
+  checkPrerequisites,
+  type PostgresFlavor,
+  type Prerequisite,
+  type PrerequisiteScope,
+  postgresFlavor,
+} from './native/prerequisites.ts';
 export { identifyProcess, isAlive, type ProcessIdentity } from './native/process-identity.ts';
 export { findStack, openStack } from './open-stack.ts';
 export { partHealth } from './probes/health-checks.ts';
+export { describeKafka, type KafkaCluster } from './probes/kafka-probe.ts';
+export { postgresVersion } from './probes/postgres-probe.ts';
+export { redisConfig } from './probes/redis-probe.ts';
+export { registryCompatibility } from './probes/registry-probe.ts';
 export { repositoryRoot } from './repository-root.ts';
 export {
   registerService,
   type ServiceEntry,
   type ServiceStatus,
+  SUPERVISOR,
   serviceStatuses,
   stopServices,
   unregisterService,

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { identifyProcess, isAlive } from './native/process-identity.ts';
+import { commandOf, identifyProcess, isAlive } from './native/process-identity.ts';
 import { allGone, sendSignal } from './native/server-process.ts';
 import { stackFiles } from './native/stack-files.ts';
 
@@ -23,6 +23,12 @@ export type ServiceStatus = ServiceEntry & {
 
 /** Kept beside the entry: tells the service from a later process with the same number. */
 type StoredEntry = ServiceEntry & { readonly processStartedAt?: string };
+
+/**
+ * The name under which `tracehound up` notes itself: it starts services again that die, so it has to end before
+ * them, and ends them itself.
+ */
+export const SUPERVISOR = 'supervisor';
 
 /** The drain limit of the process contract is 25 s. */
 const DRAIN_TIMEOUT_MS = 27_000;
@@ -51,18 +57,25 @@ export async function serviceStatuses(directory: string): Promise<readonly Servi
   return Promise.all((await readEntries(directory)).map(statusOf));
 }
 
-/** SIGTERM to all, SIGKILL to those that have not drained within 27 s; forgets them. Returns the names ended. */
+/**
+ * SIGTERM to the supervisor, then to the services that are left, SIGKILL to those that have not drained within 27 s;
+ * forgets them all. Returns the names ended.
+ */
 export async function stopServices(directory: string): Promise<readonly string[]> {
   const entries = await readEntries(directory);
   const running = entries.filter(isRunning);
-  for (const { pid } of running) sendSignal(pid, 'SIGTERM');
-  const identities = running.map(({ pid }) => identifyProcess(pid)).filter((identity) => identity !== null);
-  if (!(await allGone(identities, DRAIN_TIMEOUT_MS))) {
-    for (const identity of identities) if (isAlive(identity)) sendSignal(identity.pid, 'SIGKILL');
-    await allGone(identities, 5_000);
-  }
+  await endAll(running.filter(({ name }) => name === SUPERVISOR));
+  await endAll((await readEntries(directory)).filter(isRunning));
   for (const { name } of entries) await unregisterService(directory, name);
   return running.map(({ name }) => name);
+}
+
+async function endAll(entries: readonly StoredEntry[]): Promise<void> {
+  const identities = entries.map(({ pid }) => identifyProcess(pid)).filter((identity) => identity !== null);
+  for (const { pid } of identities) sendSignal(pid, 'SIGTERM');
+  if (await allGone(identities, DRAIN_TIMEOUT_MS)) return;
+  for (const identity of identities) if (isAlive(identity)) sendSignal(identity.pid, 'SIGKILL');
+  await allGone(identities, 5_000);
 }
 
 async function readEntries(directory: string): Promise<readonly StoredEntry[]> {
@@ -95,13 +108,15 @@ function parseEntry(name: string, text: string): StoredEntry | null {
 function isRunning(entry: StoredEntry): boolean {
   const identity = identifyProcess(entry.pid);
   if (identity === null) return false;
-  return entry.processStartedAt === undefined || identity.startedAt === entry.processStartedAt;
+  if (entry.processStartedAt !== undefined) return identity.startedAt === entry.processStartedAt;
+  // Noted by somebody who knew only the number: the command line has to name the service.
+  return commandOf(entry.pid).includes(entry.name);
 }
 
 async function statusOf(entry: StoredEntry): Promise<ServiceStatus> {
   const { processStartedAt: _hidden, ...shown } = entry;
   if (!isRunning(entry)) return { ...shown, state: 'stopped', detail: 'no process' };
-  if (entry.internal === null) return { ...shown, state: 'not ready', detail: 'no internal address noted' };
+  if (entry.internal === null) return { ...shown, state: 'ready', detail: 'has no health address' };
   try {
     const response = await fetch(new URL('/health/ready', entry.internal), { signal: AbortSignal.timeout(2_000) });
     const reasons = failedChecks(await response.json());

@@ -21,6 +21,16 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return identifyProcess(identity.pid)?.startedAt === identity.startedAt;
 }
 
+/** The command line of a process, arguments apart by spaces; empty when there is none. */
+export function commandOf(pid: number): string {
+  try {
+    if (process.platform === 'linux') return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).trim();
+  } catch {
+    return '';
+  }
+}
+
 /** A process and all its descendants, ancestors first. PostgreSQL's children leave the process group, so a group signal misses them. */
 export function processTree(root: number): readonly number[] {
   const parents = process.platform === 'linux' ? linuxParents() : psParents();
