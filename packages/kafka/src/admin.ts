@@ -155,7 +155,7 @@ async function adjustTopic(admin: Admin, spec: TopicSpec, partitions: number): P
     });
   }
   if (spec.partitions > partitions) {
-    await admin.createPartitions({ topics: [{ name: spec.topic, count: spec.partitions, assignments: [] }] });
+    await admin.createPartitions({ topics: [{ name: spec.topic, count: spec.partitions, assignments: null }] });
   }
   return changed.length > 0 || spec.partitions > partitions ? 'updated' : 'unchanged';
 }

@@ -5,8 +5,8 @@ import type { FaultClassifier, FetchAnswer, FetchWire, KafkaLogger } from './wir
 import { WireHolder } from './wire-holder.ts';
 
 /** A broker may wait so long for the first record when every partition it leads is asked for. */
-const WAIT_MS_MAX = 500;
-/** … and so long when a partition is left out (its buffer is full), because it may want records again any moment. */
+const WAIT_MS_MAX = 250;
+/** … and so long when a partition is left out (buffer full, not started), because it may want records any moment. */
 const WAIT_MS_PARTIAL = 50;
 /** A fetch without an answer for so long beyond its wait counts as stalled: the connections are replaced. */
 const STALL_MS = 10_000;
@@ -119,10 +119,13 @@ export class FetchLoop {
     try {
       while (!this.isClosed) {
         const nowMs = Date.now();
-        const mine = [...this.options.lanes()].filter((lane) => lane.leader === node && !lane.isClosed);
-        const wanting = mine.filter((lane) => lane.wantsRecords(nowMs));
+        const lanes = [...this.options.lanes()].filter((lane) => !lane.isClosed);
+        const wanting = lanes.filter((lane) => lane.leader === node && lane.wantsRecords(nowMs));
         if (wanting.length === 0) return;
-        await this.fetchOnce(node, wanting, wanting.length === mine.length ? WAIT_MS_MAX : WAIT_MS_PARTIAL);
+        const isComplete = lanes.every(
+          (lane) => wanting.includes(lane) || (lane.leader !== null && lane.leader !== node),
+        );
+        await this.fetchOnce(node, wanting, isComplete ? WAIT_MS_MAX : WAIT_MS_PARTIAL);
       }
     } finally {
       this.polling.delete(node);
@@ -154,6 +157,7 @@ export class FetchLoop {
         if (answer) await this.apply(lane, offset, answer, held.wire);
       }
     } catch (error) {
+      if (this.isClosed) return;
       const fault = this.faultOf(error);
       if (held) this.wires.drop(held);
       this.options.log('warn', 'a broker could not be asked for records', { node, code: fault.code, err: error });

@@ -55,6 +55,7 @@ export class GuardedProducer implements KafkaProducer {
   private readonly partitionCounts = new Map<string, { count: Promise<number>; atMs: number }>();
   private readonly waiters: { bytes: number; admit: () => void }[] = [];
   private readonly wires: WireHolder<ProducerWire>;
+  private readonly accepted = new Set<Promise<unknown>>();
   private queuedBytes = 0;
   private roundRobin = 0;
   private closed = false;
@@ -69,26 +70,48 @@ export class GuardedProducer implements KafkaProducer {
     this.wires = new WireHolder(options.open);
   }
 
-  /** Opens the first connections, so that an unreachable cluster shows when the producer is made. */
-  async connect(): Promise<void> {
-    await this.wires.acquire();
-  }
-
   async sendTo(
     target: TopicPartition,
     records: readonly OutgoingRecord[],
     options: { timeoutMs?: number } = {},
   ): Promise<{ baseOffset: bigint; appendTimeMs: number | null }> {
+    if (this.closed) throw new KafkaProduceError(FAULTS.closed, { indefinite: false, at: target });
     if (records.length === 0) {
       throw new KafkaProduceError(FAULTS.invalidRequest, { indefinite: false, at: target });
     }
-    return this.enqueue(target, records, deadlineOf(options.timeoutMs));
+    return this.carried(this.enqueue(target, records, deadlineOf(options.timeoutMs)));
   }
 
   async send(
     topic: string,
     records: readonly OutgoingRecord[],
     options: { timeoutMs?: number } = {},
+  ): Promise<readonly ProduceResult[]> {
+    if (this.closed) {
+      const error = new KafkaProduceError(FAULTS.closed, { indefinite: false, at: { topic } });
+      return records.map(() => ({ ok: false, error }));
+    }
+    return this.carried(this.sendAll(topic, records, options));
+  }
+
+  /** What was accepted is carried to its end; nothing new is taken. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.allSettled(this.accepted);
+    await this.wires.close();
+  }
+
+  private carried<T>(call: Promise<T>): Promise<T> {
+    this.accepted.add(call);
+    const forget = (): boolean => this.accepted.delete(call);
+    call.then(forget, forget);
+    return call;
+  }
+
+  private async sendAll(
+    topic: string,
+    records: readonly OutgoingRecord[],
+    options: { timeoutMs?: number },
   ): Promise<readonly ProduceResult[]> {
     const deadlineMs = deadlineOf(options.timeoutMs);
     const results: ProduceResult[] = new Array(records.length);
@@ -116,14 +139,6 @@ export class GuardedProducer implements KafkaProducer {
     }
     await Promise.all(sends);
     return results;
-  }
-
-  async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    // What was accepted is still carried to its end; nothing new is taken.
-    await Promise.allSettled([...this.lanes.values()].map((lane) => this.idle(lane)));
-    await this.wires.close();
   }
 
   /** Splits by bytes; each part becomes one job. A record beyond the limit goes alone and gets the broker's verdict. */
@@ -176,7 +191,6 @@ export class GuardedProducer implements KafkaProducer {
     records: readonly OutgoingRecord[],
     deadlineMs: number,
   ): Promise<{ baseOffset: bigint; appendTimeMs: number | null }> {
-    if (this.closed) throw new KafkaProduceError(FAULTS.closed, { indefinite: false, at: target });
     const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
     const room = this.room(bytes, deadlineMs, target);
     if (room) await room;
@@ -237,10 +251,6 @@ export class GuardedProducer implements KafkaProducer {
       this.waiters.shift();
       first.admit();
     }
-  }
-
-  private async idle(lane: Lane): Promise<void> {
-    while (lane.running || lane.jobs.length > 0) await sleepMs(5);
   }
 
   private async run(lane: Lane): Promise<void> {

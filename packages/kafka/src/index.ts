@@ -6,5 +6,6 @@
 export { FAULTS, KafkaError, type KafkaFault, KafkaOffsetOutOfRangeError, KafkaProduceError } from './errors.ts';
 export { createKafkaJsClient } from './kafkajs/index.ts';
 export { murmur2, partitionForKey } from './partitioner.ts';
+export { createPlatformaticClient } from './platformatic/index.ts';
 export type * from './port.ts';
 export type { KafkaLogger } from './wire.ts';

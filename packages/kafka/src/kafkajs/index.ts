@@ -41,15 +41,12 @@ export function createKafkaJsClient(options: KafkaClientOptions): KafkaClient {
   return {
     adapter: 'kafkajs',
     carriesAppendTime: true,
-    producer: async () => {
-      const producer = new GuardedProducer({
+    producer: async () =>
+      new GuardedProducer({
         open: () => openKafkaJsProducerWire(kafka, options.compression ?? 'none'),
         classify: classifyKafkaJs,
         log,
-      });
-      await producer.connect();
-      return producer;
-    },
+      }),
     consumer: (consumerOptions) => new GroupConsumer(consumerOptions, wires, log),
     admin: () => openAdmin(options),
     read: (partition, range) => readPartition(reading, classifyKafkaJs, partition, range),

@@ -17,6 +17,10 @@ export function classifyPlatformatic(error: unknown): KafkaFault {
     case 'PLT_KFK_NETWORK':
       return socket ?? FAULTS.connectionLost;
     case 'PLT_KFK_USER':
+      // The library answers from its cache for a topic that metadata did not bring, with no code of its own.
+      return error.message.startsWith('Unknown topic') || error.message.startsWith('Unknown partition')
+        ? FAULTS.unknownTopic
+        : FAULTS.invalidRequest;
     case 'PLT_KFK_UNSUPPORTED':
     case 'PLT_KFK_UNSUPPORTED_API':
     case 'PLT_KFK_UNSUPPORTED_COMPRESSION':

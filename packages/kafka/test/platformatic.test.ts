@@ -1,0 +1,5 @@
+import { createPlatformaticClient } from '../src/index.ts';
+import { describeKafkaContract } from './contract.ts';
+import { openNetworkHarness } from './network-harness.ts';
+
+describeKafkaContract('@platformatic/kafka', () => openNetworkHarness(createPlatformaticClient));
