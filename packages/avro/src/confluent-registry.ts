@@ -7,7 +7,7 @@ import {
   AvroSubjectMissingError,
   AvroUnknownSchemaError,
 } from './errors.ts';
-import type { CompatibilityLevel, SchemaRegistry } from './schema-registry.ts';
+import type { CompatibilityAnswer, CompatibilityLevel, SchemaRegistry } from './schema-registry.ts';
 
 export type RegistryOptions = {
   /** `http://host:port` or `https://…`. */
@@ -56,11 +56,33 @@ export function createRegistry(options: RegistryOptions): SchemaRegistry {
       return (await send({ ...parameters, timeout })).data();
     } catch (error) {
       const status = statusOf(error);
-      // 0 = no answer at all; 408 and 429 pass by themselves.
-      if (status === 0 || status >= 500 || status === 408 || status === 429) {
+      if (status >= 500 || PASSING.has(status)) {
         throw new AvroRegistryUnavailableError(operation, status, error);
       }
       throw new AvroRegistryRefusedError(operation, status, error);
+    }
+  }
+
+  async function latest(subject: string): ReturnType<SchemaRegistry['latest']> {
+    try {
+      const answer = await call('latest', rest.Subject.latestVersion, { subject });
+      const { version } = answer as { version?: unknown };
+      return { id: idOf(answer, 'latest'), version: Number(version), schema: schemaText(answer, 'latest') };
+    } catch (error) {
+      if (isStatus(error, 404)) return null;
+      throw error;
+    }
+  }
+
+  async function compatibleWith(subject: string, schema: string, version: number): Promise<CompatibilityAnswer> {
+    try {
+      const parameters = { subject, version, verbose: true, body: { schema } };
+      const answer = await call('checkCompatibility', rest.Subject.compatible, parameters);
+      const { is_compatible: compatible, messages } = answer as { is_compatible?: unknown; messages?: unknown };
+      return { compatible: compatible === true, messages: Array.isArray(messages) ? messages.map(String) : [] };
+    } catch (error) {
+      if (isStatus(error, 404)) return { compatible: true, messages: [] };
+      throw error;
     }
   }
 
@@ -91,37 +113,27 @@ export function createRegistry(options: RegistryOptions): SchemaRegistry {
       }
     },
     async checkCompatibility(subject, schema) {
-      try {
-        // `versions` without a number compares with all versions the level asks for.
-        const answer = await call('checkCompatibility', rest.Subject.compatible, {
-          subject,
-          version: '',
-          verbose: true,
-          body: { schema },
-        });
-        const { is_compatible: compatible, messages } = answer as { is_compatible?: unknown; messages?: unknown };
-        return { compatible: compatible === true, messages: Array.isArray(messages) ? messages.map(String) : [] };
-      } catch (error) {
-        if (isStatus(error, 404)) return { compatible: true, messages: [] };
-        throw error;
+      const newest = await latest(subject);
+      const messages: string[] = [];
+      let compatible = true;
+      // One version at a time: the package's client has no path for all of them at once. A deleted version answers 404.
+      for (let version = 1; version <= (newest?.version ?? 0); version += 1) {
+        const answer = await compatibleWith(subject, schema, version);
+        compatible &&= answer.compatible;
+        messages.push(...answer.messages.map((message) => `version ${version}: ${message}`));
       }
+      return { compatible, messages };
     },
     async subjects() {
       const answer = await call('subjects', rest.Subject.all, {});
       return Array.isArray(answer) ? answer.map(String).sort() : [];
     },
-    async latest(subject) {
-      try {
-        const answer = await call('latest', rest.Subject.latestVersion, { subject });
-        const { version } = answer as { version?: unknown };
-        return { id: idOf(answer, 'latest'), version: Number(version), schema: schemaText(answer, 'latest') };
-      } catch (error) {
-        if (isStatus(error, 404)) return null;
-        throw error;
-      }
-    },
+    latest,
   };
 }
+
+/** The package's client also says 400 when nobody answered; registries refuse our calls with 404, 409 or 422. */
+const PASSING: ReadonlySet<number> = new Set([400, 408, 429]);
 
 function restClient(options: RegistryOptions): RestClient {
   const registry = new KafkajsRegistry({
@@ -136,9 +148,10 @@ function restClient(options: RegistryOptions): RestClient {
   return (registry as unknown as { readonly api: RestClient }).api;
 }
 
+/** 599 = the client failed before any status. */
 function statusOf(error: unknown): number {
   const status = (error as { status?: unknown } | null)?.status;
-  return typeof status === 'number' && status >= 100 ? status : 0;
+  return typeof status === 'number' ? status : 599;
 }
 
 function isStatus(error: unknown, status: number): boolean {

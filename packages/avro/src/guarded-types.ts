@@ -4,7 +4,7 @@ import { AvroDecodeError } from './errors.ts';
 /**
  * avsc 5.7.9 trusts its input where it must not (all reproduced in `hardening.test.ts`): counts of array and map blocks
  * are believed, a negative block size moves the reader back for ever, a map key `__proto__` vanishes or becomes a
- * prototype, an enum accepts `constructor`, a record accepts an undeclared field `toString`, an int may have 64 bits,
+ * prototype, a long of -2^52 - 1 becomes +2^52, an enum accepts `constructor`, a record accepts an undeclared field `toString`, an int may have 64 bits,
  * and lone surrogates are written as invalid UTF-8. The types below replace avsc's own through its type hook. They
  * override `_read`, `_skip`, `_write`, which avsc does not document but does look up on the instance.
  */
@@ -169,6 +169,30 @@ class GuardedIntType extends avro.types.IntType {
   }
 }
 
+/** Smallest long avsc writes right: below it, zigzag leaves the doubles that are exact. */
+export const LONG_MIN: number = -(2 ** 52);
+/** Largest long avsc takes: one less than the safe integers, because of its rounding. */
+export const LONG_MAX: number = Number.MAX_SAFE_INTEGER - 1;
+
+class GuardedLongType extends avro.types.LongType {
+  _check(value: unknown, _flags: unknown, hook: Hook): boolean {
+    const fits = Number.isInteger(value) && (value as number) >= LONG_MIN && (value as number) <= LONG_MAX;
+    if (!fits) hook?.(value, this);
+    return fits;
+  }
+
+  /** avsc reads -2^52 - 1 as +2^52: the sign is the lowest bit, which its sum of doubles rounds away. */
+  _read(tap: Tap): number {
+    const isNegative = ((tap.buf[tap.pos] ?? 0) & 1) === 1;
+    const value = tap.readLong();
+    if (!(value >= LONG_MIN && value <= LONG_MAX && value < 0 === isNegative)) {
+      throw new AvroDecodeError('long exceeds the exact integers', 'SEC_AVRO_MALFORMED');
+    }
+    return value;
+  }
+}
+
+const LONG: avro.Type = new GuardedLongType();
 const STRING: avro.Type = new GuardedStringType();
 const INT: avro.Type = new GuardedIntType();
 
@@ -206,6 +230,8 @@ function guard(schema: unknown, options: unknown): avro.Type | undefined {
       return STRING;
     case 'int':
       return INT;
+    case 'long':
+      return LONG;
     case 'array':
       return new GuardedArrayType(definition, options);
     case 'map':

@@ -1,12 +1,12 @@
 import type { ValueIssue } from './errors.ts';
+import { LONG_MAX, LONG_MIN } from './guarded-types.ts';
 
 /** Enough to mend an event by; more would let a hostile one make long answers. */
 const ISSUES_MAX = 20;
 /** Map keys and undeclared names come from outside: only plain ones are repeated. */
 const PLAIN_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 const INT32 = (value: number): boolean => (value | 0) === value;
-/** As avsc's long: one off each end of the safe integers because of its rounding. */
-const SAFE_LONG = (value: number): boolean => Number.isInteger(value) && Math.abs(value) < Number.MAX_SAFE_INTEGER;
+const EXACT_LONG = (value: number): boolean => Number.isInteger(value) && value >= LONG_MIN && value <= LONG_MAX;
 
 type Part = Readonly<Record<string, unknown>>;
 
@@ -120,7 +120,7 @@ function isPrimitive(type: string, value: unknown): boolean {
     case 'int':
       return typeof value === 'number' && INT32(value);
     case 'long':
-      return typeof value === 'number' && SAFE_LONG(value);
+      return typeof value === 'number' && EXACT_LONG(value);
     case 'float':
     case 'double':
       return typeof value === 'number';
