@@ -1,4 +1,4 @@
-import type { SecurityEventDetected, Verdict } from '@tracehound/event-model';
+import type { DeadLetterRecordInput, SecurityEventDetected, Verdict } from '@tracehound/event-model';
 import type { AuditRow, PartitionId } from './domain/audit-row.ts';
 import type { Gap } from './domain/coverage.ts';
 import type { DetectedCandidate } from './domain/detected.ts';
@@ -82,21 +82,7 @@ export type DecodeAnswer = Verdict<{ readonly schemaId: number; readonly decoded
 /** Writes record values for the topics the sink produces to. */
 export type RecordEncoder = {
   detected(record: SecurityEventDetected): Promise<Buffer>;
-  deadLetter(record: DeadLetterValue): Promise<Buffer>;
-};
-
-export type DeadLetterValue = {
-  readonly original_topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly key: Buffer | null;
-  readonly payload: Buffer | null;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly service: string;
-  readonly stage: string;
-  readonly reason: string;
-  readonly detail: string;
-  readonly failed_at: number;
+  deadLetter(record: DeadLetterRecordInput): Promise<Buffer>;
 };
 
 /** What the sink asks about a partition when it takes it over. */

@@ -49,7 +49,7 @@ export function createMemoryAuditStore(
       if (copy) stored.set(index, copy.row.origin.offset);
     });
     const copies = firstCopies(draft.rows, stored);
-    draft.rows.forEach((row, index) => rows.push({ id: draft.id, row, firstCopy: copies[index] ?? null }));
+    rows.push(...draft.rows.map((row, index) => ({ id: draft.id, row, firstCopy: copies[index] ?? null })));
     failures.push(...draft.failures.map((failure) => ({ ...failure, id: draft.id })));
     at.nextOffset = draft.next;
     at.publishedOffset = draft.publishedOffset;

@@ -19,7 +19,7 @@ import type { Projection, RecordKind } from './audit-row.ts';
 import { indexedText, type ProjectionNotes, safeJson, safeTime } from './safe-text.ts';
 
 /** A decoded record with the name that says which one it is. */
-export type NamedRecord = { [N in RecordName]: { readonly name: N; readonly record: RecordByName[N] } }[RecordName];
+export type NamedRecord = { [N in RecordName]: { readonly name: N; readonly value: RecordByName[N] } }[RecordName];
 
 /** Columns a kind leaves empty; spread first. */
 const EMPTY = {
@@ -82,26 +82,26 @@ export function project(kind: RecordKind, decoded: NamedRecord): Verdict<Project
     case 'tracehound.events.v1.SecurityEvent':
     case 'tracehound.events.v1.SystemEvent': {
       if (kind !== 'event') break;
-      const { schema_rev: _rev, envelope, ...own } = decoded.record;
+      const { schema_rev: _rev, envelope, ...own } = decoded.value;
       return ok(projectEvent(envelope, stated(own)));
     }
     case 'tracehound.events.v1.ExternalEvent':
       if (kind !== 'event') break;
-      return ok(projectEvent(decoded.record.envelope, externalAttributes(decoded.record)));
+      return ok(projectEvent(decoded.value.envelope, externalAttributes(decoded.value)));
     case 'tracehound.pipeline.v1.LateEvent':
-      if (kind === 'late') return projectLate(decoded.record);
+      if (kind === 'late') return projectLate(decoded.value);
       break;
     case 'tracehound.pipeline.v1.DetectionFinding':
-      if (kind === 'finding') return projectFinding(decoded.record);
+      if (kind === 'finding') return projectFinding(decoded.value);
       break;
     case 'tracehound.pipeline.v1.CorrelationAlert':
-      if (kind === 'alert') return projectAlert(decoded.record);
+      if (kind === 'alert') return projectAlert(decoded.value);
       break;
     case 'tracehound.pipeline.v1.AlertLifecycle':
-      if (kind === 'lifecycle') return projectLifecycle(decoded.record);
+      if (kind === 'lifecycle') return projectLifecycle(decoded.value);
       break;
     case 'tracehound.pipeline.v1.AlertDelivery':
-      if (kind === 'delivery') return projectDelivery(decoded.record);
+      if (kind === 'delivery') return projectDelivery(decoded.value);
       break;
     case 'tracehound.events.v1.SecurityEventDetected':
     case 'tracehound.pipeline.v1.DeadLetter':

@@ -6,6 +6,9 @@ import type { Clock, RecordEncoder } from '../ports.ts';
 
 export const SERVICE_NAME = 'sink-audit';
 
+/** A larger value would not fit a message of the dead-letter topic (1 MiB by default); its coordinates still name it. */
+const PAYLOAD_BYTES_MAX = 900_000;
+
 export type DeadLetterEntry = { readonly item: KafkaRecord; readonly stage: string; readonly verdict: DeadLetter };
 
 /**
@@ -34,18 +37,19 @@ export function createDeadLetterStage(deps: {
   };
 
   async function letterOf({ item, stage, verdict }: DeadLetterEntry): Promise<OutgoingRecord> {
+    const isTooLarge = (item.value?.length ?? 0) > PAYLOAD_BYTES_MAX;
     const headers = Object.fromEntries(Object.entries(item.headers).map(([name, value]) => [name, value.toString()]));
     const value = await deps.encoder.deadLetter({
       original_topic: item.topic,
       partition: item.partition,
       offset: Number(item.offset),
       key: item.key,
-      payload: item.value,
+      payload: isTooLarge ? null : item.value,
       headers,
       service: SERVICE_NAME,
       stage,
       reason: verdict.reason,
-      detail: verdict.detail,
+      detail: isTooLarge ? `${verdict.detail} (value left out: ${item.value?.length} bytes)` : verdict.detail,
       failed_at: deps.clock.now(),
     });
     return {

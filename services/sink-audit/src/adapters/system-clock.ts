@@ -1,0 +1,10 @@
+import type { Clock } from '../ports.ts';
+
+/** The clock of the machine. */
+export const systemClock: Clock = {
+  now: Date.now,
+  after(delayMs, work) {
+    const timer = setTimeout(work, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
