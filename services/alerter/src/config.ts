@@ -1,0 +1,105 @@
+import { isAbsolute, join } from 'node:path';
+import { RETRY_SCHEDULE_MS } from '@tracehound/alerting';
+import {
+  type ConfigOf,
+  type ConfigSpec,
+  commonConfig,
+  defineConfig,
+  duration,
+  integer,
+  kafkaConfig,
+  list,
+  load,
+  optional,
+  postgresConfig,
+  registryConfig,
+  secretFile,
+  serverConfig,
+  string,
+  textFile,
+  url,
+} from '@tracehound/config';
+
+const fields = {
+  ...commonConfig,
+  ...serverConfig('ALERTER'),
+  kafka: kafkaConfig,
+  registry: registryConfig,
+  postgres: postgresConfig,
+  port: integer({
+    key: 'TRACEHOUND_ALERTER_PORT',
+    default: 0,
+    min: 0,
+    max: 65_535,
+    unit: 'port',
+    about: 'Port of the HTTP interface for alerts and deliveries; 0 takes a free one.',
+  }),
+  receivers: optional(
+    textFile({
+      key: 'TRACEHOUND_ALERTER_RECEIVERS_FILE',
+      about: 'YAML or JSON with receivers and routes per organization; without it every notice goes to the console.',
+    }),
+  ),
+  tokens: optional(
+    secretFile({
+      key: 'TRACEHOUND_ALERTER_TOKENS_FILE',
+      about: 'YAML or JSON list of bearer tokens and the organizations they may read; without it nobody may read.',
+    }),
+  ),
+  linkBase: optional(
+    url({
+      key: 'TRACEHOUND_ALERTER_LINK_BASE',
+      protocols: ['http', 'https'],
+      about: 'Address that links in notices start with; without it the address of this HTTP interface.',
+    }),
+  ),
+  migrations: string({
+    key: 'TRACEHOUND_ALERTER_MIGRATIONS',
+    default: 'deploy/migrations',
+    about: 'Directory of the database migrations, absolute or from the working directory; none applies none.',
+  }),
+  refetchWaitMs: duration({
+    key: 'TRACEHOUND_ALERTER_REFETCH_WAIT',
+    default: 2_000,
+    min: 0,
+    max: 60_000,
+    about: 'How long an alert waits for its audit row before a thin notice goes out.',
+  }),
+  leaseMs: duration({
+    key: 'TRACEHOUND_ALERTER_LEASE',
+    default: 45_000,
+    min: 500,
+    max: 600_000,
+    about: 'How long one attempt owns its group; after a crash the next owner waits for it. Longer than any receiver time-out.',
+  }),
+  lateMs: duration({
+    key: 'TRACEHOUND_ALERTER_LATE',
+    default: 300_000,
+    min: 1_000,
+    max: 86_400_000,
+    about: 'Age from which a notice says that it is late.',
+  }),
+  retrySchedule: list({
+    key: 'TRACEHOUND_ALERTER_RETRY_SCHEDULE',
+    default: RETRY_SCHEDULE_MS.map((wait) => String(wait)),
+    pattern: /^[0-9]{1,9}$/,
+    min: 1,
+    allowed: 'milliseconds, comma separated',
+    about: 'Waits after the first, second and further failed attempts; after the last one the delivery is dead.',
+  }),
+} as const;
+
+export type AlerterConfig = ConfigOf<typeof fields>;
+
+export const alerterConfig: ConfigSpec<typeof fields> = defineConfig(fields, { prefix: 'TRACEHOUND_ALERTER_' });
+
+/** Throws `ConfigError` with every bad key. */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): AlerterConfig {
+  return load(alerterConfig, env);
+}
+
+/** Null when migrations are applied by someone else. */
+export function migrationsDirectory(config: AlerterConfig): string | null {
+  if (config.migrations === 'none') return null;
+  return isAbsolute(config.migrations) ? config.migrations : join(process.cwd(), config.migrations);
+}

@@ -1,0 +1,136 @@
+import {
+  type AlertRecord,
+  buildNotice,
+  isWithinWindow,
+  type Notice,
+  routeNotice,
+  type RoutingTable,
+  severityOf,
+  suppressionKey,
+} from '@tracehound/alerting';
+import type { AlertDecoder, AlertTransaction, ConsumedAlert, DirectDelivery, Receiver } from '../ports.ts';
+import { newDelivery } from '../stages/group.ts';
+import { deliveryFact } from './facts.ts';
+
+export type DirectNotices = {
+  /**
+   * Sends a thin notice to every receiver that has not taken it yet. `sent` once any receiver has it, `failed` when
+   * none took it (worth another try), `silent` when it is no news by itself or goes to nobody.
+   */
+  tell(alert: ConsumedAlert): Promise<'sent' | 'failed' | 'silent'>;
+  /** Writes what was sent since the last successful save; call it in the transaction that stores the alerts. */
+  save(tx: AlertTransaction): Promise<() => void>;
+  readonly unsaved: number;
+};
+
+/** Entities remembered at most; at about 200 bytes each this is 2 MB. Beyond it the oldest is forgotten. */
+const ENTITIES_MAX = 10_000;
+
+/**
+ * Thin notices straight from memory, for the time the store is away (X16). Ids are those the outbox will use, so a
+ * receiver that gets one again, after a crash or from another alerter, can tell. Suppression by what this process
+ * remembers only; the store decides properly when it is back.
+ */
+export function createDirectNotices(deps: {
+  readonly decode: AlertDecoder;
+  readonly routing: RoutingTable;
+  readonly receivers: ReadonlyMap<string, Receiver>;
+  readonly linkBase: string;
+  readonly now: () => number;
+  readonly onSent: (direct: DirectDelivery) => void;
+}): DirectNotices {
+  const sent = new Map<string, DirectDelivery>();
+  const told = new Set<string>();
+  const entities = new Map<string, { alertId: string; firstAtMs: number; lastAtMs: number }>();
+
+  function isSuppressed(record: AlertRecord): boolean {
+    const key = suppressionKey(record);
+    const known = entities.get(key);
+    if (known && known.alertId !== record.alert_id && isWithinWindow(known, record)) return true;
+    entities.delete(key);
+    entities.set(key, { alertId: record.alert_id, firstAtMs: record.first_at, lastAtMs: record.last_at });
+    const oldest = entities.keys().next();
+    if (entities.size > ENTITIES_MAX && !oldest.done) entities.delete(oldest.value);
+    return false;
+  }
+
+  async function send(notice: Notice, receiver: Receiver, key: string): Promise<boolean> {
+    const delivery = newDelivery({ notice, receiver: receiver.name, channel: receiver.channel, suppressionKey: key });
+    if (told.has(delivery.deliveryId)) return true;
+    const startedAtMs = deps.now();
+    const { response, responseSha256 } = await receiver.send({
+      deliveryId: delivery.deliveryId,
+      notice,
+      nowMs: startedAtMs,
+    });
+    if (response.kind !== 'status' || response.status < 200 || response.status >= 300) return false;
+    const direct = { notice, delivery, startedAtMs, endedAtMs: deps.now(), httpStatus: response.status, responseSha256 };
+    told.add(delivery.deliveryId);
+    sent.set(delivery.deliveryId, direct);
+    deps.onSent(direct);
+    return true;
+  }
+
+  return {
+    get unsaved() {
+      return sent.size;
+    },
+
+    async tell(alert) {
+      const record = await deps.decode(alert.position.topic, alert.value);
+      if (record === null || !opensByItself(record) || isSuppressed(record)) return 'silent';
+      const reason = record.kind === 'DEGRADED' ? 'degraded' : 'opened';
+      const notice = buildNotice({
+        record,
+        reason,
+        alertId: record.alert_id,
+        firedAtMs: alert.firedAtMs,
+        linkBase: deps.linkBase,
+        evidence: null,
+      });
+      const names = routeNotice(deps.routing, {
+        organization: record.organization_id,
+        severity: severityOf(record.rule.level),
+        reason,
+      });
+      const results = await Promise.all(
+        names.map((name) => {
+          const receiver = deps.receivers.get(name);
+          return receiver ? send(notice, receiver, suppressionKey(record)) : false;
+        }),
+      );
+      if (results.length === 0) return 'silent';
+      return results.includes(true) ? 'sent' : 'failed';
+    },
+
+    async save(tx) {
+      const saved = [...sent.values()];
+      for (const direct of saved) {
+        const alerts = await tx.alertsOf([direct.notice.record_id]);
+        const alertId = alerts.get(direct.notice.record_id)?.alertId ?? direct.notice.alert_id;
+        const notice = { ...direct.notice, alert_id: alertId };
+        const fact = deliveryFact({
+          notice,
+          delivery: direct.delivery,
+          attempt: 1,
+          status: 'SENT',
+          startedAtMs: direct.startedAtMs,
+          outcome: { ...direct, errorCode: null },
+        });
+        await tx.saveDirectDelivery({ ...direct, notice }, fact);
+      }
+      // Forgotten only when the transaction is durable.
+      return () => {
+        for (const { delivery } of saved) sent.delete(delivery.deliveryId);
+      };
+    },
+  };
+}
+
+/**
+ * Without the store nobody knows what was told before. An open, and a final that a timer decided (such rules never
+ * open: X10.14), are news by themselves; updates, ends and other finals follow an open.
+ */
+function opensByItself(record: AlertRecord): boolean {
+  return record.kind === 'OPEN' || record.kind === 'DEGRADED' || (record.kind === 'FINAL' && record.timer_due !== null);
+}

@@ -1,0 +1,169 @@
+import { BacklogFullError, isStoreAway, PartitionFencedError } from '../errors.ts';
+import type { ConsumedAlert, LogPosition } from '../ports.ts';
+import type { DirectNotices } from './direct-notices.ts';
+import { type IntakeRunDeps, storeAlerts } from './intake-run.ts';
+
+/** One partition of `security.alerts` or `security.findings` while this process has it. */
+export type PartitionIntake = {
+  /** Takes the fence; null = read from the beginning of the log. Rejects while the store is away. */
+  acquire(): Promise<bigint | null>;
+  /**
+   * Stores the alerts, in order and exactly once in effect, and returns the next offset to commit; null while the store
+   * is away: then they wait in memory (bounded) and the partition goes on, so that newer ones can be told in time.
+   */
+  take(alerts: readonly ConsumedAlert[]): Promise<bigint | null>;
+  /** Tries again what waits. Returns the offset to commit when it succeeded, null when nothing did. */
+  retry(): Promise<bigint | null>;
+  /** Thin notices for what has waited past its deadline. */
+  tellOverdue(): Promise<void>;
+  readonly waiting: number;
+};
+
+/** Alerts per transaction: bounds its time (about 10 statements each) and how long the slots stay locked. */
+const TRANSACTION_ALERTS_MAX = 100;
+
+/** Alerts that wait in memory for the store, per partition; at about 4 kB each this is 20 MB. */
+const BACKLOG_ALERTS_MAX = 5_000;
+
+/** A transaction that takes longer than this counts as a store that is away. */
+const SLOW_STORE_MS = 2_000;
+
+/** Direct notices under way at once, and the pause after one that no receiver took. */
+const TELL_CONCURRENCY = 8;
+const TELL_AGAIN_MS = 1_000;
+
+export function createPartitionIntake(
+  partition: Omit<LogPosition, 'offset'>,
+  deps: IntakeRunDeps & { readonly owner: string; readonly direct: DirectNotices },
+): PartitionIntake {
+  let fence: bigint | null = null;
+  /** Next offset the store expects; null = none stored yet. */
+  let position: bigint | null = null;
+  let backlog: ConsumedAlert[] = [];
+  /** Next offset to take from the log: what comes below it was taken already. */
+  let nextTaken = 0n;
+  let tail: Promise<unknown> = Promise.resolve();
+  let isAway = false;
+  let startedAtMs: number | null = null;
+  const nextTellMs = new WeakMap<ConsumedAlert, number>();
+
+  /** Work on the partition in single file: a batch of the consumer and a retry of the timer must not overlap. */
+  function exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = tail.then(work, work);
+    tail = result.catch(() => undefined);
+    return result;
+  }
+
+  async function acquire(): Promise<bigint | null> {
+    fence = null;
+    const acquired = await deps.store.acquirePartition(partition, deps.owner);
+    fence = acquired.fence;
+    position = acquired.nextOffset;
+    // A commit whose answer was lost may have stored some of them.
+    backlog = backlog.filter((alert) => position === null || alert.position.offset >= position);
+    return position;
+  }
+
+  async function storeChunk(): Promise<void> {
+    const chunk = backlog.slice(0, TRANSACTION_ALERTS_MAX);
+    const last = chunk.at(-1);
+    if (!last || fence === null) return;
+    const to = last.position.offset + 1n;
+    const change = { topicId: partition.topicId, partition: partition.partition, fence, from: position, to };
+    let forget: () => void = () => undefined;
+    await storeAlerts(deps, {
+      before: async (tx) => {
+        if (!(await tx.advance(change))) throw new PartitionFencedError(partition.partition);
+        return chunk;
+      },
+      after: async (tx) => {
+        forget = await deps.direct.save(tx);
+      },
+    });
+    forget();
+    position = to;
+    backlog = backlog.slice(chunk.length);
+  }
+
+  async function drain(): Promise<bigint | null> {
+    for (let fencedTimes = 0; backlog.length > 0; ) {
+      startedAtMs = deps.now();
+      try {
+        if (fence === null) await acquire();
+        await storeChunk();
+        isAway = false;
+      } catch (error) {
+        // What the store knows is uncertain now: the next try asks it, under a new fence.
+        fence = null;
+        if (isStoreAway(error)) {
+          isAway = true;
+          return null;
+        }
+        if (!(error instanceof PartitionFencedError) || ++fencedTimes > 1) throw error;
+      } finally {
+        startedAtMs = null;
+      }
+    }
+    return position;
+  }
+
+  function isStoreSlow(): boolean {
+    return startedAtMs !== null && deps.now() - startedAtMs >= SLOW_STORE_MS;
+  }
+
+  async function tell(alert: ConsumedAlert): Promise<void> {
+    const result = await deps.direct.tell(alert);
+    if (result === 'silent') nextTellMs.set(alert, Number.POSITIVE_INFINITY);
+    if (result === 'failed') nextTellMs.set(alert, deps.now() + TELL_AGAIN_MS);
+    if (result !== 'sent') return;
+    backlog = backlog.map((waiting) => (waiting === alert ? { ...waiting, toldDirectly: true } : waiting));
+  }
+
+  return {
+    get waiting() {
+      return backlog.length;
+    },
+    acquire: () =>
+      exclusive(async () => {
+        const next = await acquire();
+        backlog = [];
+        nextTaken = next ?? 0n;
+        return next;
+      }),
+    take: async (alerts) => {
+      const fresh = alerts.filter((alert) => alert.position.offset >= nextTaken);
+      if (backlog.length + fresh.length > BACKLOG_ALERTS_MAX && backlog.length > 0) {
+        throw new BacklogFullError(partition.partition, backlog.length);
+      }
+      backlog.push(...fresh);
+      const last = fresh.at(-1);
+      if (last) nextTaken = last.position.offset + 1n;
+      // A store known to be away, or one that hangs, is left to the timer: the partition must not wait for it.
+      return isAway || isStoreSlow() ? null : within(SLOW_STORE_MS, exclusive(drain));
+    },
+    retry: async () => (backlog.length === 0 || isStoreSlow() ? null : exclusive(drain)),
+    async tellOverdue() {
+      if (!isAway && !isStoreSlow()) return;
+      const nowMs = deps.now();
+      const overdue = backlog.filter(
+        (alert) => !alert.toldDirectly && alert.deadlineMs <= nowMs && (nextTellMs.get(alert) ?? 0) <= nowMs,
+      );
+      for (let from = 0; from < overdue.length; from += TELL_CONCURRENCY) {
+        await Promise.all(overdue.slice(from, from + TELL_CONCURRENCY).map(tell));
+      }
+    },
+  };
+}
+
+/** The result of `work`, or null when it takes longer; it goes on, and its result is found by the next retry. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const bound = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, ms, null);
+  });
+  try {
+    return await Promise.race([work, bound]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,50 @@
+import { classifyError, TracehoundError } from '@tracehound/event-model';
+
+/** Another process owns the partition: its offset moved under us. The batch is rolled back and read again. */
+export class PartitionFencedError extends TracehoundError {
+  constructor(partition: number) {
+    super('the partition was taken over by another alerter', {
+      code: 'SEC_ALERTER_FENCED',
+      category: 'conflict',
+      retriable: true,
+      fields: { partition },
+    });
+  }
+}
+
+/** While the store is away alerts wait in memory; beyond the bound the partition pauses instead. */
+export class BacklogFullError extends TracehoundError {
+  constructor(partition: number, alerts: number) {
+    super('too many alerts wait in memory for the store', {
+      code: 'SEC_ALERTER_BACKLOG_FULL',
+      category: 'overload',
+      retriable: true,
+      fields: { partition, alerts },
+    });
+  }
+}
+
+/** The receivers or tokens file is wrong. `explain` names the place; it never repeats a secret. */
+export class AlerterFileError extends TracehoundError {
+  readonly problems: readonly string[];
+
+  constructor(key: string, problems: readonly string[]) {
+    super('a configuration file of the alerter is wrong', {
+      code: 'SEC_CONFIG_INVALID',
+      category: 'invalid_input',
+      retriable: false,
+      fields: { key, problems: problems.length },
+    });
+    this.problems = problems.map((problem) => `${key}: ${problem}`);
+  }
+
+  explain(): string {
+    return this.problems.join('\n');
+  }
+}
+
+/** PostgreSQL cannot be asked at the moment, as opposed to having refused. */
+export function isStoreAway(error: unknown): boolean {
+  const { code } = classifyError(error);
+  return code === 'SEC_PG_UNAVAILABLE' || code === 'SEC_PG_TIMEOUT';
+}
