@@ -9,7 +9,7 @@ const WAIT_MS_MAX = 250;
 /** … and so long when a partition is left out (buffer full, not started), because it may want records any moment. */
 const WAIT_MS_PARTIAL = 50;
 /** A fetch without an answer for so long beyond its wait counts as stalled: the connections are replaced. */
-const STALL_MS = 10_000;
+export const FETCH_STALL_MS = 10_000;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5_000;
 
@@ -18,6 +18,7 @@ export type FetchLoopOptions = {
   readonly classify: FaultClassifier;
   readonly lanes: () => Iterable<PartitionLane>;
   readonly partitionBytesMax: number;
+  readonly stallMs: number;
   /** The broker says that the lane's position is not in its log. */
   readonly onOutOfRange: (lane: PartitionLane, wire: FetchWire) => Promise<void>;
   readonly log: KafkaLogger;
@@ -100,7 +101,7 @@ export class FetchLoop {
         refreshed ||= refresh;
         lane.leader = await withinMs(
           this.wires.use(held, (wire) => wire.leader(lane.partition, { refresh })),
-          STALL_MS,
+          this.options.stallMs,
           () => new KafkaError('no answer to a metadata request in time', FAULTS.timeout),
         ).catch((error: unknown) => {
           this.wires.drop(held);
@@ -147,7 +148,7 @@ export class FetchLoop {
       }));
       const answers = await withinMs(
         this.wires.use(held, (wire) => wire.fetch(node, requests, waitMs)),
-        waitMs + STALL_MS,
+        waitMs + this.options.stallMs,
         () => new KafkaError('no answer to a fetch in time', FAULTS.timeout),
       );
       const byPartition = new Map(answers.map((answer) => [`${answer.topic}/${answer.partition}`, answer]));

@@ -1,12 +1,14 @@
 import { backoffMs, sleepMs, withinMs } from './backoff.ts';
 import { FAULTS, KafkaError, KafkaOffsetOutOfRangeError } from './errors.ts';
-import { FetchLoop } from './fetch-loop.ts';
+import { FETCH_STALL_MS, FetchLoop } from './fetch-loop.ts';
 import { PartitionLane } from './partition-lane.ts';
 import type { ConsumerOptions, KafkaConsumer, StartPosition, TopicPartition } from './port.ts';
 import type { ConsumerWires, FetchWire, KafkaLogger, Membership } from './wire.ts';
 
 export const SESSION_TIMEOUT_MS = 30_000;
 export const PARTITION_BYTES_MAX = 1024 * 1024;
+/** Beyond two session time-outs (a rebalance may take one), a member without a sign of life for so long is stalled. */
+const MEMBER_GRACE_MS = 5_000;
 /** Closing a lost member must not wait for a dead broker. */
 const CLOSE_MS_MAX = 5_000;
 
@@ -33,8 +35,17 @@ export class GroupConsumer implements KafkaConsumer {
   private aliveAtMs = 0;
   private hasFailed = false;
 
-  constructor(options: ConsumerOptions, wires: ConsumerWires, log: KafkaLogger) {
+  private readonly memberGraceMs: number;
+
+  /** `watchdogs`: shorter limits for tests. */
+  constructor(
+    options: ConsumerOptions,
+    wires: ConsumerWires,
+    log: KafkaLogger,
+    watchdogs: { fetchStallMs?: number; memberGraceMs?: number } = {},
+  ) {
     this.options = options;
+    this.memberGraceMs = watchdogs.memberGraceMs ?? MEMBER_GRACE_MS;
     this.wires = wires;
     this.log = (level, message, fields) => log(level, message, { groupId: options.groupId, ...fields });
     this.fetching = new FetchLoop({
@@ -42,6 +53,7 @@ export class GroupConsumer implements KafkaConsumer {
       classify: wires.classify,
       lanes: () => this.lanes.values(),
       partitionBytesMax: options.partitionBytesMax ?? PARTITION_BYTES_MAX,
+      stallMs: watchdogs.fetchStallMs ?? FETCH_STALL_MS,
       onOutOfRange: (lane, wire) => this.confirmOutOfRange(lane, wire),
       log: this.log,
     });
@@ -144,11 +156,10 @@ export class GroupConsumer implements KafkaConsumer {
     );
     this.membership = membership;
     try {
-      // A rebalance may take a session time-out; twice that without a sign of life is a stall.
-      const silentMsMax = 2 * sessionTimeoutMs + 5_000;
+      const silentMsMax = 2 * sessionTimeoutMs + this.memberGraceMs;
       const stop = AbortSignal.any([ended.signal, this.stopping.signal]);
       while (!stop.aborted) {
-        await sleepMs(1_000, stop);
+        await sleepMs(Math.min(1_000, silentMsMax / 4), stop);
         if (Date.now() - this.aliveAtMs > silentMsMax) {
           throw new KafkaError('the group member shows no sign of life', FAULTS.timeout);
         }

@@ -1,7 +1,7 @@
 import { Admin } from '@platformatic/kafka';
 import { testStack } from '@tracehound/testkit';
 import type { KafkaClient, KafkaClientOptions } from '../src/index.ts';
-import type { ContractHarness } from './contract.ts';
+import type { ContractHarness } from './contract-bench.ts';
 
 /** The contract against the real broker of the test run. */
 export async function openNetworkHarness(
