@@ -48,6 +48,7 @@ export const FAULTS = {
   unknownTopic: fault('SEC_KAFKA_UNKNOWN_TOPIC', 'not_found', { retriable: true, staleMetadata: true }),
   unknownPartition: fault('SEC_KAFKA_UNKNOWN_PARTITION', 'not_found', { retriable: true, staleMetadata: true }),
   offsetOutOfRange: fault('SEC_KAFKA_OFFSET_OUT_OF_RANGE', 'invariant'),
+  topicReplaced: fault('SEC_KAFKA_TOPIC_REPLACED', 'invariant'),
   recordTooLarge: fault('SEC_KAFKA_RECORD_TOO_LARGE', 'invalid_input'),
   invalidRecord: fault('SEC_KAFKA_INVALID_RECORD', 'invalid_input'),
   invalidRequest: fault('SEC_KAFKA_INVALID_REQUEST', 'permanent'),
@@ -119,6 +120,16 @@ export class KafkaProduceError extends KafkaError {
 export class KafkaOffsetOutOfRangeError extends KafkaError {
   constructor(at: { topic: string; partition: number; offset: bigint; low: bigint; high: bigint }) {
     super('the next offset to read is not in the log', FAULTS.offsetOutOfRange, { at });
+  }
+}
+
+/**
+ * The topic was deleted and made again while a partition of it was read: offsets mean something else now (X5). The
+ * service stops, as with an offset out of range.
+ */
+export class KafkaTopicReplacedError extends KafkaError {
+  constructor(at: { topic: string; partition: number }) {
+    super('the topic was made again under the same name', FAULTS.topicReplaced, { at });
   }
 }
 

@@ -19,6 +19,8 @@ export type FetchLoopOptions = {
   readonly lanes: () => Iterable<PartitionLane>;
   readonly partitionBytesMax: number;
   readonly stallMs: number;
+  /** False: the lane must not be read any more. Asked before a lane is fetched again after a failure. */
+  readonly verifyTopic: (lane: PartitionLane) => Promise<boolean>;
   /** The broker says that the lane's position is not in its log. */
   readonly onOutOfRange: (lane: PartitionLane, wire: FetchWire) => Promise<void>;
   readonly log: KafkaLogger;
@@ -97,6 +99,7 @@ export class FetchLoop {
       const held = await this.wires.acquire();
       let refreshed = false;
       for (const lane of lanes) {
+        if (lane.fetchFailures > 0 && !(await this.options.verifyTopic(lane))) continue;
         const refresh: boolean = lane.fetchFailures > 0 && !refreshed;
         refreshed ||= refresh;
         lane.leader = await withinMs(

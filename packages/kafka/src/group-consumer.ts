@@ -1,5 +1,5 @@
 import { backoffMs, sleepMs, withinMs } from './backoff.ts';
-import { FAULTS, KafkaError, KafkaOffsetOutOfRangeError } from './errors.ts';
+import { FAULTS, KafkaError, KafkaOffsetOutOfRangeError, KafkaTopicReplacedError } from './errors.ts';
 import { FETCH_STALL_MS, FetchLoop } from './fetch-loop.ts';
 import { PartitionLane } from './partition-lane.ts';
 import type { ConsumerOptions, KafkaConsumer, StartPosition, TopicPartition } from './port.ts';
@@ -9,6 +9,8 @@ export const SESSION_TIMEOUT_MS = 30_000;
 export const PARTITION_BYTES_MAX = 1024 * 1024;
 /** Beyond two session time-outs (a rebalance may take one), a member without a sign of life for so long is stalled. */
 const MEMBER_GRACE_MS = 5_000;
+/** Commits are for lag tools: a drain does not wait long for a coordinator that is away. */
+const COMMIT_DRAIN_MS = 3_000;
 /** Closing a lost member must not wait for a dead broker. */
 const CLOSE_MS_MAX = 5_000;
 
@@ -54,6 +56,7 @@ export class GroupConsumer implements KafkaConsumer {
       lanes: () => this.lanes.values(),
       partitionBytesMax: options.partitionBytesMax ?? PARTITION_BYTES_MAX,
       stallMs: watchdogs.fetchStallMs ?? FETCH_STALL_MS,
+      verifyTopic: (lane) => this.verifyTopic(lane),
       onOutOfRange: (lane, wire) => this.confirmOutOfRange(lane, wire),
       log: this.log,
     });
@@ -103,7 +106,7 @@ export class GroupConsumer implements KafkaConsumer {
       const draining = [...this.lanes.values()];
       for (const lane of draining) lane.close();
       await Promise.all(draining.map((lane) => lane.done));
-      await this.committing;
+      await Promise.race([this.committing, sleepMs(COMMIT_DRAIN_MS)]);
       this.stopping.abort();
     }
     await this.supervision;
@@ -178,6 +181,7 @@ export class GroupConsumer implements KafkaConsumer {
   private replaceAssignment(assignment: readonly TopicPartition[]): void {
     for (const lane of this.lanes.values()) lane.close();
     this.lanes.clear();
+    const topicIds = new Map<string, Promise<string>>();
     for (const { topic, partition } of assignment) {
       const at = { topic, partition };
       const key = keyOf(at);
@@ -185,6 +189,7 @@ export class GroupConsumer implements KafkaConsumer {
         partition: at,
         handler: this.options.handler,
         previous: this.ends.get(key) ?? Promise.resolve(),
+        lookUpTopicId: () => this.lookUpTopicId(topicIds, topic),
         resolveStart: (position) => this.resolveStart(at, position),
         bufferBytesMax: 2 * (this.options.partitionBytesMax ?? PARTITION_BYTES_MAX),
         onWanting: () => this.fetching.wake(),
@@ -195,6 +200,24 @@ export class GroupConsumer implements KafkaConsumer {
       this.lanes.set(key, lane);
       this.ends.set(key, lane.done);
     }
+  }
+
+  /** Once per topic and assignment. */
+  private lookUpTopicId(known: Map<string, Promise<string>>, topic: string): Promise<string> {
+    const found = known.get(topic);
+    if (found) return found;
+    const asked = this.wires.topicId(topic);
+    known.set(topic, asked);
+    asked.catch(() => known.delete(topic));
+    return asked;
+  }
+
+  /** A topic that was deleted and made again shows first as a failed fetch: the id tells it from a lost broker. */
+  private async verifyTopic(lane: PartitionLane): Promise<boolean> {
+    const topicId = await this.wires.topicId(lane.partition.topic);
+    if (lane.topicId === null || topicId === lane.topicId || lane.isClosed) return true;
+    this.fail(new KafkaTopicReplacedError(lane.partition));
+    return false;
   }
 
   /** Never an offset outside the log: what is gone stops the service instead of being skipped (X5). */

@@ -114,7 +114,7 @@ export class GuardedProducer implements KafkaProducer {
     options: { timeoutMs?: number },
   ): Promise<readonly ProduceResult[]> {
     const deadlineMs = deadlineOf(options.timeoutMs);
-    const results: ProduceResult[] = new Array(records.length);
+    const results: ProduceResult[] = Array.from({ length: records.length });
     let partitions: number;
     try {
       partitions = await this.partitionCount(topic, deadlineMs);

@@ -9,6 +9,8 @@ export type LaneOptions = {
   readonly handler: PartitionHandler;
   /** The life of this partition under an earlier assignment: calls for one partition never overlap. */
   readonly previous: Promise<void>;
+  /** Id of the topic under this assignment. */
+  readonly lookUpTopicId: () => Promise<string>;
   /** Turns a start position into an offset that lies in the log, or rejects with `KafkaOffsetOutOfRangeError`. */
   readonly resolveStart: (position: StartPosition) => Promise<bigint>;
   /** What may wait in memory before fetching stops. */
@@ -31,6 +33,8 @@ export class PartitionLane {
   leader: number | null = null;
   /** A fetch for this lane is on its way. Owned by the fetch loop. */
   isFetching = false;
+  /** The offsets of this lane count in the topic of this id; null before `assigned`. */
+  topicId: string | null = null;
   fetchFailures = 0;
   retryAtMs = 0;
   /** When the broker last answered for this partition. */
@@ -149,6 +153,7 @@ export class PartitionLane {
   private async start(): Promise<void> {
     for (let attempt = 1; !this.isClosed; attempt++) {
       try {
+        this.topicId = await this.options.lookUpTopicId();
         const position = await this.options.handler.assigned(this.partition);
         const offset = await this.options.resolveStart(position);
         // A seek made meanwhile is the later word.

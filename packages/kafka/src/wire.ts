@@ -77,6 +77,8 @@ export type ConsumerWires = {
     events: MembershipEvents,
   ): Promise<Membership>;
   committed(groupId: string, partition: TopicPartition): Promise<bigint | null>;
+  /** UUID of the topic, asked of the broker each time. */
+  topicId(topic: string): Promise<string>;
 };
 
 /** A line for the operator. Silent unless the client is given a logger. */

@@ -1,7 +1,12 @@
 import { InvariantError } from '@tracehound/event-model';
 import { waitFor } from '@tracehound/testkit';
 import { describe, expect, it } from 'vitest';
-import { type KafkaBatch, type KafkaConsumer, KafkaOffsetOutOfRangeError } from '../src/index.ts';
+import {
+  type KafkaBatch,
+  type KafkaConsumer,
+  KafkaOffsetOutOfRangeError,
+  KafkaTopicReplacedError,
+} from '../src/index.ts';
 import { type ContractBench, numbered, SESSION_TIMEOUT_MS } from './contract-bench.ts';
 
 /** Groups: assignment, order, redelivery, rebalance, and what happens when the log is not where it was. */
@@ -405,6 +410,40 @@ export function describeConsumerContract(bench: ContractBench): void {
       await consumer.stop();
       expect(offsets).toHaveLength(10);
       expect(await bench.admin.committed(`${topic}.group`, topic)).toEqual([{ partition: 0, offset: null }]);
+    });
+
+    it('never reads on in a topic that was deleted and made again', async () => {
+      const topic = await createTopic(1);
+      const at = { topic, partition: 0 };
+      await bench.producer.sendTo(at, numbered(0, 5));
+      const fatal: unknown[] = [];
+      let seen = 0;
+      const consumer = consume(
+        topic,
+        {
+          batch: async (batch) => {
+            seen += batch.records.length;
+          },
+        },
+        { onFatal: (error) => fatal.push(error) },
+      );
+      await consumer.start();
+      await waitFor(() => seen === 5, { what: 'the records of the first topic' });
+      await bench.admin.deleteTopics([topic]);
+      await waitFor(async () => !(await bench.admin.listTopics()).includes(topic), { what: 'the topic to be gone' });
+      await waitFor(
+        async () => {
+          const spec = { topic, partitions: 1, replicationFactor: 1, config: {} };
+          const [done] = await bench.admin.applyTopics([spec]);
+          return done?.action === 'created';
+        },
+        { what: 'the topic to be made again' },
+      );
+      await bench.producer.sendTo(at, numbered(100, 20));
+      await waitFor(() => fatal.length === 1, { what: 'the fatal call', timeoutMs: 20_000 });
+      expect(fatal[0]).toBeInstanceOf(KafkaTopicReplacedError);
+      expect(seen).toBe(5);
+      await consumer.stop();
     });
 
     it('can be stopped before it has joined, and twice', async () => {

@@ -52,7 +52,6 @@ export class MemoryBroker {
         config: new Map(Object.entries(spec.config)),
         logs: Array.from({ length: spec.partitions }, () => ({ low: 0n, records: [] })),
       });
-      this.rebalanceSubscribers(spec.topic);
       return 'created';
     }
     const changed = Object.entries(spec.config).filter(([name, value]) => found.config.get(name) !== value);
@@ -65,6 +64,7 @@ export class MemoryBroker {
 
   deleteTopic(topic: string): void {
     this.topics.delete(topic);
+    for (const wake of this.appended) wake();
     for (const group of this.groups.values()) {
       for (const key of group.committed.keys()) if (key.startsWith(`${topic}/`)) group.committed.delete(key);
     }

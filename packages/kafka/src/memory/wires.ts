@@ -70,5 +70,6 @@ export function memoryConsumerWires(broker: MemoryBroker): ConsumerWires {
       };
     },
     committed: async (groupId, at) => broker.committed(groupId, at),
+    topicId: async (topic) => broker.topicId(topic),
   };
 }

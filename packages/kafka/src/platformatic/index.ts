@@ -33,6 +33,11 @@ export function createPlatformaticClient(options: KafkaClientOptions): KafkaClie
       const offsets = await (await sharedAdmin()).committed(groupId, at.topic);
       return offsets.find(({ partition }) => partition === at.partition)?.offset ?? null;
     },
+    topicId: async (topic) => {
+      const ids = await (await sharedAdmin()).topicIds([topic]);
+      // `topicIds` rejects for a topic that is not there.
+      return ids.get(topic) ?? '';
+    },
   };
   return {
     adapter: 'platformatic',
