@@ -101,6 +101,7 @@ export function createSinkPipeline(deps: SinkPipelineDeps) {
       }
     }
     await settle(outcomes, effects); // Dead letters are durable by now, so this only counts.
+    state.deadLettered.clear();
     return 'done';
   }
 
@@ -111,7 +112,6 @@ export function createSinkPipeline(deps: SinkPipelineDeps) {
     state.nextOffset = draft.next;
     state.publishedOffsetStored = draft.publishedOffset;
     state.pending = [...state.pending, ...due.filter((candidate) => candidate !== null)];
-    state.deadLettered.clear();
     deps.onStored(state, {
       rows: draft.rows,
       failures: draft.failures.length,
