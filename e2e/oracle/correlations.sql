@@ -1,7 +1,18 @@
 -- The three correlations of the ssh-bruteforce scenario, computed from the audit rows by SQL alone: an oracle that
 -- shares no code with the engine. It evaluates EXACTNESS X10.2-X10.7 by brute force at every instant where the
 -- condition can change (an event enters at t, leaves after t + span, a frame begins).
--- Input: a temporary table or view oracle_event(rule_set step, ip, username, event_id, at_ms). Times are integer milliseconds.
+-- Times are integer milliseconds; ids are compared bytewise, as the engine does.
+create temporary table oracle_event as
+select
+  case attrs -> 'fields' ->> 'event_type' when 'auth.password.failed' then 'failed' else 'accepted' end as step,
+  attrs -> 'fields' ->> 'ip' as ip,
+  attrs -> 'fields' ->> 'user' as username,
+  event_id,
+  (extract(epoch from event_time) * 1000)::bigint as at_ms
+from audit.event
+where kind = 'event' and not is_duplicate
+  and attrs -> 'fields' ->> 'event_type' in ('auth.password.failed', 'auth.accepted')
+  and attrs -> 'fields' ->> 'ip' is not null;
 
 -- One line per rule and the events it looks at.
 create temporary table hit as (
@@ -108,7 +119,13 @@ evidence as (
   union all select * from last_step
   union all select * from first_step
 )
-select e.rule, e.ip, min(v.at_ms)::bigint as first_at, e.last_at::bigint as last_at, array_agg(v.event_id order by v.event_id) as event_ids
+select
+  case e.rule
+    when 'event_count' then '11111111-0000-4000-8000-000000000011'
+    when 'value_count' then '11111111-0000-4000-8000-000000000012'
+    else '11111111-0000-4000-8000-000000000013'
+  end as rule,
+  e.ip as "group", min(v.at_ms)::bigint as first_at, e.last_at::bigint as last_at, array_agg(v.event_id order by v.event_id) as event_ids
 from episode e join evidence v using (rule, ip, episode)
 group by e.rule, e.ip, e.episode, e.last_at
 order by e.rule, e.ip, e.last_at;

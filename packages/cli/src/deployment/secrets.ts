@@ -42,10 +42,14 @@ export function ensureSecrets(directory: string): LocalSecrets {
     return { key_id: text.slice(0, text.indexOf('.')), sha256: digest(secretOf(text)), organizations, name };
   };
   const apiKeysFile = onceWritten(at('api-keys.json'), () =>
-    JSON.stringify([key(apiKeyFile, 'local development', ['acme']), key(platformKeyFile, 'local scenarios', 'platform')], null, 2),
+    JSON.stringify(
+      [key(apiKeyFile, 'local development', ['acme']), key(platformKeyFile, 'local scenarios', 'platform')],
+      null,
+      2,
+    ),
   );
   const alerterTokensFile = onceWritten(at('alerter-tokens.json'), () =>
-    JSON.stringify([{ token_sha256: digest(read(alerterTokenFile)), organizations: 'platform', name: 'local analyst' }], null, 2),
+    JSON.stringify([{ token: read(alerterTokenFile), organizations: '*' }], null, 2),
   );
   return {
     apiKeyFile,

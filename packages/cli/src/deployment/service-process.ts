@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, openSync, closeSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -87,7 +87,9 @@ export class ServiceProcess {
       if (response.ok) return null;
       const health = (await response.json()) as Health;
       const failing = (health.checks ?? []).filter((check) => !check.ok);
-      return failing.map((check) => `${check.name}: ${check.detail ?? 'not ok'}`).join('; ') || `HTTP ${response.status}`;
+      return (
+        failing.map((check) => `${check.name}: ${check.detail ?? 'not ok'}`).join('; ') || `HTTP ${response.status}`
+      );
     } catch {
       return 'not answering yet';
     }
@@ -129,8 +131,16 @@ export class ServiceProcess {
     const log = openSync(this.logFile, 'a');
     const child = spawn(
       process.execPath,
-      ['--conditions=@tracehound/source', '--disable-warning=ExperimentalWarning', join(root, 'services', this.name, 'src', 'main.ts')],
-      { cwd: root, stdio: ['ignore', log, log], env: { ...process.env, ...env, ...(fault ? { TRACEHOUND_FAULT: fault } : {}) } },
+      [
+        '--conditions=@tracehound/source',
+        '--disable-warning=ExperimentalWarning',
+        join(root, 'services', this.name, 'src', 'main.ts'),
+      ],
+      {
+        cwd: root,
+        stdio: ['ignore', log, log],
+        env: { ...process.env, ...env, ...(fault ? { TRACEHOUND_FAULT: fault } : {}) },
+      },
     );
     closeSync(log);
     this.child = child;
@@ -141,7 +151,12 @@ export class ServiceProcess {
     });
     writeFileSync(
       this.pidFile,
-      JSON.stringify({ pid: child.pid, internal: internalUrl, public: publicUrl ?? null, startedAt: new Date(startedAt).toISOString() }),
+      JSON.stringify({
+        pid: child.pid,
+        internal: internalUrl,
+        public: publicUrl ?? null,
+        startedAt: new Date(startedAt).toISOString(),
+      }),
     );
     this.report('started', `pid ${child.pid}`);
     void this.exited.then(() => this.afterExit(child, startedAt));

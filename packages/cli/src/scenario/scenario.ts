@@ -38,6 +38,8 @@ export type Scenario = {
   readonly lateness: string;
   readonly events: readonly ScenarioEvent[];
   readonly rules: readonly RuleFile[];
+  /** SQL over the audit rows that computes the final alerts apart from the engine; null when there is none. */
+  readonly oracle: string | null;
   readonly expected: { readonly alerts: readonly ExpectedAlert[]; readonly none: readonly ExpectedAlert[] };
 };
 
@@ -52,6 +54,7 @@ type ScenarioFile = Partial<{
   lateness: string;
   events: string;
   rules: string | string[];
+  oracle: string;
   expected: { alerts?: ExpectedAlert[]; none?: ExpectedAlert[] };
 }>;
 
@@ -86,7 +89,9 @@ export function readRules(base: string, paths: readonly string[]): RuleFile[] {
 
 export function scenarioNames(root: string): string[] {
   const folder = join(root, 'e2e', 'scenarios');
-  return readdirSync(folder).filter((name) => existsSync(join(folder, name, 'scenario.yaml'))).sort();
+  return readdirSync(folder)
+    .filter((name) => existsSync(join(folder, name, 'scenario.yaml')))
+    .sort();
 }
 
 /**
@@ -119,13 +124,17 @@ function fromFolder(folder: string): Scenario {
     lateness: raw.lateness ?? '2m',
     events: readEvents(join(folder, raw.events ?? 'events.ndjson')),
     rules: readRules(folder, rules),
+    oracle: raw.oracle === undefined ? null : readFileSync(join(folder, raw.oracle), 'utf8'),
     expected: { alerts: raw.expected?.alerts ?? [], none: raw.expected?.none ?? [] },
   };
 }
 
 function fromFile(root: string, file: string): Scenario {
   return {
-    name: basename(file).replace(/\.[^.]*$/, '').replace(/[^a-z0-9-]/gi, '-').toLowerCase(),
+    name: basename(file)
+      .replace(/\.[^.]*$/, '')
+      .replace(/[^a-z0-9-]/gi, '-')
+      .toLowerCase(),
     title: basename(file),
     story: `Events of ${basename(file)}, moved to now, under the shipped rules.`,
     closed: false,
@@ -134,6 +143,7 @@ function fromFile(root: string, file: string): Scenario {
     lateness: '2m',
     events: readEvents(file),
     rules: readRules(dirname(join(root, 'rules', 'x')), ['.']),
+    oracle: null,
     expected: { alerts: [], none: [] },
   };
 }
@@ -146,7 +156,9 @@ const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_
  */
 export function latenessMs(scenario: Pick<Scenario, 'lateness' | 'events'>, nowMs: number): number {
   if (scenario.lateness === 'cover') {
-    const times = scenario.events.map((event) => Date.parse(event.occurred_at ?? '')).filter((time) => !Number.isNaN(time));
+    const times = scenario.events
+      .map((event) => Date.parse(event.occurred_at ?? ''))
+      .filter((time) => !Number.isNaN(time));
     const oldest = times.reduce((a, b) => Math.min(a, b), nowMs);
     return (Math.ceil((nowMs - oldest) / 86_400_000) + 1) * 86_400_000;
   }

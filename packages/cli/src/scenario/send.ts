@@ -12,7 +12,12 @@ export type Acknowledged = {
   readonly ackedAtMs: number;
 };
 
-export type Refused = { readonly index: number; readonly eventId: string | null; readonly code: string; readonly detail: string };
+export type Refused = {
+  readonly index: number;
+  readonly eventId: string | null;
+  readonly code: string;
+  readonly detail: string;
+};
 
 export type SendReport = { readonly acknowledged: readonly Acknowledged[]; readonly refused: readonly Refused[] };
 
@@ -63,7 +68,10 @@ export async function sendEvents(
   for (const batch of batches(events)) {
     let open = batch.lines.map((line, i) => ({ line, index: batch.from + i }));
     for (let attempt = 0; open.length > 0; attempt++) {
-      const answer = await post(target, open.map((entry) => entry.line));
+      const answer = await post(
+        target,
+        open.map((entry) => entry.line),
+      );
       if (answer.kind === 'refused') throw new Error(`the gateway refused the batch: ${answer.detail}`);
       if (answer.kind === 'again') {
         if (attempt >= ATTEMPTS_MAX) throw new Error(`the gateway did not accept events: ${answer.detail}`);
@@ -77,7 +85,12 @@ export async function sendEvents(
         if (!entry) throw new Error(`the gateway answered for index ${result.index}, which was not sent`);
         if (result.status === 'retry') again.push(entry);
         else if (result.status === 'rejected') {
-          refused.push({ index: entry.index, eventId: result.event_id, code: result.code ?? '', detail: result.detail ?? '' });
+          refused.push({
+            index: entry.index,
+            eventId: result.event_id,
+            code: result.code ?? '',
+            detail: result.detail ?? '',
+          });
         } else {
           acknowledged.push({
             eventId: result.event_id ?? '',
@@ -121,11 +134,19 @@ async function post(target: { url: string; apiKey: string }, lines: readonly str
     });
     text = await response.text();
   } catch (error) {
-    return { kind: 'again', detail: `no answer (${error instanceof Error ? error.message : 'unknown'})`, afterMs: null };
+    return {
+      kind: 'again',
+      detail: `no answer (${error instanceof Error ? error.message : 'unknown'})`,
+      afterMs: null,
+    };
   }
   if (response.status === 429 || response.status >= 500) {
     const seconds = Number(response.headers.get('retry-after'));
-    return { kind: 'again', detail: `HTTP ${response.status}`, afterMs: seconds > 0 ? Math.min(seconds * 1_000, 5_000) : null };
+    return {
+      kind: 'again',
+      detail: `HTTP ${response.status}`,
+      afterMs: seconds > 0 ? Math.min(seconds * 1_000, 5_000) : null,
+    };
   }
   let body: { results?: ResultEntry[]; detail?: string; title?: string };
   try {

@@ -23,7 +23,12 @@ async function ends(admin: KafkaAdmin, topic: string): Promise<Map<number, bigin
 }
 
 /** Partitions of `topic` whose committed offset of `group` has not reached `target`. */
-async function behind(admin: KafkaAdmin, group: string, topic: string, target: ReadonlyMap<number, bigint>): Promise<number> {
+async function behind(
+  admin: KafkaAdmin,
+  group: string,
+  topic: string,
+  target: ReadonlyMap<number, bigint>,
+): Promise<number> {
   const committed = new Map((await admin.committed(group, topic)).map(({ partition, offset }) => [partition, offset]));
   let count = 0;
   for (const [partition, high] of target) {
@@ -50,13 +55,20 @@ export async function waitSettled(options: SettledOptions): Promise<void> {
         options.onProgress?.(`${groupName} on ${name}: ${left} partition(s) to go`);
         const reason = options.hopeless?.() ?? null;
         if (reason !== null) throw new Error(reason);
-        if (Date.now() > until) throw new Error(`${groupName} did not catch up with ${name} within ${options.timeoutMs} ms`);
+        if (Date.now() > until)
+          throw new Error(`${groupName} did not catch up with ${name} within ${options.timeoutMs} ms`);
         await delay(POLL_MS);
       }
     }
   };
   await reach('correlator-a', ['security.events', 'security.telemetry']);
   await reach('correlator-b', ['security.matches']);
-  await reach('sink-audit', ['security.events', 'security.telemetry', 'security.late', 'security.findings', 'security.alerts']);
+  await reach('sink-audit', [
+    'security.events',
+    'security.telemetry',
+    'security.late',
+    'security.findings',
+    'security.alerts',
+  ]);
   await reach('alerter', ['security.alerts', 'security.findings']);
 }
