@@ -112,12 +112,12 @@ export type ArrivalOptions = {
   readonly noAllowance?: boolean;
 };
 
-type Appended = { readonly event: WorldEvent | null; readonly appendMs: number };
+type Appended = { readonly event: WorldEvent; readonly appendMs: number };
 
 /** One of the ways a world may arrive: order, delay, copies, source partitions, batches, and their interleaving. */
 export function arriveAt(world: World, seed: number, options: ArrivalOptions): Arrival {
   const random = createRandom(seed ^ 0x5bd1e995);
-  const arrivals: { event: WorldEvent; atMs: number }[] = [];
+  const arrivals: { event: WorldEvent; appendMs: number; orderMs: number }[] = [];
   const safeMs = world.latenessMs - 2 * CLOCK_ALLOWANCE_MS;
   for (const event of world.events) {
     const copies = options.duplicates ? random.pick([1, 1, 1, 2, 3]) : 1;
@@ -127,22 +127,18 @@ export function arriveAt(world: World, seed: number, options: ArrivalOptions): A
       if (options.border && random.chance(0.3)) delayMs = world.latenessMs;
       if (late || (copy > 0 && random.chance(0.2)))
         delayMs = world.latenessMs + 2 * CLOCK_ALLOWANCE_MS + 1 + random.below(world.latenessMs);
-      arrivals.push({ event, atMs: event.timeMs + delayMs });
+      // A broker whose clock is behind stamps a record lower than the one before it, by the allowance at most (X4).
+      const behindMs = options.border && random.chance(0.4) ? random.below(CLOCK_ALLOWANCE_MS + 1) : 0;
+      const appendMs = event.timeMs + delayMs;
+      arrivals.push({ event, appendMs, orderMs: appendMs + behindMs });
     }
   }
-  arrivals.sort((a, b) => a.atMs - b.atMs);
+  arrivals.sort((a, b) => a.orderMs - b.orderMs);
   const logs: Appended[][] = Array.from({ length: world.sources }, () => []);
-  for (const { event, atMs } of arrivals) {
-    const back = options.border && random.chance(0.3) ? CLOCK_ALLOWANCE_MS : 0;
-    const log = random.pick(logs);
-    // Append times step back by at most the allowance; an event at the border stays on it, another comes earlier.
-    const highest = Math.max(...log.map((record) => record.appendMs), Number.NEGATIVE_INFINITY);
-    const appendMs = atMs - event.timeMs >= safeMs ? atMs : Math.max(atMs - back, event.timeMs);
-    log.push({ event, appendMs: Math.max(appendMs, highest - CLOCK_ALLOWANCE_MS) });
-  }
+  for (const { event, appendMs } of arrivals) random.pick(logs).push({ event, appendMs });
   const onTime = new Map<string, WorldEvent>();
   for (const { event, appendMs } of logs.flat()) {
-    if (event && appendMs - event.timeMs <= world.latenessMs) onTime.set(event.id, event);
+    if (appendMs - event.timeMs <= world.latenessMs) onTime.set(event.id, event);
   }
   const queues = logs.map((log, partition) => batchesOf(world, log, { partition, random, options }));
   return { batches: interleave(queues, random, options), onTime: [...onTime.values()] };
@@ -171,7 +167,7 @@ function batchesOf(
       matches: log
         .slice(position, to)
         .flatMap(({ event, appendMs }, index) =>
-          event && appendMs - event.timeMs <= world.latenessMs ? matchesOf(world, event, position + index) : [],
+          appendMs - event.timeMs <= world.latenessMs ? matchesOf(world, event, position + index) : [],
         ),
     });
     position = to;

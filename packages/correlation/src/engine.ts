@@ -25,7 +25,7 @@ import { createGroup, type Group, insertHit, isEmptyGroup, type OpenAlert } from
 import { compareHits, compareText, type Hit } from './hit.ts';
 import { decodeGroup, decodeMeta, encodeGroup, encodeMeta, type InstanceRef } from './state-codec.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
-import { type WindowRule, windowRuleOf } from './window-rule.ts';
+import { UPDATE_MS, type WindowRule, windowRuleOf } from './window-rule.ts';
 
 /** One partition of the source topics, as an activation lists it. */
 export type SourceRef = { readonly topic: string; readonly topic_id: string; readonly partition: number };
@@ -92,9 +92,6 @@ export function createPartitionEngine(config: PartitionEngineConfig): PartitionE
 export function createEngineWith(config: PartitionEngineConfig, switches: Partial<EngineSwitches>): PartitionEngine {
   return new Engine(config, { ...EXACT, ...switches });
 }
-
-/** X10.9: an open alert speaks at most once a minute of watermark. */
-const UPDATE_MS = 60_000;
 
 /**
  * One meaning of one correlation: state is kept by (uid, semantic hash), so a rule that only changed its title goes

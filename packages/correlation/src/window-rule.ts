@@ -28,12 +28,16 @@ export function windowRuleOf(rule: CorrelationRule): WindowRule {
   };
 }
 
+/** X10.9: an open alert speaks at most once a minute of watermark. */
+export const UPDATE_MS = 60_000;
+
 /**
  * Event time from which a rebuild must read (X12), so that everything that can still influence an alert above
- * `watermarkMs` is seen: frame_start(W - 2 span) - span. The caller starts at the first record of the matches log
- * whose watermark or events reach that time, for each source.
+ * `watermarkMs` is seen: frame_start(W - 2 span) - span. A rule whose span is below a minute goes two minutes back, because
+ * updates keep the rhythm of minutes. The caller starts at the first record of the matches log whose watermark is at least
+ * this less one span, or that carries an event at least as young, and mutes what comes before the base.
  */
 export function rebuildFromMs(watermarkMs: number, spanMs: number): number {
   const frameMs = frameOf(spanMs);
-  return Math.floor((watermarkMs - 2 * spanMs) / frameMs) * frameMs - spanMs;
+  return Math.floor((watermarkMs - 2 * Math.max(spanMs, UPDATE_MS)) / frameMs) * frameMs - spanMs;
 }

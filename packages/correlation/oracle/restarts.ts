@@ -1,0 +1,54 @@
+import type { MatchBatch } from '@tracehound/event-model';
+import type { Effect, PartitionEngine } from '../src/engine.ts';
+import { createRandom } from './random.ts';
+
+/** Effects per offset of the log, as bytes: what E1 compares. */
+export type EffectLog = readonly (readonly string[])[];
+
+export function effectLog(engine: PartitionEngine, batches: readonly MatchBatch[]): EffectLog {
+  return batches.map((batch, offset) => bytesOf(engine.apply(batch, offset)));
+}
+
+function bytesOf(effects: readonly Effect[]): string[] {
+  return effects.map((effect) => JSON.stringify(effect));
+}
+
+/**
+ * The same log through owners that flush now and then, die at random, and hand over what was flushed last, in any
+ * order of groups. Returns the effects of the last application of each offset, the counters and final state of the last
+ * owner, and how often an offset applied twice spoke differently.
+ */
+export function runWithRestarts(
+  create: () => PartitionEngine,
+  batches: readonly MatchBatch[],
+  seed: number,
+): { log: EffectLog; differing: number; restarts: number; engine: PartitionEngine } {
+  const random = createRandom(seed ^ 0x2545f491);
+  const log: string[][] = [];
+  let stored: { meta: Uint8Array; groups: Map<string, Uint8Array> } | null = null;
+  let engine = create();
+  let offset = 0;
+  let differing = 0;
+  let restarts = 0;
+  while (offset < batches.length) {
+    const spoken = bytesOf(engine.apply(batches[offset] as MatchBatch, offset));
+    if (log[offset] && JSON.stringify(log[offset]) !== JSON.stringify(spoken)) differing++;
+    log[offset] = spoken;
+    offset++;
+    if (random.chance(0.3)) {
+      const groups: Map<string, Uint8Array> = stored?.groups ?? new Map();
+      for (const { groupId, blob } of engine.takeDirty()) {
+        if (blob) groups.set(groupId, blob);
+        else groups.delete(groupId);
+      }
+      stored = { meta: engine.metaBlob(), groups };
+    }
+    if (stored && random.chance(0.1) && restarts < 20) {
+      restarts++;
+      engine = create();
+      engine.load(stored.meta, random.shuffle([...stored.groups]));
+      offset = engine.nextOffset;
+    }
+  }
+  return { log, differing, restarts, engine };
+}

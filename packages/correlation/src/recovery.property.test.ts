@@ -1,0 +1,116 @@
+import { type MatchBatch, NO_WATERMARK_MS } from '@tracehound/event-model';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { effectLog, runWithRestarts } from '../oracle/restarts.ts';
+import { configOf, finalLines, runLog } from '../oracle/run.ts';
+import { type ArrivalOptions, arriveAt, createWorld } from '../oracle/world.ts';
+import { createPartitionEngine } from './engine.ts';
+import { frameOf, rebuildFromMs } from './window-rule.ts';
+
+const EVERYTHING: ArrivalOptions = { late: true, duplicates: true, resent: true, border: true };
+const seeds = fc.integer({ min: 0, max: 2 ** 30 });
+const numRuns = Number(process.env['TRACEHOUND_PROPERTY_RUNS'] ?? 400);
+
+describe('E1 the same bytes whatever happens to the owner', () => {
+  it('X8 snapshots, crashes and takeovers change no record, no counter and no byte of state', () => {
+    let restarts = 0;
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        const world = createWorld(seed);
+        const { batches } = arriveAt(world, seed, EVERYTHING);
+        const create = () => createPartitionEngine(configOf(world));
+        const clean = create();
+        const wanted = effectLog(clean, batches);
+        const run = runWithRestarts(create, batches, seed);
+        restarts += run.restarts;
+        expect(run.log).toEqual(wanted);
+        expect(run.differing).toBe(0);
+        expect(run.engine.counters()).toEqual(clean.counters());
+        expect(run.engine.metaBlob()).toEqual(clean.metaBlob());
+      }),
+      { numRuns },
+    );
+    expect(restarts).toBeGreaterThan(numRuns);
+  }, 120_000);
+
+  it('X8 state that went through bytes goes on with equal records and equal bytes', () => {
+    fc.assert(
+      fc.property(seeds, fc.double({ min: 0.1, max: 0.9, noNaN: true }), (seed, part) => {
+        const world = createWorld(seed);
+        const { batches } = arriveAt(world, seed, EVERYTHING);
+        const engine = createPartitionEngine(configOf(world));
+        runLog(engine, batches.slice(0, Math.ceil(batches.length * part)));
+        const groups = engine.takeDirty().flatMap(({ groupId, blob }) => (blob ? [[groupId, blob] as const] : []));
+        const other = createPartitionEngine(configOf(world));
+        other.load(engine.metaBlob(), groups);
+        expect(other.metaBlob()).toEqual(engine.metaBlob());
+        expect(other.liveGroups).toBe(groups.length);
+        for (let offset = engine.nextOffset; offset < batches.length; offset++) {
+          const batch = batches[offset] as MatchBatch;
+          expect(other.apply(batch, offset)).toEqual(engine.apply(batch, offset));
+          expect(other.takeDirty()).toEqual(engine.takeDirty());
+        }
+      }),
+      { numRuns: 100 },
+    );
+  }, 60_000);
+
+  it('X12 an engine rebuilt from the middle of the log speaks the same from the base on', () => {
+    let rebuilt = 0;
+    fc.assert(
+      fc.property(seeds, fc.double({ min: 0.25, max: 1, noNaN: true }), (seed, part) => {
+        const world = createWorld(seed);
+        const { batches } = arriveAt(world, seed, EVERYTHING);
+        const spanMs = world.rules[0]?.spanMs ?? 0;
+        const clean = createPartitionEngine(configOf(world));
+        const wanted: string[][] = [];
+        const base = Math.floor((batches.length - 1) * part);
+        let watermarkMs = NO_WATERMARK_MS;
+        for (const [offset, batch] of batches.entries()) {
+          if (offset === base) watermarkMs = clean.watermarkMs;
+          wanted.push(clean.apply(batch, offset).map((effect) => JSON.stringify(effect)));
+        }
+        if (watermarkMs === NO_WATERMARK_MS) return;
+        const fromMs = rebuildFromMs(watermarkMs, spanMs);
+        const start = batches.findIndex(
+          (batch) => batch.watermark >= fromMs - spanMs || batch.matches.some((match) => match.event_time >= fromMs),
+        );
+        if (start > 0) rebuilt++;
+        const engine = createPartitionEngine(configOf(world));
+        const spoken: string[][] = [];
+        for (const [offset, batch] of batches.entries()) {
+          if (offset < start) continue;
+          const effects = engine.apply(batch, offset, { rebuilding: offset < base });
+          if (offset >= base) spoken.push(effects.map((effect) => JSON.stringify(effect)));
+        }
+        expect(frameOf(spanMs) % spanMs).toBe(0);
+        expect(spoken).toEqual(wanted.slice(base));
+      }),
+      { numRuns },
+    );
+    expect(rebuilt).toBeGreaterThan(numRuns / 20);
+  }, 120_000);
+});
+
+describe('E2 the same finals for any arrival', () => {
+  it('X9 alert ids of finals are equal for any order, copies and interleaving', () => {
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        const world = createWorld(seed);
+        const runs = [0, 1].map((way) => {
+          const arrival = arriveAt(world, seed * 2 + way, { duplicates: true, resent: true });
+          return runLog(createPartitionEngine(configOf(world)), arrival.batches).alerts;
+        });
+        const [first = [], second = []] = runs;
+        const ids = (alerts: typeof first): string[] =>
+          alerts
+            .filter((alert) => alert.kind === 'FINAL')
+            .map((alert) => alert.alert_id)
+            .sort();
+        expect(finalLines(first)).toEqual(finalLines(second));
+        expect(ids(first)).toEqual(ids(second));
+      }),
+      { numRuns },
+    );
+  }, 120_000);
+});
