@@ -55,12 +55,15 @@ end
 -- ARGV  1 epoch, 2 nonce, 3 flush_seq, 4 next offset, 5 engine blob, 6 outbox entries to trim, 7 backstop ttl in ms,
 --       8 n groups to set, 9 n groups to delete, 10 n outbox entries, then 2n, n and n values
 -- Returns 'OK', 'FENCED' (somebody else, or another life of the caller, owns the partition; or the server was rolled
--- back) or 'MISSING' (the server has lost the partition).
+-- back) or 'MISSING' (the server has lost the partition, or a part of it).
 local function flush(keys, args)
   local meta, groups, outbox = keys[1], keys[2], keys[3]
-  local fence = redis.call('HMGET', meta, 'epoch', 'nonce', 'flush_seq')
+  local fence = redis.call('HMGET', meta, 'epoch', 'nonce', 'flush_seq', 'groups', 'outbox')
   if not fence[1] then return 'MISSING' end
   if fence[1] ~= args[1] or fence[2] ~= args[2] or fence[3] ~= args[3] then return 'FENCED' end
+  if redis.call('HLEN', groups) ~= tonumber(fence[4]) or redis.call('LLEN', outbox) ~= tonumber(fence[5]) then
+    return 'MISSING'
+  end
   local trim, n_set, n_del, n_out = tonumber(args[6]), tonumber(args[8]), tonumber(args[9]), tonumber(args[10])
   if redis.call('LLEN', outbox) < trim then return 'MISSING' end
 

@@ -1,7 +1,7 @@
 import { connectRedis, type Redis } from '@tracehound/redis';
 import { testStack } from '@tracehound/testkit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createRedisStateStore } from '../src/adapters/redis-state-store.ts';
+import { createRedisStateStore, loadStateLibrary } from '../src/adapters/redis-state-store.ts';
 import { stateStoreContract } from '../src/adapters/state-store-contract.ts';
 
 const TTL_MS = 3_600_000;
@@ -12,6 +12,7 @@ beforeAll(async () => {
   const stack = await testStack();
   namespace = stack.namespace;
   redis = await connectRedis(stack.redisStateUrl, { role: 'state' });
+  await loadStateLibrary(redis);
 });
 afterAll(() => redis.quit());
 

@@ -58,7 +58,7 @@ export class MemoryStateStore implements StateStore {
     if (state === undefined) return 'missing';
     const { epoch, nonce, flushSeq } = request.fence;
     if (String(state.epoch) !== epoch || state.nonce !== nonce || state.flushSeq !== flushSeq) return 'fenced';
-    if (state.outbox.length < request.trim) return 'missing';
+    if (isPartial(state) || state.outbox.length < request.trim) return 'missing';
     for (const [id, blob] of request.groups) {
       if (blob === null) state.groups.delete(id);
       else state.groups.set(id, blob);
@@ -106,6 +106,9 @@ export class MemoryStateStore implements StateStore {
 function statusOf(state: PartitionState | undefined, topicId: string): AcquiredStatus {
   if (state === undefined || state.next === null) return 'empty';
   if (state.topicId !== topicId) return 'other_topic';
-  if (state.groups.size !== state.counted.groups || state.outbox.length !== state.counted.outbox) return 'partial';
-  return 'held';
+  return isPartial(state) ? 'partial' : 'held';
+}
+
+function isPartial(state: PartitionState): boolean {
+  return state.groups.size !== state.counted.groups || state.outbox.length !== state.counted.outbox;
 }

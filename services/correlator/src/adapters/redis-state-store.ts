@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { TracehoundError } from '@tracehound/event-model';
-import { callFunction, classifyRedisError, type FunctionLibrary, type Redis } from '@tracehound/redis';
+import { callFunction, classifyRedisError, type FunctionLibrary, loadFunctions, type Redis } from '@tracehound/redis';
 import type { AcquiredState, AcquiredStatus, FlushOutcome, FlushRequest, StateStore } from '../ports.ts';
 
 /** Library and functions carry the protocol version: names are unique over all libraries of a server. */
@@ -23,6 +23,11 @@ export type RedisStateStoreOptions = {
   /** Backstop: keys of a partition nobody flushes go after this many ms; must exceed the retention of the topic (X8). */
   readonly ttlMs: number;
 };
+
+/** Puts this build's library in place; a server that loses it later gets it again with the next call. */
+export function loadStateLibrary(redis: Redis): Promise<void> {
+  return loadFunctions(redis, LIBRARY);
+}
 
 /** `StateStore` on Redis Functions (contracts section 6). The client must not queue or re-send commands by itself. */
 export function createRedisStateStore(options: RedisStateStoreOptions): StateStore {

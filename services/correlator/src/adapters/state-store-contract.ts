@@ -134,7 +134,9 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
     it('X8 notices that a part of the state was lost and starts from nothing', async () => {
       const held = await take('n1');
       await store.flush(request(held, { groups: new Map([['a', Buffer.from('1')]]), outbox: [Buffer.from('x')] }));
+      const fence = { ...held.fence, flushSeq: held.fence.flushSeq + 1 };
       await under.loseGroups(0);
+      expect(await store.flush(request(held, { fence, groups: new Map([['b', Buffer.from('2')]]) }))).toBe('missing');
       expect(await take('n2')).toMatchObject({ status: 'partial', next: null, groupCount: 0, outbox: [] });
     });
 

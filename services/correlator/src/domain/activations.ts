@@ -10,6 +10,9 @@ export const ACTIVATION_NOTICE_MS = 5_000;
  */
 const VISIBILITY_SLACK_MS = 2_000;
 
+/** Largest clock allowance a publisher may set, so that a read always covers the present: 5 s - 2 s - 2 s > 0. */
+export const CLOCK_ALLOWANCE_MS_MAX = 2_000;
+
 /** An activation as it stands in the log; `order` is its rank in log order. */
 export type KnownActivation = {
   readonly activation: RuleActivation;
@@ -52,7 +55,7 @@ export class Activations {
 
   /** Records that the topic has been read to its end, begun when append time `knownAtMs` had been seen on a broker. */
   covered(knownAtMs: number): void {
-    const allowanceMs = this.latest()?.activation.clock_allowance_ms ?? 0;
+    const allowanceMs = Math.min(this.latest()?.activation.clock_allowance_ms ?? 0, CLOCK_ALLOWANCE_MS_MAX);
     const untilMs = knownAtMs - allowanceMs - VISIBILITY_SLACK_MS + ACTIVATION_NOTICE_MS;
     this.coveredAtMs = Math.max(this.coveredAtMs, untilMs);
   }
@@ -74,6 +77,14 @@ export class Activations {
 
   byId(activationId: string): KnownActivation | undefined {
     return this.known.get(activationId);
+  }
+
+  /** Source list of a version: the same in every activation that names it. */
+  sourcesOf(version: number): RuleActivation['sources'] | undefined {
+    for (const { activation } of this.known.values()) {
+      if (activation.sources_version === version) return activation.sources;
+    }
+    return undefined;
   }
 
   /** The one that takes effect last. */

@@ -1,0 +1,129 @@
+import type { AvroCodec } from '@tracehound/avro';
+import type { DeadLetter, DetectionFinding, LateEvent } from '@tracehound/event-model';
+import type { KafkaProducer, KafkaRecord, OutgoingRecord } from '@tracehound/kafka';
+import type { TopicNames } from '../config.ts';
+import { NotAcknowledgedError } from '../errors.ts';
+import type { AlertOutlet, Clock, MatchesAppender } from '../ports.ts';
+
+export type LaneDeps = {
+  readonly producer: KafkaProducer;
+  readonly codec: Pick<AvroCodec, 'encode'>;
+  readonly topics: TopicNames;
+};
+
+/** Writes and waits; one record that is not acknowledged rejects the whole call, which is then made again. */
+async function sendAll(producer: KafkaProducer, topic: string, records: readonly OutgoingRecord[]): Promise<void> {
+  if (records.length === 0) return;
+  for (const result of await producer.send(topic, records)) {
+    if (!result.ok) throw new NotAcknowledgedError(topic, result.error);
+  }
+}
+
+/** Records that can never succeed go to `<topic>.dlq`; while that fails, nothing is committed (contracts section 2). */
+export function createDeadLetters(
+  deps: LaneDeps & { readonly clock: Clock },
+): (entries: readonly { item: KafkaRecord; stage: string; verdict: DeadLetter }[]) => Promise<void> {
+  return async function deadLetters(entries) {
+    const perTopic = Map.groupBy(entries, (entry) => entry.item.topic);
+    for (const [topic, group] of perTopic) {
+      await sendAll(
+        deps.producer,
+        `${topic}.dlq`,
+        group.map(({ item, stage, verdict }) => deadLetterRecord(deps, { item, stage, verdict })),
+      );
+    }
+  };
+}
+
+function deadLetterRecord(
+  deps: LaneDeps & { readonly clock: Clock },
+  entry: { readonly item: KafkaRecord; readonly stage: string; readonly verdict: DeadLetter },
+): OutgoingRecord {
+  const { item, stage, verdict } = entry;
+  const headers = Object.fromEntries(Object.entries(item.headers).map(([name, value]) => [name, value.toString()]));
+  return {
+    key: item.key,
+    value: deps.codec.encode('tracehound.pipeline.v1.DeadLetter', {
+      original_topic: item.topic,
+      partition: item.partition,
+      offset: Number(item.offset),
+      key: item.key,
+      payload: item.value,
+      headers,
+      service: 'correlator',
+      stage,
+      reason: verdict.reason,
+      detail: verdict.detail,
+      failed_at: deps.clock.nowMs(),
+    }),
+    headers: {
+      th_reason: verdict.reason,
+      th_stage: stage,
+      th_topic: item.topic,
+      th_partition: String(item.partition),
+      th_offset: item.offset.toString(),
+      th_service: 'correlator',
+    },
+  };
+}
+
+/** Stage A's late lane (X3). */
+export function createLateLane(deps: LaneDeps): (events: readonly LateEvent[]) => Promise<void> {
+  return async function late(events) {
+    await sendAll(
+      deps.producer,
+      deps.topics.late,
+      events.map((event) => ({
+        key: `${event.organization_id}|${event.event_id}`,
+        value: deps.codec.encode('tracehound.pipeline.v1.LateEvent', event),
+      })),
+    );
+  };
+}
+
+export function createFindingsLane(deps: LaneDeps): (findings: readonly DetectionFinding[]) => Promise<void> {
+  return async function publishFindings(findings) {
+    await sendAll(
+      deps.producer,
+      deps.topics.findings,
+      findings.map((finding) => ({
+        key: `${finding.organization_id}|${finding.detection_id}`,
+        value: deps.codec.encode('tracehound.pipeline.v1.DetectionFinding', finding),
+      })),
+    );
+  };
+}
+
+/**
+ * Stage B's outlet. Runs of the same lane go out together, in order; after a rejection the owner sends the same
+ * records again, so a topic's partition only ever sees a stretch repeated, never reordered.
+ */
+export function createAlertOutlet(deps: Omit<LaneDeps, 'codec'>): AlertOutlet {
+  return {
+    async emit(records) {
+      for (let start = 0; start < records.length; ) {
+        const lane = records[start]?.lane;
+        let end = start;
+        while (end < records.length && records[end]?.lane === lane) end++;
+        await sendAll(
+          deps.producer,
+          lane === 'late' ? deps.topics.late : deps.topics.alerts,
+          records.slice(start, end).map(({ key, value }) => ({ key, value })),
+        );
+        start = end;
+      }
+    },
+  };
+}
+
+export function createMatchesAppender(
+  deps: Pick<LaneDeps, 'producer' | 'topics'> & { readonly onAppended: (appendTimeMs: number | null) => void },
+): MatchesAppender {
+  return {
+    async append(partition, values) {
+      const records = values.map((value) => ({ key: null, value }));
+      const { appendTimeMs } = await deps.producer.sendTo({ topic: deps.topics.matches, partition }, records);
+      deps.onAppended(appendTimeMs);
+    },
+  };
+}

@@ -1,0 +1,247 @@
+import { createAvroCodec, createRegistry, type SchemaRegistry } from '@tracehound/avro';
+import { kafkaClientOptions } from '@tracehound/config';
+import { classifyError, InvariantError, invariant, TracehoundError } from '@tracehound/event-model';
+import { createInternalServer } from '@tracehound/http';
+import { createKafkaJsClient, type KafkaAdmin, type KafkaClient } from '@tracehound/kafka';
+import { createLifecycle, faultPoint } from '@tracehound/lifecycle';
+import { connectRedis, type Redis } from '@tracehound/redis';
+import { createHealth, createLogger, createMetrics, type Logger, verdictCounter } from '@tracehound/telemetry';
+import { backoff } from './adapters/backoff.ts';
+import { createRulesReader } from './adapters/kafka-rules-reader.ts';
+import { createRedisStateStore, loadStateLibrary } from './adapters/redis-state-store.ts';
+import { systemClock } from './adapters/system-clock.ts';
+import { type CorrelatorConfig, topicNames } from './config.ts';
+import { BrokerTime } from './domain/broker-time.ts';
+import { RuleBook } from './domain/rule-book.ts';
+import { RulesInForceSource } from './domain/rules-in-force.ts';
+import type { Foundation, RunningStage } from './foundation.ts';
+import { createCorrelatorMetrics } from './metrics.ts';
+import { Problems } from './problems.ts';
+import type { Clock, StateStore } from './ports.ts';
+import { startStageA } from './stage-a.ts';
+import { type RunningStageB, startStageB } from './stage-b.ts';
+
+export type CorrelatorApp = {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  readonly addresses: { readonly internal: string };
+};
+
+/** What a test may replace; the rest stays as in production. */
+export type CorrelatorOverrides = {
+  readonly kafka?: KafkaClient;
+  readonly registry?: SchemaRegistry;
+  readonly store?: StateStore;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  readonly faultPoint?: (name: string) => void;
+  /** Called once when the service cannot go on. Default: the error is logged. */
+  readonly onFatal?: (error: unknown) => void;
+};
+
+/** Every record this service writes; it is not ready before the registry knows them. */
+const WRITTEN = [
+  'tracehound.pipeline.v1.MatchBatch',
+  'tracehound.pipeline.v1.CorrelationAlert',
+  'tracehound.pipeline.v1.DetectionFinding',
+  'tracehound.pipeline.v1.LateEvent',
+  'tracehound.pipeline.v1.DeadLetter',
+] as const;
+
+/**
+ * The whole service. `start` resolves when the internal port listens; brokers, registry and Redis that are away are
+ * waited for in the background and readiness says which, so the order in which processes start does not matter.
+ */
+export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrides = {}): CorrelatorApp {
+  const logger = overrides.logger ?? createLogger({ service: 'correlator', level: config.logLevel });
+  const metrics = createMetrics('correlator');
+  const health = createHealth({
+    onChange: (check, ok, detail) => logger[ok ? 'info' : 'warn']('readiness changed', { check, ok, detail }),
+  });
+  const kafka =
+    overrides.kafka ??
+    createKafkaJsClient({
+      ...kafkaClientOptions(config.kafka, 'correlator'),
+      logger: (level, message, fields) => logger[level](message, fields),
+    });
+  const codec = createAvroCodec({ registry: overrides.registry ?? createRegistry({ url: config.registry.url }) });
+  const internal = createInternalServer({ ...config.server, port: config.server.internalPort, metrics, health });
+  const addresses = { internal: '' };
+  const stopping = new AbortController();
+  const closers: (() => Promise<void>)[] = [];
+  const shared = {
+    config,
+    topics: topicNames(config.namespace),
+    client: kafka,
+    codec,
+    book: new RuleBook(),
+    brokerTime: new BrokerTime(),
+    clock: overrides.clock ?? systemClock,
+    logger,
+    metrics: createCorrelatorMetrics(metrics),
+    counter: verdictCounter(metrics),
+    problems: new Problems((key, problem) => {
+      if (problem === null) logger.info('partition goes on', { key });
+      else logger.warn('partition waits', { key, problem });
+    }),
+    faultPoint: overrides.faultPoint ?? faultPoint,
+  };
+  let bringingUp: Promise<void> = Promise.resolve();
+  let hasFailed = false;
+
+  function onFatal(error: unknown): void {
+    if (hasFailed) return;
+    hasFailed = true;
+    health.set('fatal', false, error instanceof Error ? error.message : 'the service cannot go on');
+    logger.error('the service cannot go on', { err: error });
+    overrides.onFatal?.(error);
+  }
+
+  async function bringUp(): Promise<void> {
+    if (!kafka.carriesAppendTime) {
+      throw new InvariantError('the Kafka adapter drops append times: stages A and B must not run on it (X1)');
+    }
+    await codec.prepare(WRITTEN);
+    const admin = await kafka.admin();
+    try {
+      const foundation = await lay(admin);
+      const stages: RunningStage[] = [];
+      closers.push(async () => {
+        await Promise.all(stages.map((stage) => stage.stop()));
+        await admin.close();
+      });
+      if (config.stages.includes('b')) stages.push(watched(await startStageB(foundation, await openStore())));
+      if (config.stages.includes('a')) stages.push(await startStageA(foundation));
+    } catch (error) {
+      if (closers.length === 0) await admin.close();
+      throw error;
+    }
+  }
+
+  async function lay(admin: KafkaAdmin): Promise<Foundation> {
+    const { topics, book, brokerTime } = shared;
+    const present = new Set(await admin.listTopics());
+    const missing = Object.values(topics).filter((topic) => !present.has(topic));
+    if (missing.length > 0) throw missingTopics(missing);
+    const ids = await admin.topicIds(Object.values(topics));
+    const reader = createRulesReader({
+      client: kafka,
+      admin,
+      codec,
+      topics,
+      book,
+      onIgnored: (ignored) => {
+        shared.metrics.rulesIgnored.inc({ reason: ignored.reason });
+        logger.error('a record of the rule topics is ignored', ignored);
+      },
+      onActivation: ({ activation_id, ruleset_id, effective_at, lateness_ms }) =>
+        logger.info('rule activation read', {
+          activationId: activation_id,
+          rulesetId: ruleset_id,
+          effectiveAtMs: effective_at,
+          latenessMs: lateness_ms,
+        }),
+    });
+    health
+      .check('kafka', async () => `${(await admin.offsets(topics.matches)).length} matches partitions`)
+      .check('rules', async () => rulesSummary(book), { everyMs: 1_000 })
+      .check('partitions', async () => shared.problems.summary(), { everyMs: 500 });
+    return {
+      ...shared,
+      admin,
+      rules: new RulesInForceSource(book, reader, brokerTime),
+      topicId: (topic) => {
+        const id = ids.get(topic);
+        invariant(id !== undefined, 'a topic without an id', { topic });
+        return id;
+      },
+      onFatal,
+    };
+  }
+
+  async function openStore(): Promise<StateStore> {
+    if (overrides.store) return overrides.store;
+    const redis: Redis = await connectRedis(config.redisState.url, {
+      role: 'state',
+      commandTimeoutMs: config.redisTimeoutMs,
+      lazy: true,
+      onState: (state, error) => logger.info('state store connection', { state, err: error }),
+    });
+    closers.push(async () => redis.disconnect());
+    const store = createRedisStateStore({ redis, namespace: config.namespace, ttlMs: config.stateTtlMs });
+    health.check('state', async () => store.ping(), { everyMs: 1_000 });
+    await loadStateLibrary(redis).catch((error: unknown) =>
+      logger.warn('the state library is not loaded yet', { err: error }),
+    );
+    return store;
+  }
+
+  function watched(stage: RunningStageB): RunningStage {
+    health
+      .check('rebuild', async () => stage.rebuildSummary(), { everyMs: 250 })
+      .check('ticks', async () => stage.report.tickSummary(), { everyMs: 500 });
+    return stage;
+  }
+
+  async function bringUpWithRetries(): Promise<void> {
+    for (let attempt = 1; !stopping.signal.aborted; attempt++) {
+      try {
+        await bringUp();
+        health.set('start', true, `stages ${config.stages.join(' and ')} run`);
+        return;
+      } catch (error) {
+        const { code, retriable } = classifyError(error);
+        if (!retriable) return onFatal(error);
+        health.set('start', false, `waiting: ${code}${error instanceof TracehoundError ? ` (${error.message})` : ''}`);
+        for (const close of closers.splice(0).reverse()) await close().catch(() => undefined);
+        await backoff(attempt, stopping.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  const lifecycle = createLifecycle(logger)
+    .add('internal server', {
+      start: async () => {
+        addresses.internal = await internal.start();
+        logger.info('listening', { internal: addresses.internal });
+      },
+      stop: () => internal.stop(),
+    })
+    .add('health', {
+      start: () => {
+        health.set('start', false, 'starting');
+        health.start();
+      },
+      stop: () => health.stop(),
+    })
+    .add('kafka client', { stop: () => (overrides.kafka ? undefined : kafka.close()) })
+    .add('stages', {
+      start: () => {
+        bringingUp = bringUpWithRetries();
+      },
+      stop: async () => {
+        stopping.abort();
+        await bringingUp;
+        for (const close of closers.splice(0).reverse()) await close();
+      },
+      stopTimeoutMs: 18_000,
+    });
+
+  return { start: () => lifecycle.start(), stop: () => lifecycle.stop(), addresses };
+}
+
+function rulesSummary(book: RuleBook): string {
+  const latest = book.activations.latest();
+  if (latest === undefined) throw new Error('no rule activation is published yet');
+  return `activation ${latest.activation.activation_id} of set ${latest.activation.ruleset_id.slice(0, 12)}`;
+}
+
+function missingTopics(topics: readonly string[]): TracehoundError {
+  return new TracehoundError('topics are missing: run `tracehound topics apply`', {
+    code: 'SEC_CORRELATOR_TOPICS_MISSING',
+    category: 'dependency',
+    retriable: true,
+    fields: { topics: topics.join(', ') },
+  });
+}
+

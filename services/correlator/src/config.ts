@@ -1,0 +1,140 @@
+import {
+  type ConfigOf,
+  commonConfig,
+  defineConfig,
+  describe,
+  duration,
+  enumOf,
+  integer,
+  kafkaConfig,
+  list,
+  load,
+  redisStateConfig,
+  registryConfig,
+  serverConfig,
+} from '@tracehound/config';
+import { namespacedTopic } from '@tracehound/event-model';
+
+/** Every key of the correlator (README lists them from here). */
+const correlatorConfig = defineConfig(
+  {
+    ...commonConfig,
+    kafka: kafkaConfig,
+    registry: registryConfig,
+    redisState: redisStateConfig,
+    server: serverConfig('CORRELATOR'),
+    stages: list({
+      key: 'TRACEHOUND_CORRELATOR_STAGES',
+      default: ['a', 'b'],
+      min: 1,
+      pattern: /^[ab]$/,
+      allowed: 'a, b or a,b',
+      about: 'Which stages run in this process: a matches, b correlates.',
+    }),
+    tickMs: duration({
+      key: 'TRACEHOUND_CORRELATOR_TICK',
+      default: 500,
+      min: 50,
+      max: 10_000,
+      about: 'Longest silence of a source partition before a marker is written into it (X4).',
+    }),
+    flushMs: duration({
+      key: 'TRACEHOUND_CORRELATOR_FLUSH',
+      default: 150,
+      min: 10,
+      max: 5_000,
+      about: 'Pause between two flushes of a partition without alerts; one with alerts is flushed at once.',
+    }),
+    flushGapMs: duration({
+      key: 'TRACEHOUND_CORRELATOR_FLUSH_GAP',
+      default: 10,
+      min: 0,
+      max: 1_000,
+      about: 'Least pause between two flushes of a partition with alerts.',
+    }),
+    dirtyGroupsMax: integer({
+      key: 'TRACEHOUND_CORRELATOR_DIRTY_GROUPS_MAX',
+      default: 2_000,
+      min: 1,
+      max: 100_000,
+      unit: 'groups',
+      about: 'Changed groups in memory before the partition waits for a flush; bounds memory while Redis is slow.',
+    }),
+    commitMs: duration({
+      key: 'TRACEHOUND_CORRELATOR_COMMIT',
+      default: 1_000,
+      min: 10,
+      max: 60_000,
+      about: 'Least pause between two Kafka commits of a matches partition; after a loss of Redis alerts since then repeat.',
+    }),
+    stateTtlMs: duration({
+      key: 'TRACEHOUND_CORRELATOR_STATE_TTL',
+      default: 15 * 86_400_000,
+      min: 60_000,
+      about: 'Backstop after which Redis drops a partition nobody flushes; must exceed the retention of security.matches (14 d).',
+    }),
+    redisTimeoutMs: duration({
+      key: 'TRACEHOUND_CORRELATOR_REDIS_TIMEOUT',
+      default: 5_000,
+      min: 50,
+      max: 60_000,
+      about: 'Upper bound of one Redis command; after it the ownership is taken anew.',
+    }),
+    tickAlarmMs: duration({
+      key: 'TRACEHOUND_CORRELATOR_TICK_ALARM',
+      default: 10_000,
+      min: 100,
+      max: 3_600_000,
+      about: 'Silence of a source after which the held watermark raises an alarm.',
+    }),
+    sessionTimeoutMs: duration({
+      key: 'TRACEHOUND_CORRELATOR_SESSION_TIMEOUT',
+      default: 10_000,
+      min: 1_000,
+      max: 300_000,
+      about: 'Silence after which the groups give the partitions of this process to others.',
+    }),
+    onLostRange: enumOf({
+      key: 'TRACEHOUND_CORRELATOR_ON_LOST_RANGE',
+      default: 'stop',
+      values: ['stop', 'rebuild'],
+      about: 'When the offset of the state is no longer in security.matches: stop with an alarm, or rebuild from what is left.',
+    }),
+  },
+  { prefix: 'TRACEHOUND_CORRELATOR_' },
+);
+
+export type CorrelatorConfig = ConfigOf<(typeof correlatorConfig)['fields']>;
+
+export function loadCorrelatorConfig(env: Readonly<Record<string, string | undefined>>): CorrelatorConfig {
+  return load(correlatorConfig, env);
+}
+
+export function describeCorrelatorConfig(): string {
+  return describe(correlatorConfig);
+}
+
+/** Topics as they are named in the cluster. */
+export type TopicNames = {
+  readonly events: string;
+  readonly telemetry: string;
+  readonly findings: string;
+  readonly matches: string;
+  readonly late: string;
+  readonly alerts: string;
+  readonly rules: string;
+  readonly activations: string;
+};
+
+export function topicNames(namespace: string): TopicNames {
+  return {
+    events: namespacedTopic(namespace, 'security.events'),
+    telemetry: namespacedTopic(namespace, 'security.telemetry'),
+    findings: namespacedTopic(namespace, 'security.findings'),
+    matches: namespacedTopic(namespace, 'security.matches'),
+    late: namespacedTopic(namespace, 'security.late'),
+    alerts: namespacedTopic(namespace, 'security.alerts'),
+    rules: namespacedTopic(namespace, 'detection.rules'),
+    activations: namespacedTopic(namespace, 'detection.activations'),
+  };
+}

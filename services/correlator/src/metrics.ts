@@ -1,0 +1,129 @@
+import { type DefinedMetrics, defineMetrics, type Metrics, type MetricSpec } from '@tracehound/telemetry';
+
+/** Every metric of the correlator besides `correlator_records_consumed_total` and `correlator_verdicts_total`. */
+const SPECS = {
+  matchesWritten: {
+    type: 'counter',
+    name: 'correlator_matches_written_total',
+    help: 'Matches acknowledged on security.matches by stage A.',
+  },
+  matchRecordsWritten: {
+    type: 'counter',
+    name: 'correlator_match_targets_written_total',
+    help: 'Records and ticks acknowledged on security.matches, per target partition and batch.',
+  },
+  matchRetries: {
+    type: 'counter',
+    name: 'correlator_match_write_retries_total',
+    help: 'Requests to security.matches sent again because their outcome was not known.',
+  },
+  findings: {
+    type: 'counter',
+    name: 'correlator_findings_total',
+    help: 'Findings acknowledged on security.findings.',
+  },
+  groupMissing: {
+    type: 'counter',
+    name: 'correlator_group_missing_total',
+    help: 'Matches that took no part in a correlation because a group or value field was missing.',
+  },
+  markers: {
+    type: 'counter',
+    name: 'correlator_markers_total',
+    help: 'Idle markers acknowledged on source partitions.',
+  },
+  rulesIgnored: {
+    type: 'counter',
+    name: 'correlator_rule_records_ignored_total',
+    help: 'Records of the rule topics passed over.',
+    labels: ['reason'],
+  },
+  matches: {
+    type: 'gauge',
+    name: 'correlator_matches',
+    help: 'Matches seen by stage B by what became of them; from partition state, so it survives restarts.',
+    labels: ['partition', 'outcome'],
+  },
+  groups: {
+    type: 'gauge',
+    name: 'correlator_groups',
+    help: 'Live window groups.',
+    labels: ['partition'],
+  },
+  dirtyGroups: {
+    type: 'gauge',
+    name: 'correlator_dirty_groups',
+    help: 'Groups changed since the last flush.',
+    labels: ['partition'],
+  },
+  outbox: {
+    type: 'gauge',
+    name: 'correlator_outbox_records',
+    help: 'Alerts in the outbox that are not acknowledged.',
+    labels: ['partition'],
+  },
+  watermarkAge: {
+    type: 'gauge',
+    name: 'correlator_watermark_age_seconds',
+    help: 'Seconds since the append time a source has claimed to have covered; a missing tick lets it grow.',
+    labels: ['partition', 'source'],
+  },
+  tickAlarm: {
+    type: 'gauge',
+    name: 'correlator_tick_missing',
+    help: '1 while a source has been silent for longer than the alarm bound.',
+    labels: ['source'],
+  },
+  acquired: {
+    type: 'counter',
+    name: 'correlator_partitions_acquired_total',
+    help: 'Matches partitions taken, by what the store held.',
+    labels: ['status'],
+  },
+  lost: {
+    type: 'counter',
+    name: 'correlator_ownership_lost_total',
+    help: 'Flushes that were refused or whose outcome was not known.',
+    labels: ['outcome'],
+  },
+  flushes: {
+    type: 'counter',
+    name: 'correlator_flushes_total',
+    help: 'Flushes applied by the state store.',
+  },
+  flushedGroups: {
+    type: 'counter',
+    name: 'correlator_flushed_groups_total',
+    help: 'Groups written or deleted by flushes.',
+  },
+  flushSeconds: {
+    type: 'histogram',
+    name: 'correlator_flush_seconds',
+    help: 'Time of one flush until the state store answered.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+  },
+  emitted: {
+    type: 'counter',
+    name: 'correlator_alert_records_total',
+    help: 'Alert and late records acknowledged from the outbox.',
+  },
+  rebuildRemaining: {
+    type: 'gauge',
+    name: 'correlator_rebuild_remaining_records',
+    help: 'Records of security.matches still to re-read; 0 when no rebuild runs.',
+    labels: ['partition'],
+  },
+  batchSeconds: {
+    type: 'histogram',
+    name: 'correlator_batch_seconds',
+    help: 'Time of one consumed batch.',
+    labels: ['stage'],
+    buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30],
+  },
+} as const satisfies Readonly<Record<string, MetricSpec>>;
+
+export type CorrelatorMetrics = DefinedMetrics<typeof SPECS>;
+
+export function createCorrelatorMetrics(metrics: Metrics): CorrelatorMetrics {
+  return defineMetrics(metrics, SPECS);
+}

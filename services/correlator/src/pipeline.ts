@@ -1,0 +1,106 @@
+/**
+ * Both ways through the correlator, each on half a page.
+ *
+ * Stage A `consume, decode, match, repartition, commitOffset`: one batch of one source partition becomes findings,
+ * late events, dead letters, and one range of matches and time for every partition of security.matches.
+ *
+ * Stage B `consume, decode, deduplicate, window, evaluate, flush, emit, commitOffset`: one batch of one matches
+ * partition becomes state in Redis and, only after that, records on security.alerts. `deduplicate`, `window` and
+ * `evaluate` are the pure engine of `@tracehound/correlation`, one synchronous call per record.
+ */
+import type { AvroCodec } from '@tracehound/avro';
+import type { DeadLetter, DetectionFinding, LateEvent } from '@tracehound/event-model';
+import type { KafkaRecord } from '@tracehound/kafka';
+import { Pipeline, settle, type VerdictCounter } from '@tracehound/pipeline';
+import type { MatchesRecord, PartitionOwner } from './domain/partition-owner.ts';
+import type { SourceProgress } from './domain/source-progress.ts';
+import { createConsumeStage } from './stages/consume.ts';
+import { createDecodeStage } from './stages/decode.ts';
+import type { FlushPolicy } from './stages/flush.ts';
+import { createMatchStage, type MatchStageDeps } from './stages/match.ts';
+import { createConsumeMatchesStage, createDecodeMatchesStage } from './stages/read-matches.ts';
+import { createRepartition, type RepartitionDeps } from './stages/repartition.ts';
+
+type DeadLetters = (
+  entries: readonly { item: KafkaRecord; stage: string; verdict: DeadLetter }[],
+) => Promise<void>;
+
+export type DetectPathDeps = MatchStageDeps &
+  RepartitionDeps & {
+    readonly codec: Pick<AvroCodec, 'encode' | 'decode'>;
+    readonly counter: VerdictCounter;
+    readonly deadLetters: DeadLetters;
+    readonly late: (events: readonly LateEvent[]) => Promise<void>;
+    readonly publishFindings: (findings: readonly DetectionFinding[]) => Promise<void>;
+  };
+
+/** A batch of one source partition; the answer is the progress that may be committed. */
+export type DetectPath = (progress: SourceProgress, records: readonly KafkaRecord[]) => Promise<SourceProgress>;
+
+/** Stage A for one source partition. When it rejects, nothing may be committed and the same batch comes again. */
+export function createDetectPath(deps: DetectPathDeps): DetectPath {
+  const pipeline = Pipeline.from<KafkaRecord>('detect')
+    .each(createConsumeStage())
+    .each(createDecodeStage(deps.codec))
+    .each(createMatchStage(deps));
+  const repartition = createRepartition(deps);
+
+  return async function detect(progress, records) {
+    const outcomes = await pipeline.run(records);
+    deps.faultPoint('a:after-decode');
+    const matched = await settle(outcomes, {
+      counter: deps.counter,
+      deadLetter: deps.deadLetters,
+      // Only `match` redirects, and only late events.
+      lanes: { late: (entries) => deps.late(entries.map(({ verdict }) => verdict.value as LateEvent)) },
+    });
+    await deps.publishFindings(matched.flatMap((item) => item.findings));
+    return repartition(progress, records, matched);
+  };
+}
+
+export type CorrelatePathDeps = {
+  readonly owner: PartitionOwner;
+  readonly codec: Pick<AvroCodec, 'decode'>;
+  readonly counter: VerdictCounter;
+  readonly deadLetters: DeadLetters;
+  /** Resolves when the rules and sources a record names are known to the engine. */
+  readonly ensureRules: (record: MatchesRecord) => Promise<void> | undefined;
+  readonly flushPolicy: FlushPolicy;
+};
+
+/** A batch of one matches partition. Rejects with `OwnershipLostError` when the partition has to be acquired anew. */
+export type CorrelatePath = (records: readonly KafkaRecord[]) => Promise<void>;
+
+/** Stage B for one owned partition. Alerts leave only after the flush that holds them has succeeded (X8, X9). */
+export function createCorrelatePath(deps: CorrelatePathDeps): CorrelatePath {
+  const { owner, flushPolicy } = deps;
+  const pipeline = Pipeline.from<KafkaRecord>('correlate')
+    .each(createConsumeMatchesStage(owner))
+    .each(createDecodeMatchesStage(deps.codec));
+
+  return async function correlate(records) {
+    await owner.emit();
+    const batches = await settle(await pipeline.run(records), { counter: deps.counter, deadLetter: deps.deadLetters });
+    for (const record of batches) {
+      await deps.ensureRules(record);
+      owner.apply(record);
+      if (flushPolicy.isDue(owner)) await flushAndEmit(owner, flushPolicy);
+    }
+    const last = records.at(-1);
+    if (last !== undefined) owner.advanceTo(last.offset + 1n);
+    if (flushPolicy.isDueAtEnd(owner)) await flushAndEmit(owner, flushPolicy);
+  };
+}
+
+/** `flush, emit, commitOffset`: also called by the timer of an idle partition. */
+export async function flushAndEmit(owner: PartitionOwner, policy: FlushPolicy): Promise<void> {
+  await policy.gap();
+  await owner.flush();
+  policy.flushed();
+  await owner.emit();
+  if (policy.isCommitDue()) {
+    await owner.commit();
+    policy.committed();
+  }
+}

@@ -1,0 +1,118 @@
+import { namespaced } from '@tracehound/config';
+import type { TopicPartition } from '@tracehound/kafka';
+import { backoff } from './adapters/backoff.ts';
+import { createDeadLetters, createFindingsLane, createLateLane, createMatchesAppender } from './adapters/kafka-lanes.ts';
+import { Detector } from './detector.ts';
+import type { SourceRef } from './domain/covered-range.ts';
+import { MatchWriter } from './domain/match-writer.ts';
+import type { Foundation, RunningStage } from './foundation.ts';
+import { createDetectPath, type DetectPath } from './pipeline.ts';
+
+/** A marker that takes longer is given up; the next tick writes another. */
+const MARKER_TIMEOUT_MS = 5_000;
+/** Running batches get this long to end before unacknowledged matches are given up to the next owner. */
+const DRAIN_MS = 8_000;
+
+/** Joins group correlator-a and runs stage A until stopped. */
+export async function startStageA(foundation: Foundation): Promise<RunningStage> {
+  const { admin, client, clock, codec, config, logger, metrics, topics, brokerTime, rules, faultPoint } = foundation;
+  const groupId = namespaced(config.namespace, 'correlator-a');
+  const producer = await client.producer();
+  const targets = await admin.partitionCount(topics.matches);
+  const stopping = new AbortController();
+  const writer = new MatchWriter({
+    appender: createMatchesAppender({ producer, topics, onAppended: (at) => brokerTime.saw(at) }),
+    backoff: (attempt) => backoff(attempt, stopping.signal),
+    onRetry: (target, error) => {
+      metrics.matchRetries.inc();
+      logger.warn('matches were not acknowledged and go out again', { partition: target, err: error });
+    },
+  });
+  const publishFindings = createFindingsLane({ producer, codec, topics });
+
+  function createPath(source: SourceRef): DetectPath {
+    const path = createDetectPath({
+      source,
+      codec,
+      writer,
+      targets,
+      faultPoint,
+      clusterId: config.clusterId,
+      counter: foundation.counter,
+      rulesAt: (appendTimeMs) => rules.at(appendTimeMs),
+      onGroupMissing: () => metrics.groupMissing.inc(),
+      deadLetters: createDeadLetters({ producer, codec, topics, clock }),
+      late: createLateLane({ producer, codec, topics }),
+      publishFindings: async (findings) => {
+        await publishFindings(findings);
+        metrics.findings.inc(findings.length);
+      },
+      onMatches: (matches, records) => {
+        metrics.matchesWritten.inc(matches);
+        metrics.matchRecordsWritten.inc(records);
+      },
+    });
+    return async (progress, records) => {
+      const stopTimer = metrics.batchSeconds.startTimer({ stage: 'a' });
+      const after = await path(progress, records);
+      stopTimer();
+      return after;
+    };
+  }
+
+  const detector = new Detector({
+    startOffset: (partition) => startOffset(foundation, groupId, partition),
+    topicId: foundation.topicId,
+    createPath,
+    rules,
+    book: foundation.book,
+    brokerTime,
+    sendMarker: async (partition, marker) => {
+      const { baseOffset, appendTimeMs } = await producer.sendTo(partition, [marker], { timeoutMs: MARKER_TIMEOUT_MS });
+      return { offset: baseOffset, appendTimeMs };
+    },
+    clock,
+    tickMs: config.tickMs,
+    faultPoint,
+    logger,
+    onMarker: () => metrics.markers.inc(),
+    onState: (at, problem) => foundation.problems.set(`stage a, ${at.topic}/${at.partition}`, problem),
+    onRevoked: (at) => foundation.problems.delete(`stage a, ${at.topic}/${at.partition}`),
+  });
+  const consumer = client.consumer({
+    groupId,
+    topics: [topics.events, topics.telemetry],
+    handler: detector,
+    onFatal: foundation.onFatal,
+    sessionTimeoutMs: config.sessionTimeoutMs,
+  });
+  detector.bind(consumer);
+  await consumer.start();
+  // Four looks per tick keep the silence of a source within a quarter of the bound.
+  const ticking = setInterval(() => detector.markIdle(), Math.max(10, config.tickMs / 4));
+  ticking.unref();
+
+  return {
+    async stop() {
+      clearInterval(ticking);
+      const patience = setTimeout(() => {
+        stopping.abort();
+        writer.stop();
+      }, DRAIN_MS);
+      await consumer.stop();
+      clearTimeout(patience);
+      stopping.abort();
+      writer.stop();
+      await producer.close();
+    },
+  };
+}
+
+/** Committed offset, or the first kept one. An offset out of the log is refused by the consumer (X5). */
+async function startOffset(foundation: Foundation, groupId: string, partition: TopicPartition): Promise<bigint> {
+  const committed = await foundation.admin.committed(groupId, partition.topic);
+  const known = committed.find((entry) => entry.partition === partition.partition)?.offset ?? null;
+  if (known !== null) return known;
+  const ranges = await foundation.admin.offsets(partition.topic);
+  return ranges.find((range) => range.partition === partition.partition)?.low ?? 0n;
+}

@@ -1,0 +1,124 @@
+import type { DetectionFinding, LateEvent, Match, RuleActivation } from '@tracehound/event-model';
+import { deadLetter, ok, redirect, type Verdict } from '@tracehound/event-model';
+import { partitionForKey } from '@tracehound/kafka';
+import type { RuleSetCompiled } from '@tracehound/sigma';
+import { type RoutedMatch, type SourceRef, safeOffset } from '../domain/covered-range.ts';
+import { detectionId } from '../domain/detection-id.ts';
+import type { DetectReason } from '../errors.ts';
+import type { DecodedRecord } from './decode.ts';
+
+/** What one event gave: single-event findings and the matches correlations are fed with. */
+export type MatchedRecord = {
+  readonly offset: bigint;
+  readonly findings: readonly DetectionFinding[];
+  readonly matches: readonly RoutedMatch[];
+};
+
+/** The rules in force at an append time (X7). Both must be known before a batch is run. */
+export type RulesInForce = { readonly activation: RuleActivation; readonly rules: RuleSetCompiled };
+
+export type MatchStageDeps = {
+  readonly source: SourceRef;
+  readonly clusterId: string;
+  /** Partitions of security.matches. */
+  readonly targets: number;
+  readonly rulesAt: (appendTimeMs: number) => RulesInForce;
+  /** A match could not be grouped because a field was missing. */
+  readonly onGroupMissing: (rules: RuleSetCompiled, correlation: number) => void;
+};
+
+/** Flag bit of a match whose event time is the received time: outside E2 (X2). */
+const FLAG_ET_RECEIVED = 1;
+
+/**
+ * Judges lateness, a pure function of the record (X3), then runs the detections. What a late event might have
+ * matched is left to the recovery pass.
+ */
+export function createMatchStage(deps: MatchStageDeps): (item: DecodedRecord) => Verdict<MatchedRecord, DetectReason> {
+  return function match(item) {
+    const { record, envelope } = item;
+    const { activation, rules } = deps.rulesAt(record.appendTimeMs);
+    const latenessMs = record.appendTimeMs - envelope.event_time;
+    if (latenessMs > activation.lateness_ms) return redirect('late', 'late', lateEvent(deps, item, activation));
+    try {
+      return ok(runRules(deps, item, rules));
+    } catch {
+      // A rule that throws on an event is a bug of ours; the event waits in the dead letters instead of stopping all.
+      return deadLetter('match_failed', `a rule of set ${rules.rulesetId} failed`);
+    }
+  };
+}
+
+function runRules(deps: MatchStageDeps, item: DecodedRecord, rules: RuleSetCompiled): MatchedRecord {
+  const { record, envelope, view } = item;
+  const detections = rules.matchEvent(view, view.logSource);
+  if (detections.length === 0) return { offset: record.offset, findings: [], matches: [] };
+  const organizationId = envelope.intake_org;
+  const sourceOffset = safeOffset(record.offset);
+
+  const findings: DetectionFinding[] = [];
+  for (const index of detections) {
+    const detection = rules.detections[index];
+    if (detection === undefined || !detection.emitsFinding) continue;
+    const rule = detection.description;
+    findings.push({
+      schema_rev: 1,
+      detection_id: detectionId({
+        organizationId,
+        ruleId: rule.rule_id,
+        semanticHash: rule.semantic_hash,
+        eventId: envelope.event_id,
+      }),
+      organization_id: organizationId,
+      cluster_id: deps.clusterId,
+      rule,
+      event_id: envelope.event_id,
+      event_time: envelope.event_time,
+      src_topic: deps.source.topic,
+      src_topic_id: deps.source.topicId,
+      src_partition: deps.source.partition,
+      src_offset: sourceOffset,
+    });
+  }
+
+  const found = rules.matchesOf(view, detections);
+  for (const correlation of found.groupMissing) deps.onGroupMissing(rules, correlation);
+  const matches = found.matches.map((one): RoutedMatch => {
+    const uid = rules.correlations[one.rule]?.uid ?? '';
+    const match: Match = {
+      rule: one.rule,
+      organization_id: organizationId,
+      group_key: one.group_key,
+      event_id: envelope.event_id,
+      event_time: envelope.event_time,
+      step: one.step,
+      value: one.value,
+      number: one.number,
+      source_offset: sourceOffset,
+      source_instance: envelope.source.instance,
+      source_seq: envelope.source.seq,
+      flags: envelope.event_time_source === 'RECEIVED' ? FLAG_ET_RECEIVED : 0,
+    };
+    return { target: partitionForKey(`${organizationId}|${uid}|${one.group_key}`, deps.targets), match };
+  });
+  return { offset: record.offset, findings, matches };
+}
+
+function lateEvent(deps: MatchStageDeps, item: DecodedRecord, activation: RuleActivation): LateEvent {
+  const { record, envelope } = item;
+  return {
+    schema_rev: 1,
+    organization_id: envelope.intake_org,
+    event_id: envelope.event_id,
+    event_time: envelope.event_time,
+    append_time: record.appendTimeMs,
+    lateness_ms: record.appendTimeMs - envelope.event_time,
+    allowed_ms: activation.lateness_ms,
+    stage: 'A',
+    src_topic: deps.source.topic,
+    src_topic_id: deps.source.topicId,
+    src_partition: deps.source.partition,
+    src_offset: safeOffset(record.offset),
+    payload: record.value,
+  };
+}

@@ -1,0 +1,53 @@
+import type { AvroCodec } from '@tracehound/avro';
+import type { KafkaRecord } from '@tracehound/kafka';
+import { packRange, type RoutedMatch } from '../domain/covered-range.ts';
+import type { MatchWriter } from '../domain/match-writer.ts';
+import { coverBatch, type SourceProgress } from '../domain/source-progress.ts';
+import type { MatchedRecord, MatchStageDeps } from './match.ts';
+
+export type RepartitionDeps = {
+  readonly codec: Pick<AvroCodec, 'encode'>;
+  readonly writer: Pick<MatchWriter, 'append'>;
+  readonly clusterId: string;
+  /** Partitions of security.matches. */
+  readonly targets: number;
+  readonly rulesAt: MatchStageDeps['rulesAt'];
+  readonly faultPoint: (name: string) => void;
+  readonly onMatches?: (matches: number, records: number) => void;
+};
+
+/**
+ * Writes to *every* matches partition what a batch of one source gave: the matches, then the watermark (X4). A
+ * partition that gets no match gets the tick. Resolves with the new progress when all partitions have acknowledged;
+ * when it rejects, the batch comes again from the old progress and stage B drops what it has already seen (X5).
+ */
+export function createRepartition(
+  deps: RepartitionDeps,
+): (
+  progress: SourceProgress,
+  records: readonly KafkaRecord[],
+  matched: readonly MatchedRecord[],
+) => Promise<SourceProgress> {
+  return async function repartition(progress, records, matched) {
+    const matchesAt = new Map<bigint, readonly RoutedMatch[]>();
+    for (const item of matched) if (item.matches.length > 0) matchesAt.set(item.offset, item.matches);
+    const judged = records.map((record) => ({ record, activation: deps.rulesAt(record.appendTimeMs).activation }));
+    const { ranges, after } = coverBatch(progress, judged, matchesAt);
+
+    const perTarget: Buffer[][] = Array.from({ length: deps.targets }, () => []);
+    let matches = 0;
+    for (const range of ranges) {
+      matches += range.matches.length;
+      for (const [target, batches] of packRange(range, deps).entries()) {
+        for (const batch of batches) {
+          perTarget[target]?.push(deps.codec.encode('tracehound.pipeline.v1.MatchBatch', batch));
+        }
+      }
+    }
+    deps.faultPoint('a:before-matches');
+    await Promise.all(perTarget.map((values, target) => deps.writer.append(target, values)));
+    deps.onMatches?.(matches, perTarget.length);
+    deps.faultPoint('a:after-matches');
+    return after;
+  };
+}
