@@ -84,6 +84,7 @@ CREATE TABLE alerting.parked (
   kafka_partition integer NOT NULL,
   kafka_offset bigint NOT NULL,
   topic text NOT NULL,
+  record_key bytea,
   value bytea NOT NULL,                     -- as consumed: compared with the audit row when that comes
   append_time_ms bigint NOT NULL,
   -- waiting: nothing happened yet; told: a thin notice went out; applied: counted, nobody had to be told.

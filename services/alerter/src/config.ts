@@ -1,10 +1,11 @@
-import { isAbsolute, join } from 'node:path';
 import { RETRY_SCHEDULE_MS } from '@tracehound/alerting';
 import {
+  boolean,
   type ConfigOf,
   type ConfigSpec,
   commonConfig,
   defineConfig,
+  describe,
   duration,
   integer,
   kafkaConfig,
@@ -15,7 +16,6 @@ import {
   registryConfig,
   secretFile,
   serverConfig,
-  string,
   textFile,
   url,
 } from '@tracehound/config';
@@ -53,10 +53,10 @@ const fields = {
       about: 'Address that links in notices start with; without it the address of this HTTP interface.',
     }),
   ),
-  migrations: string({
-    key: 'TRACEHOUND_ALERTER_MIGRATIONS',
-    default: 'deploy/migrations',
-    about: 'Directory of the database migrations, absolute or from the working directory; none applies none.',
+  migrate: boolean({
+    key: 'TRACEHOUND_ALERTER_MIGRATE',
+    default: true,
+    about: 'Create the database and apply deploy/migrations at the start; off where someone else does.',
   }),
   refetchWaitMs: duration({
     key: 'TRACEHOUND_ALERTER_REFETCH_WAIT',
@@ -70,7 +70,8 @@ const fields = {
     default: 45_000,
     min: 500,
     max: 600_000,
-    about: 'How long one attempt owns its group; after a crash the next owner waits for it. Longer than any receiver time-out.',
+    about:
+      'How long one attempt owns its group; after a crash the next owner waits for it. Longer than any receiver time-out.',
   }),
   lateMs: duration({
     key: 'TRACEHOUND_ALERTER_LATE',
@@ -78,6 +79,13 @@ const fields = {
     min: 1_000,
     max: 86_400_000,
     about: 'Age from which a notice says that it is late.',
+  }),
+  sessionTimeoutMs: duration({
+    key: 'TRACEHOUND_ALERTER_SESSION_TIMEOUT',
+    default: 30_000,
+    min: 6_000,
+    max: 300_000,
+    about: 'Silence after which the group gives the partitions of this process to others.',
   }),
   retrySchedule: list({
     key: 'TRACEHOUND_ALERTER_RETRY_SCHEDULE',
@@ -98,8 +106,6 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): A
   return load(alerterConfig, env);
 }
 
-/** Null when migrations are applied by someone else. */
-export function migrationsDirectory(config: AlerterConfig): string | null {
-  if (config.migrations === 'none') return null;
-  return isAbsolute(config.migrations) ? config.migrations : join(process.cwd(), config.migrations);
+export function describeConfig(): string {
+  return describe(alerterConfig);
 }

@@ -48,3 +48,29 @@ export function isStoreAway(error: unknown): boolean {
   const { code } = classifyError(error);
   return code === 'SEC_PG_UNAVAILABLE' || code === 'SEC_PG_TIMEOUT';
 }
+
+/** Facts for the audit log were not acknowledged; they stay in the store and go out again. */
+export class FactsNotPublishedError extends TracehoundError {
+  constructor(topic: string, failed: number, cause: unknown) {
+    super('facts were not acknowledged by Kafka', {
+      code: 'SEC_ALERTER_FACTS',
+      category: 'dependency',
+      retriable: true,
+      cause,
+      fields: { topic, failed },
+    });
+  }
+}
+
+/** A dead letter was not acknowledged: nothing of its batch is stored. */
+export class DeadLetterFailedError extends TracehoundError {
+  constructor(topic: string, cause: unknown) {
+    super('a dead letter was not acknowledged by Kafka', {
+      code: 'SEC_ALERTER_DEAD_LETTER',
+      category: 'dependency',
+      retriable: true,
+      cause,
+      fields: { topic },
+    });
+  }
+}

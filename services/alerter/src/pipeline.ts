@@ -23,7 +23,8 @@ export type IntakeDeps = {
   readonly decode: AlertDecoder;
   readonly routing: RoutingTable;
   readonly channelOf: (receiver: string) => string;
-  readonly linkBase: string;
+  /** Read at each run: the address of our own interface is known only when it listens. */
+  readonly linkBase: () => string;
   /** Written into lifecycle records. */
   readonly principal: string;
   readonly onViolation: (violation: IntegrityViolation, alert: RefetchedAlert) => void;

@@ -23,6 +23,7 @@ export type LogPosition = {
 /** An alert record as consumed, before anything was made of it. */
 export type ConsumedAlert = {
   readonly position: LogPosition;
+  readonly key: Buffer | null;
   readonly value: Buffer;
   /** LogAppendTime of the record: when the alert fired. */
   readonly firedAtMs: number;

@@ -59,8 +59,8 @@ export function postgresTransaction(client: PoolClient): AlertTransaction {
 
     async park(alert) {
       await client.query(
-        `INSERT INTO alerting.parked (topic_id, kafka_partition, kafka_offset, topic, value, append_time_ms, state, deadline_ms, next_check_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        `INSERT INTO alerting.parked (topic_id, kafka_partition, kafka_offset, topic, record_key, value, append_time_ms, state, deadline_ms, next_check_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (topic_id, kafka_partition, kafka_offset)
          DO UPDATE SET state = excluded.state, next_check_ms = excluded.next_check_ms`,
         [
@@ -68,6 +68,7 @@ export function postgresTransaction(client: PoolClient): AlertTransaction {
           alert.position.partition,
           alert.position.offset,
           alert.position.topic,
+          alert.key,
           alert.value,
           alert.firedAtMs,
           alert.state,
@@ -345,6 +346,7 @@ type ParkedRow = {
   readonly kafka_partition: number;
   readonly kafka_offset: bigint;
   readonly topic: string;
+  readonly record_key: Buffer | null;
   readonly value: Buffer;
   readonly append_time_ms: bigint;
   readonly state: ParkedState;
@@ -355,6 +357,7 @@ type ParkedRow = {
 function parkedAlert(row: ParkedRow): ParkedAlert {
   return {
     position: { topicId: row.topic_id, topic: row.topic, partition: row.kafka_partition, offset: row.kafka_offset },
+    key: row.record_key,
     value: row.value,
     firedAtMs: Number(row.append_time_ms),
     parked: { state: row.state },

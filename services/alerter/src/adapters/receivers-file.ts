@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import {
   decodeWebhookSecret,
-  type InDoubtPolicy,
   IN_DOUBT_POLICY,
+  type InDoubtPolicy,
   type Route,
   type RoutingTable,
   SEVERITIES,
@@ -79,10 +79,17 @@ export function parseReceivers(
     routing: {
       defaults: routeList(routes['default'], 'routes.default', { names, problems }),
       organizations: Object.fromEntries(
-        organizations.map(([name, list]) => [name, routeList(list, `routes.organizations.${name}`, { names, problems })]),
+        organizations.map(([name, list]) => [
+          name,
+          routeList(list, `routes.organizations.${name}`, { names, problems }),
+        ]),
       ),
     },
-    inDoubt: { resendFrom: severity(isObject(root['in_doubt']) ? root['in_doubt']['resend_from'] : undefined, 'in_doubt', problems) ?? IN_DOUBT_POLICY.resendFrom },
+    inDoubt: {
+      resendFrom:
+        severity(isObject(root['in_doubt']) ? root['in_doubt']['resend_from'] : undefined, 'in_doubt', problems) ??
+        IN_DOUBT_POLICY.resendFrom,
+    },
   };
   if (problems.length > 0) throw new AlerterFileError(KEY, problems);
   return config;
@@ -108,7 +115,8 @@ function receiver(
 ): ReceiverSpec | null {
   const { problems } = context;
   const place = `receivers.${name}`;
-  if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(name)) problems.push(`${place}: the name must be lower-case letters, digits, - and _`);
+  if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(name))
+    problems.push(`${place}: the name must be lower-case letters, digits, - and _`);
   if (!isObject(value)) {
     problems.push(`${place}: must be an object`);
     return null;
@@ -144,7 +152,10 @@ function keys(
   }
   return files.flatMap((path, index) => {
     const key = typeof path === 'string' ? readKey(path, context.readFile) : null;
-    if (!key) context.problems.push(`${place}.secret_files[${index}]: must name a file with whsec_ and 24 to 64 bytes in base64`);
+    if (!key)
+      context.problems.push(
+        `${place}.secret_files[${index}]: must name a file with whsec_ and 24 to 64 bytes in base64`,
+      );
     return key ? [key] : [];
   });
 }
@@ -173,9 +184,11 @@ function routeList(
     const names: unknown = route['receivers'];
     const listed = Array.isArray(names) ? names.filter((name): name is string => typeof name === 'string') : [];
     if (listed.length === 0) context.problems.push(`${at}: needs receivers`);
-    for (const name of listed) if (!context.names.has(name)) context.problems.push(`${at}: receiver ${name} is not declared`);
+    for (const name of listed)
+      if (!context.names.has(name)) context.problems.push(`${at}: receiver ${name} is not declared`);
     const audience = route['audience'] ?? 'alert';
-    if (audience !== 'alert' && audience !== 'operator') context.problems.push(`${at}: audience must be alert or operator`);
+    if (audience !== 'alert' && audience !== 'operator')
+      context.problems.push(`${at}: audience must be alert or operator`);
     return {
       receivers: listed,
       severityMin: severity(route['severity_min'], at, context.problems) ?? 'informational',
@@ -211,7 +224,8 @@ function objectAt(root: Json, name: string, problems: string[]): Json {
 }
 
 function refuseUnknown(value: Json, known: readonly string[], place: string, problems: string[]): void {
-  for (const name of Object.keys(value)) if (!known.includes(name)) problems.push(`${place}: ${name} is not known here`);
+  for (const name of Object.keys(value))
+    if (!known.includes(name)) problems.push(`${place}: ${name} is not known here`);
 }
 
 function isObject(value: unknown): value is Json {

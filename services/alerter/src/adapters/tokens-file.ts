@@ -24,7 +24,8 @@ export function parseTokens(text: string): TokenCheck {
   return (token) => {
     const digest = sha256(token);
     let found: { readonly organizations: OrganizationScope } | null = null;
-    for (const entry of known) if (timingSafeEqual(entry.digest, digest)) found = { organizations: entry.organizations };
+    for (const entry of known)
+      if (timingSafeEqual(entry.digest, digest)) found = { organizations: entry.organizations };
     return found;
   };
 }

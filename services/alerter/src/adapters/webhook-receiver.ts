@@ -50,7 +50,6 @@ export function createWebhookReceiver(options: WebhookReceiverOptions): Receiver
         return { response: signal.aborted ? { kind: 'timeout' } : trouble(error), responseSha256: null };
       }
     },
-
   };
 }
 

@@ -3,8 +3,8 @@ import {
   buildNotice,
   isWithinWindow,
   type Notice,
-  routeNotice,
   type RoutingTable,
+  routeNotice,
   severityOf,
   suppressionKey,
 } from '@tracehound/alerting';
@@ -35,7 +35,7 @@ export function createDirectNotices(deps: {
   readonly decode: AlertDecoder;
   readonly routing: RoutingTable;
   readonly receivers: ReadonlyMap<string, Receiver>;
-  readonly linkBase: string;
+  readonly linkBase: () => string;
   readonly now: () => number;
   readonly onSent: (direct: DirectDelivery) => void;
 }): DirectNotices {
@@ -64,7 +64,14 @@ export function createDirectNotices(deps: {
       nowMs: startedAtMs,
     });
     if (response.kind !== 'status' || response.status < 200 || response.status >= 300) return false;
-    const direct = { notice, delivery, startedAtMs, endedAtMs: deps.now(), httpStatus: response.status, responseSha256 };
+    const direct = {
+      notice,
+      delivery,
+      startedAtMs,
+      endedAtMs: deps.now(),
+      httpStatus: response.status,
+      responseSha256,
+    };
     told.add(delivery.deliveryId);
     sent.set(delivery.deliveryId, direct);
     deps.onSent(direct);
@@ -85,7 +92,7 @@ export function createDirectNotices(deps: {
         reason,
         alertId: record.alert_id,
         firedAtMs: alert.firedAtMs,
-        linkBase: deps.linkBase,
+        linkBase: deps.linkBase(),
         evidence: null,
       });
       const names = routeNotice(deps.routing, {

@@ -46,6 +46,8 @@ export function createPartitionIntake(
   let isAway = false;
   let startedAtMs: number | null = null;
   const nextTellMs = new WeakMap<ConsumedAlert, number>();
+  /** Offsets told directly and not stored yet; they survive a new assignment, which reads the records again. */
+  const toldOffsets = new Set<bigint>();
 
   /** Work on the partition in single file: a batch of the consumer and a retry of the timer must not overlap. */
   function exclusive<T>(work: () => Promise<T>): Promise<T> {
@@ -83,6 +85,7 @@ export function createPartitionIntake(
     forget();
     position = to;
     backlog = backlog.slice(chunk.length);
+    for (const alert of chunk) toldOffsets.delete(alert.position.offset);
   }
 
   async function drain(): Promise<bigint | null> {
@@ -116,6 +119,7 @@ export function createPartitionIntake(
     if (result === 'silent') nextTellMs.set(alert, Number.POSITIVE_INFINITY);
     if (result === 'failed') nextTellMs.set(alert, deps.now() + TELL_AGAIN_MS);
     if (result !== 'sent') return;
+    toldOffsets.add(alert.position.offset);
     backlog = backlog.map((waiting) => (waiting === alert ? { ...waiting, toldDirectly: true } : waiting));
   }
 
@@ -131,7 +135,9 @@ export function createPartitionIntake(
         return next;
       }),
     take: async (alerts) => {
-      const fresh = alerts.filter((alert) => alert.position.offset >= nextTaken);
+      const fresh = alerts
+        .filter((alert) => alert.position.offset >= nextTaken)
+        .map((alert) => (toldOffsets.has(alert.position.offset) ? { ...alert, toldDirectly: true } : alert));
       if (backlog.length + fresh.length > BACKLOG_ALERTS_MAX && backlog.length > 0) {
         throw new BacklogFullError(partition.partition, backlog.length);
       }

@@ -12,11 +12,11 @@ export type GroupedNotice = { readonly notice: Notice; readonly deliveries: read
 export function createGroupStage(deps: {
   readonly tx: AlertTransaction;
   readonly nowMs: number;
-  readonly linkBase: string;
+  readonly linkBase: () => string;
   readonly channelOf: (receiver: string) => string;
 }) {
   return async function group(alert: RoutedAlert): Promise<Verdict<GroupedNotice, never>> {
-    const notice = noticeOf(alert, deps.linkBase);
+    const notice = noticeOf(alert, deps.linkBase());
     const deliveries = alert.receivers.map((receiver) =>
       newDelivery({ notice, receiver, channel: deps.channelOf(receiver), suppressionKey: alert.alert.suppressionKey }),
     );

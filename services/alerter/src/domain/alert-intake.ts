@@ -1,0 +1,119 @@
+import type { KafkaConsumer, KafkaRecord, PartitionHandler, TopicPartition } from '@tracehound/kafka';
+import { faultPoint } from '@tracehound/lifecycle';
+import type { ConsumedAlert } from '../ports.ts';
+import type { DirectNotices } from './direct-notices.ts';
+import type { IntakeRunDeps } from './intake-run.ts';
+import { createLoop, type Loop } from './loop.ts';
+import { createPartitionIntake, type PartitionIntake } from './partition-intake.ts';
+
+/** How often alerts that wait for the store are looked at. */
+const WATCH_MS = 100;
+/** Pause between two tries of a store that is away. */
+const RETRY_MS = 250;
+
+export type AlertIntake = {
+  readonly handler: PartitionHandler;
+  /** Retries what waits for the store and sends thin notices for what has waited too long. */
+  readonly watch: Loop;
+  /** Alerts waiting in memory. */
+  waiting(): number;
+};
+
+/**
+ * All partitions this process has: each with its fence and its backlog. A partition never waits for another one, and
+ * its offset is committed to Kafka only for lag tools: where to go on stands in the store.
+ */
+export function createAlertIntake(
+  deps: IntakeRunDeps & {
+    readonly owner: string;
+    readonly direct: DirectNotices;
+    readonly refetchWaitMs: number;
+    /** Name without the namespace, by name in the cluster. */
+    readonly topics: ReadonlyMap<string, string>;
+    readonly topicId: (topic: string) => Promise<string>;
+    readonly consumer: () => Pick<KafkaConsumer, 'commit'> | null;
+    readonly onError: (error: unknown) => void;
+  },
+): AlertIntake {
+  const intakes = new Map<
+    string,
+    { readonly intake: PartitionIntake; readonly topicId: string; nextRetryMs: number }
+  >();
+
+  function consumed(record: KafkaRecord, topicId: string, nowMs: number): ConsumedAlert {
+    return {
+      position: {
+        topicId,
+        topic: deps.topics.get(record.topic) ?? record.topic,
+        partition: record.partition,
+        offset: record.offset,
+      },
+      key: record.key,
+      value: record.value ?? Buffer.alloc(0),
+      firedAtMs: record.appendTimeMs,
+      parked: null,
+      deadlineMs: nowMs + deps.refetchWaitMs,
+      toldDirectly: false,
+    };
+  }
+
+  async function commit(partition: TopicPartition, offset: bigint | null): Promise<void> {
+    if (offset === null) return;
+    faultPoint('n:before-commit-offset');
+    await deps.consumer()?.commit(partition, offset);
+  }
+
+  const handler: PartitionHandler = {
+    async assigned(at) {
+      const topicId = await deps.topicId(at.topic);
+      const known = intakes.get(keyOf(at));
+      const partition = { topicId, topic: deps.topics.get(at.topic) ?? at.topic, partition: at.partition };
+      const intake = known?.topicId === topicId ? known.intake : createPartitionIntake(partition, deps);
+      const next = await intake.acquire();
+      intakes.set(keyOf(at), { intake, topicId, nextRetryMs: 0 });
+      return next === null ? { kind: 'earliest' } : { kind: 'offset', offset: next };
+    },
+    async batch(batch) {
+      const held = intakes.get(keyOf(batch));
+      if (!held) return;
+      const nowMs = deps.now();
+      const alerts = batch.records.map((record) => consumed(record, held.topicId, nowMs));
+      await commit(batch, await held.intake.take(alerts));
+    },
+    async revoked(at) {
+      intakes.delete(keyOf(at));
+    },
+  };
+
+  const watch = createLoop({
+    everyMs: WATCH_MS,
+    onError: deps.onError,
+    async work() {
+      const nowMs = deps.now();
+      await Promise.all(
+        [...intakes].map(async ([key, held]) => {
+          await held.intake.tellOverdue();
+          if (held.intake.waiting === 0 || nowMs < held.nextRetryMs) return;
+          held.nextRetryMs = nowMs + RETRY_MS;
+          await commit(partitionOf(key), await held.intake.retry());
+        }),
+      );
+      return false;
+    },
+  });
+
+  return {
+    handler,
+    watch,
+    waiting: () => [...intakes.values()].reduce((sum, { intake }) => sum + intake.waiting, 0),
+  };
+}
+
+function keyOf({ topic, partition }: TopicPartition): string {
+  return `${partition}/${topic}`;
+}
+
+function partitionOf(key: string): TopicPartition {
+  const slash = key.indexOf('/');
+  return { partition: Number(key.slice(0, slash)), topic: key.slice(slash + 1) };
+}
