@@ -251,8 +251,9 @@ class Engine implements PartitionEngine {
       const id = this.alertId(group, fromMs, `degraded:${reason}:${fromMs}:${toMs}`);
       this.effects.push({ kind: 'alert', alert: degradedRecord(this.contextOf(group), id, insertion.degraded) });
     }
-    this.openEpisodes(group, match.event_id);
-    this.reschedule(group);
+    const ranges = this.rangesOf(group);
+    this.openEpisodes(group, ranges, match.event_id);
+    this.reschedule(group, ranges);
   }
 
   private groupOf(rule: CorrelationRule, key: string, match: Match): LiveGroup {
@@ -275,8 +276,7 @@ class Engine implements PartitionEngine {
   }
 
   /** X10.8: an episode without an open alert inside it gets one, with the trigger as known now. */
-  private openEpisodes(group: LiveGroup, arrivedId: string): void {
-    const ranges = this.rangesOf(group);
+  private openEpisodes(group: LiveGroup, ranges: readonly EpisodeRange[], arrivedId: string): void {
     for (const [index, range] of ranges.entries()) {
       if (opensInside(group, range).length > 0) continue;
       const episode = this.episodeOf(group, range, ranges[index + 1]);
@@ -378,7 +378,7 @@ class Engine implements PartitionEngine {
   }
 
   /** Sets when the group must be looked at next: a final, an update, or the end of its last window. */
-  private reschedule(group: LiveGroup): void {
+  private reschedule(group: LiveGroup, known?: readonly EpisodeRange[]): void {
     if (isEmptyGroup(group)) {
       this.removeGroup(group);
       return;
@@ -386,7 +386,7 @@ class Engine implements PartitionEngine {
     const { spanMs } = group.instance.window;
     // Without strictness "passed" means reached, one millisecond sooner.
     const passed = this.switches.strictWatermark ? 1 : 0;
-    const ranges = this.rangesOf(group);
+    const ranges = known ?? this.rangesOf(group);
     const [first, second] = ranges;
     if (!first) {
       const newestMs = group.hits.at(-1)?.timeMs ?? this.watermarkMs;

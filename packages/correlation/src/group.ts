@@ -64,8 +64,8 @@ export function createGroup(organization: string, groupKey: string, firmToMs: nu
 const ORDERED_HITS_MAX = 64;
 /** Hits of one step and one instant that an ordered rule keeps. */
 const ORDERED_INSTANT_MAX = 32;
-/** Hits per bucket that a value rule keeps: 2,048 distinct values, first and last hit each. */
-const VALUE_HITS_MAX = 4096;
+/** Hits per bucket that a value rule keeps: 512 distinct values, first and last hit each, or four per threshold. */
+const VALUE_HITS_MAX = 1024;
 /** Bits of the bitmap that counts thinned events from below: 256 bytes, for hot groups only. */
 const THINNED_BITS = 2048;
 
@@ -118,7 +118,7 @@ function thinValues(group: Group, hit: Hit, rule: WindowRule, switches: EngineSw
     for (const index of gone) noteThinned(group, bucket, (group.hits[index] as Hit).id);
     group.hits = group.hits.filter((_, index) => !gone.has(index));
   }
-  return to - from - gone.size > VALUE_HITS_MAX ? dropValues(group, bucket, rule) : null;
+  return to - from - gone.size > Math.max(VALUE_HITS_MAX, 8 * rule.threshold) ? dropValues(group, bucket, rule) : null;
 }
 
 /**
