@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto';
+import type { AvroCodec } from '@tracehound/avro';
+import { namespacedTopic, type RuleActivation, TracehoundError } from '@tracehound/event-model';
+import type { KafkaAdmin, KafkaClient, KafkaProducer } from '@tracehound/kafka';
+import { loadRuleSet, type RuleFile } from '@tracehound/sigma';
+
+/** Partitions of the intake topics: what the watermark is the minimum over (X4). */
+const SOURCE_TOPICS = ['security.events', 'security.telemetry'] as const;
+
+/**
+ * Protocol: an activation takes effect at least 5 s after its own append time (X7). The rest is slack for the way to
+ * the broker and its clock.
+ */
+const NOTICE_MS = 8_000;
+
+/** Broker clocks of one cluster stay within this of each other (X4); above 2 s the correlator could not keep X7. */
+const CLOCK_ALLOWANCE_MS = 1_000;
+
+export type PublishRuleSetOptions = {
+  readonly kafka: KafkaClient;
+  readonly codec: AvroCodec;
+  /** Prefix of the topic names; empty by default. */
+  readonly namespace?: string;
+  readonly files: readonly RuleFile[];
+  /** Allowed lateness L in ms (X3); 2 min unless told. */
+  readonly latenessMs?: number;
+  /** Source list; default: every partition of the intake topics. */
+  readonly sources?: RuleActivation['sources'];
+  /** Append time from which the activation holds, ms; default: 0 for the first one, else the notice from now on. */
+  readonly effectiveAtMs?: number;
+  readonly principal: string;
+  /** Broker clock; default `Date.now`. */
+  readonly now?: () => number;
+};
+
+export type PublishedRuleSet = {
+  readonly rulesetId: string;
+  readonly activationId: string;
+  readonly effectiveAtMs: number;
+  /** False when exactly this was in force or announced already: nothing was written. */
+  readonly changed: boolean;
+};
+
+const LATENESS_MS_DEFAULT = 120_000;
+
+/**
+ * Compiles the files, writes the set under its content hash to `detection.rules` (unless it is there) and an
+ * activation to `detection.activations`. Idempotent: the same files, lateness and sources as the latest activation
+ * write nothing. Throws `SigmaError` for a set that does not load; nothing is written then.
+ */
+export async function publishRuleSet(options: PublishRuleSetOptions): Promise<PublishedRuleSet> {
+  const { kafka, codec } = options;
+  const rules = loadRuleSet(options.files);
+  const topics = ruleTopics(options.namespace ?? '');
+  await codec.prepare(['tracehound.pipeline.v1.RuleSet', 'tracehound.pipeline.v1.RuleActivation']);
+  const admin = await kafka.admin();
+  const producer = await kafka.producer();
+  try {
+    const known = await readActivations({ kafka, codec, admin, topic: topics.activations });
+    const sources = options.sources ?? (await allSources(admin, options.namespace ?? ''));
+    const latenessMs = options.latenessMs ?? LATENESS_MS_DEFAULT;
+    const latest = known.at(-1);
+    const isSame =
+      latest !== undefined &&
+      latest.ruleset_id === rules.rulesetId &&
+      latest.lateness_ms === latenessMs &&
+      sameSources(latest.sources, sources);
+    if (isSame && options.effectiveAtMs === undefined) {
+      const { activation_id: activationId, effective_at: effectiveAtMs } = latest;
+      return { rulesetId: rules.rulesetId, activationId, effectiveAtMs, changed: false };
+    }
+    const nowMs = (options.now ?? Date.now)();
+    if (!known.some((activation) => activation.ruleset_id === rules.rulesetId)) {
+      const value = codec.encode('tracehound.pipeline.v1.RuleSet', {
+        schema_rev: 1,
+        ruleset_id: rules.rulesetId,
+        files: rules.files.map(({ path, content }) => ({ path, content })),
+        created_at: nowMs,
+        principal: options.principal,
+      });
+      await write(producer, topics.rules, { key: rules.rulesetId, value });
+    }
+    const activation: RuleActivation = {
+      schema_rev: 1,
+      activation_id: randomUUID(),
+      ruleset_id: rules.rulesetId,
+      lateness_ms: latenessMs,
+      clock_allowance_ms: CLOCK_ALLOWANCE_MS,
+      sources_version: sourcesVersion(known, sources),
+      sources,
+      effective_at: options.effectiveAtMs ?? (latest === undefined ? 0 : nowMs + NOTICE_MS),
+      created_at: nowMs,
+      principal: options.principal,
+    };
+    const value = codec.encode('tracehound.pipeline.v1.RuleActivation', activation);
+    await write(producer, topics.activations, { key: rules.rulesetId, value });
+    return {
+      rulesetId: rules.rulesetId,
+      activationId: activation.activation_id,
+      effectiveAtMs: activation.effective_at,
+      changed: true,
+    };
+  } finally {
+    await producer.close();
+    await admin.close();
+  }
+}
+
+function ruleTopics(namespace: string): { readonly rules: string; readonly activations: string } {
+  return {
+    rules: namespacedTopic(namespace, 'detection.rules'),
+    activations: namespacedTopic(namespace, 'detection.activations'),
+  };
+}
+
+async function readActivations(from: {
+  readonly kafka: KafkaClient;
+  readonly codec: Pick<AvroCodec, 'decode'>;
+  readonly admin: KafkaAdmin;
+  readonly topic: string;
+}): Promise<RuleActivation[]> {
+  const found: RuleActivation[] = [];
+  for (const { partition, low, high } of await from.admin.offsets(from.topic)) {
+    if (low >= high) continue;
+    for await (const record of from.kafka.read({ topic: from.topic, partition }, { from: low, until: high })) {
+      if (record.value === null) continue;
+      const decoded = await from.codec.decode(record.value);
+      if (decoded.name === 'tracehound.pipeline.v1.RuleActivation') found.push(decoded.value);
+    }
+  }
+  return found;
+}
+
+/** Every partition of the intake topics by topic id, each counting from the start. */
+async function allSources(admin: KafkaAdmin, namespace: string): Promise<RuleActivation['sources']> {
+  const topics = SOURCE_TOPICS.map((name) => namespacedTopic(namespace, name));
+  const ids = await admin.topicIds(topics);
+  const sources: RuleActivation['sources'][number][] = [];
+  for (const topic of topics) {
+    const topicId = ids.get(topic);
+    if (topicId === undefined) throw missingTopic(topic);
+    const count = await admin.partitionCount(topic);
+    for (let partition = 0; partition < count; partition++) {
+      sources.push({ topic, topic_id: topicId, partition, effective_at: 0 });
+    }
+  }
+  return sources;
+}
+
+function sameSources(a: RuleActivation['sources'], b: RuleActivation['sources']): boolean {
+  const keys = (sources: RuleActivation['sources']): string =>
+    sources
+      .map((source) => `${source.topic_id}/${source.partition}`)
+      .sort()
+      .join();
+  return keys(a) === keys(b);
+}
+
+/** The version of an equal list, or the next one: stage B finds the list by its version. */
+function sourcesVersion(known: readonly RuleActivation[], sources: RuleActivation['sources']): number {
+  const equal = known.findLast((activation) => sameSources(activation.sources, sources));
+  const highest = known.reduce((version, activation) => Math.max(version, activation.sources_version), 0);
+  // An older list that comes back needs a higher version: stage B only ever moves forward.
+  return equal !== undefined && equal.sources_version === highest ? highest : highest + 1;
+}
+
+async function write(
+  producer: KafkaProducer,
+  topic: string,
+  record: { readonly key: string; readonly value: Buffer },
+): Promise<void> {
+  const [result] = await producer.send(topic, [record]);
+  if (result?.ok !== true) {
+    throw new TracehoundError('a rule record was not acknowledged', {
+      code: 'SEC_RULES_NOT_ACKNOWLEDGED',
+      category: 'dependency',
+      retriable: true,
+      cause: result?.error,
+      fields: { topic },
+    });
+  }
+}
+
+function missingTopic(topic: string): TracehoundError {
+  return new TracehoundError('a topic is missing: run `tracehound topics apply`', {
+    code: 'SEC_RULES_TOPIC_MISSING',
+    category: 'not_found',
+    retriable: false,
+    fields: { topic },
+  });
+}
