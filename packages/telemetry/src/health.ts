@@ -101,7 +101,7 @@ export function createHealth(
       return health;
     },
     set(name, ok, detail) {
-      const entry: Entry = entries.get(name) ?? { kind: 'ready', staleMs: null, ok: !ok, detail, answeredAtMs: now() };
+      const entry: Entry = entries.get(name) ?? { kind: 'ready', staleMs: null, ok: true, detail, answeredAtMs: now() };
       entries.set(name, entry);
       record(entry, name, ok, detail);
     },

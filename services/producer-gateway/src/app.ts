@@ -13,6 +13,7 @@ import { registerIntakeRoutes } from './adapters/intake-routes.ts';
 import { createKafkaEvents } from './adapters/kafka-events.ts';
 import { createRedisRecentEvents } from './adapters/redis-recent-events.ts';
 import type { GatewayConfig } from './config.ts';
+import { createInFlight } from './domain/in-flight.ts';
 import { type IpHashKey, ipHashKey } from './domain/ip-hash.ts';
 import { createTokenBuckets } from './domain/token-bucket.ts';
 import { createGatewayMetrics } from './metrics.ts';
@@ -80,8 +81,10 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
       else logger.warn('duplicate check unavailable, events go on without it', error === null ? {} : { err: error });
     },
   });
+  const inFlight = createInFlight();
   const pipeline = createGatewayPipeline({
     ...config,
+    inFlight,
     keys,
     encoder: avro,
     producer: events,
@@ -103,6 +106,7 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
   registerIntakeRoutes(server, {
     pipeline,
     metrics: gatewayMetrics,
+    inFlight,
     bounds: { ...config, timeoutMs: config.bodyTimeoutMs },
     now,
   });

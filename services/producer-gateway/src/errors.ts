@@ -74,6 +74,17 @@ export class ApiKeysError extends TracehoundError {
   }
 }
 
+/** Schema ids are not found yet: the events are fine and may come again. */
+export class SchemasMissingError extends TracehoundError {
+  constructor() {
+    super('schema ids are not found yet', {
+      code: 'SEC_GATEWAY_SCHEMAS_MISSING',
+      category: 'dependency',
+      retriable: true,
+    });
+  }
+}
+
 /** A rejection: a `deadLetter` verdict that also names the position in the event (JSON pointer, RFC 6901). */
 export type Rejection = DeadLetter<RejectionReason> & { readonly field: string };
 

@@ -1,5 +1,6 @@
 import { Pipeline, type VerdictCounter } from '@tracehound/pipeline';
 import { type BodyKind, listEvents } from './domain/event-list.ts';
+import type { InFlight } from './domain/in-flight.ts';
 import type { RawEvent, RequestContext } from './domain/intake-event.ts';
 import type { Admission, AuthenticatedRequest, IntakeRequest } from './domain/intake-request.ts';
 import type { IpHashKey } from './domain/ip-hash.ts';
@@ -37,6 +38,7 @@ export type GatewayPipelineOptions = {
   readonly externalBytesMax: number;
   readonly eventsMax: number;
   readonly requestsMax: number;
+  readonly inFlight: InFlight;
 };
 
 /** A body that was read to its end, within its bounds. */
@@ -49,7 +51,6 @@ export type GatewayPipeline = {
   admit(request: IntakeRequest): Admission<AuthenticatedRequest>;
   /** All events of one body, to an answer for each. Rejects only for bugs: nothing is acknowledged then. */
   take(request: AuthenticatedRequest, body: ReadBody): Promise<Admission<BatchAnswer>>;
-  readonly inFlight: () => number;
 };
 
 /**
@@ -58,9 +59,8 @@ export type GatewayPipeline = {
  * Cheap checks stand before expensive ones; nothing is answered before Kafka has acknowledged it.
  */
 export function createGatewayPipeline(options: GatewayPipelineOptions): GatewayPipeline {
-  let inFlight = 0;
   const authenticate = createAuthenticateStage(options.keys);
-  const limit = createLimitStage({ ...options, inFlight: () => inFlight });
+  const limit = createLimitStage(options);
   const events = Pipeline.from<RawEvent>('gateway')
     .each(createDecodeStage(options))
     .each(createValidateStage(options))
@@ -73,7 +73,6 @@ export function createGatewayPipeline(options: GatewayPipelineOptions): GatewayP
 
   return {
     stops: events.stops,
-    inFlight: () => inFlight,
     admit(request) {
       const authenticated = authenticate(request);
       return authenticated.ok ? limit(authenticated.value) : authenticated;
@@ -84,20 +83,15 @@ export function createGatewayPipeline(options: GatewayPipelineOptions): GatewayP
       options.buckets.spend(caller.keyId, listed.value.length, options.now());
       const single = listed.value.length === 1;
       const request: RequestContext = { caller, receivedAtMs: options.now(), trace: single ? body.trace : null };
-      inFlight++;
-      try {
-        const outcomes = await events.run(
-          listed.value.map((event, index) => ({
-            ...event,
-            index,
-            request,
-            trail: { eventId: null, redactions: [], dedup: 'checked' },
-          })),
-        );
-        return { ok: true, value: respond(outcomes) };
-      } finally {
-        inFlight--;
-      }
+      const outcomes = await events.run(
+        listed.value.map((event, index) => ({
+          ...event,
+          index,
+          request,
+          trail: { eventId: null, redactions: [], dedup: 'checked' },
+        })),
+      );
+      return { ok: true, value: respond(outcomes) };
     },
   };
 }

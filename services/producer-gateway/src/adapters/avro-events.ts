@@ -1,6 +1,7 @@
 import { type AvroCodec, createAvroCodec, type SchemaRegistry } from '@tracehound/avro';
 import { classifyError } from '@tracehound/event-model';
 import type { EnrichedEvent } from '../domain/intake-event.ts';
+import { SchemasMissingError } from '../errors.ts';
 import type { EventEncoder } from '../ports.ts';
 
 /** Records a gateway writes. */
@@ -46,7 +47,10 @@ export function createAvroEvents(registry: SchemaRegistry): AvroEvents {
   }
 
   return {
-    encode: (name, record) => codec.encode(name, record),
+    encode(name, record) {
+      if (missing !== null) throw new SchemasMissingError();
+      return codec.encode(name, record);
+    },
     start: () => void find(),
     stop() {
       stopped = true;

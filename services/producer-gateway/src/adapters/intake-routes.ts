@@ -4,6 +4,7 @@ import { type HttpReply, type HttpRequest, type HttpServer, type ProblemOptions,
 import { faultPoint } from '@tracehound/lifecycle';
 import type { BodyKind } from '../domain/event-list.ts';
 import { parseInstant } from '../domain/event-time.ts';
+import type { InFlight } from '../domain/in-flight.ts';
 import { type Admission, type Refusal, refuse } from '../domain/intake-request.ts';
 import { parseTraceparent } from '../domain/trace-context.ts';
 import { REFUSALS } from '../errors.ts';
@@ -16,6 +17,7 @@ export type IntakeRoutesOptions = {
   readonly pipeline: GatewayPipeline;
   readonly metrics: GatewayMetrics;
   readonly bounds: BodyBounds;
+  readonly inFlight: InFlight;
   readonly now: () => number;
 };
 
@@ -30,17 +32,18 @@ export function registerIntakeRoutes(server: HttpServer, options: IntakeRoutesOp
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', (_request, payload: IncomingMessage, done) => done(null, payload));
 
-  server.post('/v1/events', async (request, reply) => {
-    const startedAtMs = performance.now();
-    metrics.inFlight.inc();
+  // Bounds are checked by the limit stage and while reading; Fastify's own would answer before authentication.
+  const route = { bodyLimit: Number.MAX_SAFE_INTEGER, onResponse: countResponse };
+  server.post('/v1/events', route, async (request, reply) => {
+    const leave = options.inFlight.enter();
+    metrics.inFlight.set(options.inFlight.count());
     try {
       const taken = await takeRequest(request);
       if (taken.ok) sendAnswer(request, reply, taken.value);
       else sendRefusal(request, reply, taken);
     } finally {
-      metrics.inFlight.dec();
-      metrics.requests.inc({ status: String(reply.statusCode) });
-      metrics.requestSeconds.observe((performance.now() - startedAtMs) / 1_000);
+      leave();
+      metrics.inFlight.set(options.inFlight.count());
     }
     return reply;
   });
@@ -79,6 +82,11 @@ export function registerIntakeRoutes(server: HttpServer, options: IntakeRoutesOp
     return pipeline.take(admitted.value, { kind, plain: read.value.plain, trace });
   }
 
+  async function countResponse(_request: HttpRequest, reply: HttpReply): Promise<void> {
+    metrics.requests.inc({ status: String(reply.statusCode) });
+    metrics.requestSeconds.observe(reply.elapsedTime / 1_000);
+  }
+
   /** Measured for operators only. Event times never depend on it: two copies of an event would differ (X2). */
   function observeSkew(sentAt: string | readonly string[] | undefined): void {
     const sentAtMs = typeof sentAt === 'string' ? parseInstant(sentAt) : null;
@@ -88,8 +96,8 @@ export function registerIntakeRoutes(server: HttpServer, options: IntakeRoutesOp
   function sendRefusal(request: HttpRequest, reply: HttpReply, refusal: Refusal): void {
     metrics.refusals.inc({ reason: refusal.reason });
     const { status, title } = REFUSALS[refusal.reason];
-    // What was not read of the body would be taken for the next request on this connection.
-    reply.header('connection', 'close');
+    // A body that was not read to its end is not worth reading on; its connection ends with the answer.
+    if (!request.raw.readableEnded) reply.header('connection', 'close');
     if (status === 401) reply.header('www-authenticate', 'Bearer');
     const problem: ProblemOptions = {
       status,

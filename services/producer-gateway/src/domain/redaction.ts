@@ -54,7 +54,9 @@ const CONTACT_RULES: readonly Rule[] = [
   },
   {
     kind: 'email',
-    pattern: /(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}/g,
+    // Every character RFC 5322 allows in an unquoted local part (section 3.2.3, atext) and the dot.
+    pattern:
+      /(?<![A-Za-z0-9.!#$%&'*+/=?^_`{|}~-])[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,128}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}/g,
     replace: () => '[email]',
   },
 ];

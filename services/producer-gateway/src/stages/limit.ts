@@ -1,3 +1,4 @@
+import type { InFlight } from '../domain/in-flight.ts';
 import { type Admission, type AuthenticatedRequest, refuse } from '../domain/intake-request.ts';
 import type { TokenBuckets } from '../domain/token-bucket.ts';
 import type { Clock } from '../ports.ts';
@@ -6,12 +7,12 @@ import type { Clock } from '../ports.ts';
 export function createLimitStage(options: {
   readonly bodyBytesMax: number;
   readonly requestsMax: number;
-  readonly inFlight: () => number;
+  readonly inFlight: InFlight;
   readonly buckets: TokenBuckets;
   readonly now: Clock;
 }): (request: AuthenticatedRequest) => Admission<AuthenticatedRequest> {
   return function limit(request) {
-    if (options.inFlight() >= options.requestsMax) return refuse('overloaded', { retryAfterS: 1 });
+    if (options.inFlight.count() > options.requestsMax) return refuse('overloaded', { retryAfterS: 1 });
     if ((request.contentLength ?? 0) > options.bodyBytesMax) {
       return refuse('body_too_large', { detail: `at most ${options.bodyBytesMax} bytes are allowed` });
     }

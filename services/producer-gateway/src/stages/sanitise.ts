@@ -5,7 +5,8 @@ import { cutBytes, isDeniedName, redactText } from '../domain/redaction.ts';
 /** R-112: values strictly below 1 kB. */
 const VALUE_BYTES_MAX = 1_023;
 const METADATA_KEY = /^[a-z][a-z0-9_.]{0,63}$/;
-const OTHER_KEY = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
+/** Not `__proto__` and its like, which Avro readers in JavaScript cannot hold as a map key. */
+const OTHER_KEY = /^(?!__)[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 
 /**
  * Takes out of texts what must not be stored, and writes down what and where (`metadata.note:email`), never the value.
