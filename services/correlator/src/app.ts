@@ -16,8 +16,8 @@ import { RuleBook } from './domain/rule-book.ts';
 import { RulesInForceSource } from './domain/rules-in-force.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
 import { createCorrelatorMetrics } from './metrics.ts';
-import { Problems } from './problems.ts';
 import type { Clock, StateStore } from './ports.ts';
+import { Problems } from './problems.ts';
 import { startStageA } from './stage-a.ts';
 import { type RunningStageB, startStageB } from './stage-b.ts';
 
@@ -105,17 +105,17 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
     const admin = await kafka.admin();
     try {
       const foundation = await lay(admin);
-      const stages: RunningStage[] = [];
-      closers.push(async () => {
-        await Promise.all(stages.map((stage) => stage.stop()));
-        await admin.close();
-      });
-      if (config.stages.includes('b')) stages.push(watched(await startStageB(foundation, await openStore())));
-      if (config.stages.includes('a')) stages.push(await startStageA(foundation));
+      closers.push(() => admin.close());
+      if (config.stages.includes('b')) closing(watched(await startStageB(foundation, await openStore())));
+      if (config.stages.includes('a')) closing(await startStageA(foundation));
     } catch (error) {
       if (closers.length === 0) await admin.close();
       throw error;
     }
+  }
+
+  function closing(stage: RunningStage): void {
+    closers.push(() => stage.stop());
   }
 
   async function lay(admin: KafkaAdmin): Promise<Foundation> {
@@ -165,14 +165,15 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
       role: 'state',
       commandTimeoutMs: config.redisTimeoutMs,
       lazy: true,
-      onState: (state, error) => logger.info('state store connection', { state, err: error }),
+      onState: (state, error) => {
+        logger.info('state store connection', { state, ...(error === null ? {} : { err: error }) });
+        // This build's library, also on a server that knows an older one of the same protocol version.
+        if (state === 'up') void loadStateLibrary(redis).catch(() => undefined);
+      },
     });
     closers.push(async () => redis.disconnect());
     const store = createRedisStateStore({ redis, namespace: config.namespace, ttlMs: config.stateTtlMs });
     health.check('state', async () => store.ping(), { everyMs: 1_000 });
-    await loadStateLibrary(redis).catch((error: unknown) =>
-      logger.warn('the state library is not loaded yet', { err: error }),
-    );
     return store;
   }
 
@@ -244,4 +245,3 @@ function missingTopics(topics: readonly string[]): TracehoundError {
     fields: { topics: topics.join(', ') },
   });
 }
-

@@ -65,13 +65,15 @@ const correlatorConfig = defineConfig(
       default: 1_000,
       min: 10,
       max: 60_000,
-      about: 'Least pause between two Kafka commits of a matches partition; after a loss of Redis alerts since then repeat.',
+      about:
+        'Least pause between two Kafka commits of a matches partition; after a loss of Redis alerts since then repeat.',
     }),
     stateTtlMs: duration({
       key: 'TRACEHOUND_CORRELATOR_STATE_TTL',
       default: 15 * 86_400_000,
       min: 60_000,
-      about: 'Backstop after which Redis drops a partition nobody flushes; must exceed the retention of security.matches (14 d).',
+      about:
+        'Backstop after which Redis drops a partition nobody flushes; must exceed the retention of security.matches (14 d).',
     }),
     redisTimeoutMs: duration({
       key: 'TRACEHOUND_CORRELATOR_REDIS_TIMEOUT',
@@ -98,7 +100,8 @@ const correlatorConfig = defineConfig(
       key: 'TRACEHOUND_CORRELATOR_ON_LOST_RANGE',
       default: 'stop',
       values: ['stop', 'rebuild'],
-      about: 'When the offset of the state is no longer in security.matches: stop with an alarm, or rebuild from what is left.',
+      about:
+        'When the offset of the state is no longer in security.matches: stop with an alarm, or rebuild from what is left.',
     }),
   },
   { prefix: 'TRACEHOUND_CORRELATOR_' },

@@ -88,7 +88,10 @@ export class Correlator implements PartitionHandler {
           await lane.owner.commit();
         }
       } catch (error) {
-        this.deps.logger.warn('a revoked partition could not be flushed', { partition: partition.partition, err: error });
+        this.deps.logger.warn('a revoked partition could not be flushed', {
+          partition: partition.partition,
+          err: error,
+        });
       } finally {
         lane.owner.release();
         this.lanes.delete(partition.partition);

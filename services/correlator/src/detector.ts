@@ -1,7 +1,7 @@
-import type { TopicPartition } from '@tracehound/kafka';
-import type { KafkaBatch, KafkaConsumer, PartitionHandler, StartPosition } from '@tracehound/kafka';
+import type { KafkaBatch, KafkaConsumer, PartitionHandler, StartPosition, TopicPartition } from '@tracehound/kafka';
 import type { LifecycleLogger } from '@tracehound/lifecycle';
 import type { BrokerTime } from './domain/broker-time.ts';
+import type { SourceRef } from './domain/covered-range.ts';
 import { markerRecord } from './domain/marker.ts';
 import type { RuleBook } from './domain/rule-book.ts';
 import type { RulesInForceSource } from './domain/rules-in-force.ts';
@@ -9,7 +9,6 @@ import { beginSource, type SourceProgress } from './domain/source-progress.ts';
 import { NoActivationError, UnknownSourceError } from './errors.ts';
 import type { DetectPath } from './pipeline.ts';
 import type { Clock } from './ports.ts';
-import type { SourceRef } from './domain/covered-range.ts';
 
 export type DetectorDeps = {
   /** Committed offset of group correlator-a, or the first kept one. */
@@ -116,20 +115,18 @@ export class Detector implements PartitionHandler {
       if (session.marker !== null || nowMs - session.heardAtMs < this.deps.tickMs) continue;
       session.marker = 'sending';
       const { topic, partition } = session.progress.source;
-      this.deps
-        .sendMarker({ topic, partition }, markerRecord('idle'))
-        .then(
-          ({ offset, appendTimeMs }) => {
-            this.deps.brokerTime.saw(appendTimeMs);
-            session.marker = offset < session.progress.next ? null : { offset };
-            this.deps.onMarker?.();
-          },
-          (error: unknown) => {
-            session.marker = null;
-            session.heardAtMs = this.deps.clock.nowMs();
-            this.deps.logger.warn('a marker was not acknowledged', { topic: key, err: error });
-          },
-        );
+      this.deps.sendMarker({ topic, partition }, markerRecord('idle')).then(
+        ({ offset, appendTimeMs }) => {
+          this.deps.brokerTime.saw(appendTimeMs);
+          session.marker = offset < session.progress.next ? null : { offset };
+          this.deps.onMarker?.();
+        },
+        (error: unknown) => {
+          session.marker = null;
+          session.heardAtMs = this.deps.clock.nowMs();
+          this.deps.logger.warn('a marker was not acknowledged', { topic: key, err: error });
+        },
+      );
     }
   }
 

@@ -7,8 +7,8 @@ import type { BrokerTime } from './domain/broker-time.ts';
 import type { RuleBook } from './domain/rule-book.ts';
 import type { RulesInForceSource } from './domain/rules-in-force.ts';
 import type { CorrelatorMetrics } from './metrics.ts';
-import type { Problems } from './problems.ts';
 import type { Clock } from './ports.ts';
+import type { Problems } from './problems.ts';
 
 /** What both stages of one process stand on. Made once, when broker and registry have answered. */
 export type Foundation = {

@@ -1,4 +1,4 @@
-import { type DefinedMetrics, defineMetrics, type Metrics, type MetricSpec } from '@tracehound/telemetry';
+import { type DefinedMetrics, defineMetrics, type MetricSpec, type Metrics } from '@tracehound/telemetry';
 
 /** Every metric of the correlator besides `correlator_records_consumed_total` and `correlator_verdicts_total`. */
 const SPECS = {

@@ -21,9 +21,7 @@ import { createMatchStage, type MatchStageDeps } from './stages/match.ts';
 import { createConsumeMatchesStage, createDecodeMatchesStage } from './stages/read-matches.ts';
 import { createRepartition, type RepartitionDeps } from './stages/repartition.ts';
 
-type DeadLetters = (
-  entries: readonly { item: KafkaRecord; stage: string; verdict: DeadLetter }[],
-) => Promise<void>;
+type DeadLetters = (entries: readonly { item: KafkaRecord; stage: string; verdict: DeadLetter }[]) => Promise<void>;
 
 export type DetectPathDeps = MatchStageDeps &
   RepartitionDeps & {

@@ -1,7 +1,12 @@
 import { namespaced } from '@tracehound/config';
 import type { TopicPartition } from '@tracehound/kafka';
 import { backoff } from './adapters/backoff.ts';
-import { createDeadLetters, createFindingsLane, createLateLane, createMatchesAppender } from './adapters/kafka-lanes.ts';
+import {
+  createDeadLetters,
+  createFindingsLane,
+  createLateLane,
+  createMatchesAppender,
+} from './adapters/kafka-lanes.ts';
 import { Detector } from './detector.ts';
 import type { SourceRef } from './domain/covered-range.ts';
 import { MatchWriter } from './domain/match-writer.ts';

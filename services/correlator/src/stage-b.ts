@@ -137,7 +137,10 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
   correlator.bind(consumer);
   await consumer.start();
   const report = createStateReport({ ...foundation, correlator, engines, alarmMs: config.tickAlarmMs });
-  const timers = [setInterval(() => correlator.flushIdle(), FLUSH_LOOK_MS), setInterval(() => report.update(), REPORT_MS)];
+  const timers = [
+    setInterval(() => correlator.flushIdle(), FLUSH_LOOK_MS),
+    setInterval(() => report.update(), REPORT_MS),
+  ];
   for (const timer of timers) timer.unref();
 
   return {

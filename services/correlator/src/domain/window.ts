@@ -1,8 +1,8 @@
 import type { AvroCodec } from '@tracehound/avro';
 import {
+  type PartitionEngine as CorrelationEngine,
   CorrelationError,
   createPartitionEngine,
-  type PartitionEngine as CorrelationEngine,
   type Effect,
 } from '@tracehound/correlation';
 import { InvariantError } from '@tracehound/event-model';

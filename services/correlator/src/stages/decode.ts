@@ -1,4 +1,4 @@
-import type { AvroCodec, DecodedRecord as AnyRecord } from '@tracehound/avro';
+import type { DecodedRecord as AnyRecord, AvroCodec } from '@tracehound/avro';
 import {
   classifyError,
   createFieldView,
