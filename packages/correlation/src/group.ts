@@ -1,6 +1,7 @@
 import { firstAtOrAfter, type Hit, insertionIndex } from './hit.ts';
+import type { Segment } from './segment.ts';
 import type { EngineSwitches } from './switches.ts';
-import { bucketOf, evidenceAt, type Segment, truthSegments } from './truth.ts';
+import { bucketOf, evidenceAt, truthSegments } from './truth.ts';
 import type { WindowRule } from './window-rule.ts';
 
 /** An alert that was opened and has not ended. */

@@ -1,5 +1,5 @@
 import type { Hit } from './hit.ts';
-import type { Segment } from './truth.ts';
+import type { Segment } from './segment.ts';
 import type { WindowRule } from './window-rule.ts';
 
 /**

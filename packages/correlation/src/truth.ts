@@ -1,10 +1,8 @@
 import { compareHits, firstAtOrAfter, type Hit } from './hit.ts';
 import { orderedEvidence, orderedTruth } from './ordered.ts';
+import type { Segment } from './segment.ts';
 import type { EngineSwitches } from './switches.ts';
 import type { WindowRule } from './window-rule.ts';
-
-/** A closed interval of event time, milliseconds. */
-export type Segment = { readonly fromMs: number; readonly toMs: number };
 
 /**
  * Truth intervals (X10.2): the maximal closed intervals on which c(t) holds, cut at frame boundaries (X10.3).

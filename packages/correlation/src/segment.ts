@@ -1,0 +1,2 @@
+/** A closed interval of event time, milliseconds. */
+export type Segment = { readonly fromMs: number; readonly toMs: number };
