@@ -10,9 +10,9 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { constants } from 'node:os';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 /** Changed together with `engines.node` in package.json. */
@@ -84,14 +84,30 @@ async function ensureNode() {
   mkdirSync(runtime, { recursive: true });
   writeFileSync(join(runtime, 'package.json'), '{"private":true}\n');
   // The package `node` would run a nested npm in its install script; the platform package is the bare binary.
-  await runStep(`Installing Node ${NODE_VERSION} for this project (once, about 10 s)`, 'npm', [
-    'install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--prefix', runtime, `${name}@${NODE_VERSION}`,
-  ], { cwd: runtime });
+  await runStep(
+    `Installing Node ${NODE_VERSION} for this project (once, about 10 s)`,
+    'npm',
+    [
+      'install',
+      '--ignore-scripts',
+      '--no-save',
+      '--no-audit',
+      '--no-fund',
+      '--prefix',
+      runtime,
+      `${name}@${NODE_VERSION}`,
+    ],
+    { cwd: runtime },
+  );
   writeFileSync(stamp, '');
   return binary;
 }
 
-/** `npm ci` under our Node, again only when the lock file or Node changed. Scripts of dependencies never run. */
+/**
+ * What package-lock.json pins, under our Node, again only when the lock file or Node changed. Not `npm ci`: it refuses a
+ * lock without the optional binaries of other platforms, which a registry mirror may not carry. `--no-save` leaves the
+ * lock as it is. Scripts of dependencies never run.
+ */
 async function ensureDependencies(node) {
   const fingerprint = createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
@@ -99,9 +115,9 @@ async function ensureDependencies(node) {
     .digest('hex');
   const stamp = join(home, 'installed');
   const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8').trim() : '';
-  if (installed === fingerprint && existsSync(join(root, 'node_modules', '@tracehound', 'cli'))) return;
+  if (installed === fingerprint && existsSync(join(root, 'node_modules', '.package-lock.json'))) return;
   rmSync(stamp, { force: true });
-  await runStep('Installing dependencies (about 30 s)', 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+  await runStep('Installing dependencies (about 30 s)', 'npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'], {
     env: withNode(node, process.env),
   });
   mkdirSync(home, { recursive: true });
@@ -110,8 +126,15 @@ async function ensureDependencies(node) {
 
 /** An environment in which `node` is ours and npm's own settings of an outer `npm start` do not leak in. */
 function withNode(node, environment) {
-  const clean = Object.fromEntries(Object.entries(environment).filter(([key]) => !/^npm_(config|package|lifecycle|execpath|node)/.test(key)));
-  return { ...clean, PATH: `${dirname(node)}${delimiter}${environment.PATH ?? ''}`, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' };
+  const clean = Object.fromEntries(
+    Object.entries(environment).filter(([key]) => !/^npm_(config|package|lifecycle|execpath|node)/.test(key)),
+  );
+  return {
+    ...clean,
+    PATH: `${dirname(node)}${delimiter}${environment.PATH ?? ''}`,
+    TURBO_TELEMETRY_DISABLED: '1',
+    DO_NOT_TRACK: '1',
+  };
 }
 
 function handOver(node, args) {
@@ -138,7 +161,10 @@ const [verb = '', ...args] = process.argv.slice(2);
 const target = targets[verb];
 if (!target) fail(`unknown bootstrap verb '${verb}'`, `Use one of: ${Object.keys(targets).join(', ')}.`);
 if (Number(process.versions.node.split('.')[0]) < NODE_MAJOR_MIN) {
-  fail(`Node ${process.versions.node} is too old to begin with.`, `Install Node >= ${NODE_MAJOR_MIN} (Debian: apt-get install nodejs npm).`);
+  fail(
+    `Node ${process.versions.node} is too old to begin with.`,
+    `Install Node >= ${NODE_MAJOR_MIN} (Debian: apt-get install nodejs npm).`,
+  );
 }
 try {
   const node = await ensureNode();
