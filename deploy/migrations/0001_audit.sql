@@ -237,24 +237,26 @@ END
 $$;
 
 -- The earliest copy, within the duplicate window, of each key in the same partition below `before_offsets` (X6). A
--- function of the owner because the writer may not read; the planner is held to index probes, one per key and month.
+-- function of the owner because the writer may not read. Every key must cost one probe of the `record_key` index per
+-- month, whatever the statistics say: the other conditions are written so that no other index can serve them (as
+-- `min(kafka_offset)` the planner walks the position index from its start, once per key).
 CREATE FUNCTION audit.first_copies(
   topic_ids uuid[], partitions integer[], classes text[], keys text[], since timestamptz[], before_offsets bigint[],
   since_min timestamptz)
 RETURNS TABLE (ordinal bigint, first_offset bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-SET plan_cache_mode = force_generic_plan SET jit = off AS $$
+SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 BEGIN
   RETURN QUERY
     SELECT asked.ordinal, found.first_offset
     FROM unnest(topic_ids, partitions, classes, keys, since, before_offsets)
       WITH ORDINALITY AS asked(topic_id, kafka_partition, class, key, since, before_offset, ordinal)
     CROSS JOIN LATERAL (
-      SELECT min(e.kafka_offset) AS first_offset FROM audit.event e
+      SELECT min(e.kafka_offset + 0) AS first_offset FROM audit.event e
       WHERE e.record_key = asked.key AND e.retention_class = asked.class
-        AND e.topic_id = asked.topic_id AND e.kafka_partition = asked.kafka_partition
-        AND e.kafka_offset < asked.before_offset AND e.recorded_at >= asked.since AND e.recorded_at >= since_min
+        AND e.topic_id IS NOT DISTINCT FROM asked.topic_id AND e.kafka_partition + 0 = asked.kafka_partition
+        AND e.kafka_offset + 0 < asked.before_offset AND e.recorded_at >= asked.since AND e.recorded_at >= since_min
     ) AS found
     WHERE found.first_offset IS NOT NULL;
 END

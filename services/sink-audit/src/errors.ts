@@ -53,3 +53,15 @@ export class OffsetAheadError extends TracehoundError {
     });
   }
 }
+
+/** Another sink took the partition while this one was taking it: it is taken again with backoff, if still assigned. */
+export class FenceLostError extends TracehoundError {
+  constructor(fields: { topic: string; partition: number }) {
+    super('another sink took the partition meanwhile', {
+      code: 'SEC_SINK_FENCE_LOST',
+      category: 'conflict',
+      retriable: true,
+      fields,
+    });
+  }
+}

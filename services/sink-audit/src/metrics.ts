@@ -27,7 +27,7 @@ const SPECS = {
   gaps: {
     type: 'counter',
     name: 'sink_gaps_total',
-    help: 'Gaps found at the start of a partition. Any increase is a hole in the audit log.',
+    help: 'Runs of such offsets. Any increase is a hole in the audit log.',
     labels: ['topic'],
   },
   topicsReplaced: {

@@ -1,10 +1,11 @@
 import type { KafkaBatch, KafkaConsumer, PartitionHandler, StartPosition, TopicPartition } from '@tracehound/kafka';
+import type { PartitionId } from './domain/audit-row.ts';
 import { isDetected } from './domain/detected.ts';
 import type { IntakeTopic } from './domain/intake-topics.ts';
 import type { PartitionState } from './domain/partition-state.ts';
-import { OffsetAheadError } from './errors.ts';
+import { FenceLostError, OffsetAheadError } from './errors.ts';
 import type { HandleResult } from './pipeline.ts';
-import type { AuditStore, Clock, TopicFacts } from './ports.ts';
+import type { AuditStore, Clock, Position, TopicFacts } from './ports.ts';
 
 export type PartitionOwnerDeps = {
   readonly store: AuditStore;
@@ -29,8 +30,8 @@ export type PartitionEvents = {
   fenced(state: PartitionState): void;
   /** The topic was deleted and made again; reading starts at 0 (X5, the documented choice). */
   topicReplaced(topic: string, partition: number, previous: { topicId: string; nextOffset: bigint }): void;
-  /** Offsets `[from, to)` are gone before they were read. */
-  gapAhead(topic: string, partition: number, gap: { from: bigint; to: bigint }): void;
+  /** Offsets `[from, to)` are gone before they were read; written down already. */
+  gapFound(topic: string, partition: number, gap: { from: bigint; to: bigint }): void;
   /** A partition cannot go on now; `null` when it goes on again. */
   trouble(topic: string, partition: number, error: unknown): void;
 };
@@ -54,9 +55,7 @@ export function createPartitionOwner(deps: PartitionOwnerDeps) {
     if (position.nextOffset > high) {
       throw new OffsetAheadError({ ...id, nextOffset: position.nextOffset, high });
     }
-    if (position.nextOffset < low) {
-      deps.events.gapAhead(intake.name, source.partition, { from: position.nextOffset, to: low });
-    }
+    const nextOffset = position.nextOffset < low ? await skipTo(low, id, position) : position.nextOffset;
     const candidates = await deps.store.eventsBetween(id, {
       from: position.publishedOffset,
       until: position.nextOffset,
@@ -66,7 +65,7 @@ export function createPartitionOwner(deps: PartitionOwnerDeps) {
       source,
       intake,
       fence: position.fence,
-      nextOffset: position.nextOffset,
+      nextOffset,
       publishedOffset: position.publishedOffset,
       publishedOffsetStored: position.publishedOffset,
       pending: candidates.filter((candidate) => isDetected(candidate, deps.severityMin)),
@@ -76,8 +75,18 @@ export function createPartitionOwner(deps: PartitionOwnerDeps) {
     deps.events.acquired(state);
     // What was committed and perhaps not published before a crash must not wait for the next record of the partition.
     await deps.publish(state);
-    // The gap itself is written with the first records behind it, in their transaction.
-    return { kind: 'offset', offset: position.nextOffset < low ? low : position.nextOffset };
+    return { kind: 'offset', offset: nextOffset };
+  }
+
+  /** Retention has eaten what was due: written down at once, since no record may ever come to carry it (X5). */
+  async function skipTo(low: bigint, id: PartitionId, position: Position): Promise<bigint> {
+    const { fence, nextOffset: expected, publishedOffset } = position;
+    const gap = { from: expected, to: low, reason: 'retention' as const };
+    const draft = { id, fence, expected, next: low, publishedOffset, rows: [], failures: [], gaps: [gap], markers: 0 };
+    const [outcome] = await deps.store.append([draft]);
+    if (outcome?.kind !== 'committed') throw new FenceLostError({ topic: id.topic, partition: id.partition });
+    deps.events.gapFound(id.topic, id.partition, gap);
+    return low;
   }
 
   async function store(batch: KafkaBatch, consumer: Pick<KafkaConsumer, 'seek' | 'assignment'>): Promise<void> {

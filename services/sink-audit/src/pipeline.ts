@@ -40,6 +40,8 @@ export type StoredBatch = {
   readonly rows: readonly AuditRow[];
   readonly failures: number;
   readonly markers: number;
+  readonly gaps: number;
+  /** Offsets in those gaps. */
   readonly missing: bigint;
   readonly duplicates: number;
 };
@@ -116,6 +118,7 @@ export function createSinkPipeline(deps: SinkPipelineDeps) {
       rows: draft.rows,
       failures: draft.failures.length,
       markers: draft.markers,
+      gaps: draft.gaps.length,
       missing: missingIn(draft.gaps),
       duplicates: firstCopies.filter((copy) => copy !== null).length,
     });

@@ -36,8 +36,9 @@ export function createReporter(deps: {
         previousOffset: previous.nextOffset,
       });
     },
-    gapAhead(topic, partition, gap) {
+    gapFound(topic, partition, gap) {
       metrics.gaps.inc({ topic });
+      metrics.missing.inc(Number(gap.to - gap.from));
       logger.error('records are gone before they were read', { topic, partition, from: gap.from, to: gap.to });
     },
     trouble(topic, partition, error) {
@@ -61,6 +62,7 @@ export function createReporter(deps: {
       metrics.duplicates.inc({ kind }, batch.duplicates);
       metrics.failures.inc(batch.failures);
       metrics.missing.inc(Number(batch.missing));
+      if (batch.gaps > 0) metrics.gaps.inc({ topic: state.id.topic }, batch.gaps);
       const newest = batch.rows.at(-1);
       if (newest) newestStoredAtMs.set(keyOf(state), newest.origin.recordedAtMs);
     },

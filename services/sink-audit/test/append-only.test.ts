@@ -32,7 +32,10 @@ async function refusalOf(pool: Pool, statement: string, asReplica = false): Prom
 
 beforeAll(async () => {
   database = await testDatabase();
-  reader = createPool(withRole(database.url, 'audit_reader'), { applicationName: 'sink-test-reader', connectionsMax: 1 });
+  reader = createPool(withRole(database.url, 'audit_reader'), {
+    applicationName: 'sink-test-reader',
+    connectionsMax: 1,
+  });
   await database.admin.query("SELECT audit.ensure_partitions(1, '2026-11-01Z')");
   const store = createPostgresAuditStore({ pool: database.writer, monthsAhead: 3 });
   const id = partitionId();
@@ -103,11 +106,13 @@ describe('append-only (R-301)', () => {
   });
 
   it('lets the reader read the parent and the contract functions, and nothing else', async () => {
-    const { rows } = await reader.query<{ event_id: string }>("SELECT event_id FROM audit.get_event('acme', 'event-0')");
+    const { rows } = await reader.query<{ event_id: string }>(
+      "SELECT event_id FROM audit.get_event('acme', 'event-0')",
+    );
     expect(rows).toEqual([{ event_id: 'event-0' }]);
     expect(await refusalOf(reader, 'SELECT count(*) FROM audit.event')).toBe('accepted');
     expect(await refusalOf(reader, `SELECT count(*) FROM ${PARTITION}`)).toBe('42501');
-    expect(await refusalOf(reader, "INSERT INTO audit.gap SELECT * FROM audit.gap")).toBe('42501');
+    expect(await refusalOf(reader, 'INSERT INTO audit.gap SELECT * FROM audit.gap')).toBe('42501');
   });
 
   it('guards partitions that are made later, on demand', async () => {
@@ -129,7 +134,9 @@ describe('append-only (R-301)', () => {
 
   it('makes partitions once when several sinks ask at the same moment', async () => {
     const ask = () =>
-      database.writer.query<{ name: string }>("SELECT made AS name FROM audit.ensure_partitions(2, '2032-11-15Z') AS made");
+      database.writer.query<{ name: string }>(
+        "SELECT made AS name FROM audit.ensure_partitions(2, '2032-11-15Z') AS made",
+      );
     const answers = await Promise.all([ask(), ask(), ask(), ask()]);
     expect(answers.flatMap((answer) => answer.rows.map((row) => row.name)).sort()).toEqual(
       ['long', 'permanent', 'short', 'standard'].flatMap((name) =>

@@ -5,7 +5,10 @@ export type AuthenticationInput = RecordInputByName['tracehound.events.v1.Authen
 export type EnvelopeInput = AuthenticationInput['envelope'];
 
 /** A failed login of `acme`, as the gateway writes it; override what the test is about. */
-export function loginFailure(overrides: Partial<EnvelopeInput> = {}, payload: Record<string, string> = {}): AuthenticationInput {
+export function loginFailure(
+  overrides: Partial<EnvelopeInput> = {},
+  payload: Record<string, string> = {},
+): AuthenticationInput {
   const nowMs = Date.now();
   return {
     envelope: {

@@ -1,9 +1,10 @@
 import { classifyError } from '@tracehound/event-model';
 import { waitFor } from '@tracehound/testkit';
+import kafkajs, { type Admin } from 'kafkajs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createPostgresAuditStore } from '../src/adapters/postgres-store.ts';
 import { loginFailure } from './event.fixture.ts';
-import { logins, sinkWorld, type SinkWorld } from './sink-world.fixture.ts';
+import { logins, type SinkWorld, sinkWorld } from './sink-world.fixture.ts';
 
 let world: SinkWorld;
 
@@ -52,14 +53,18 @@ describe('rebalance-during-commit', () => {
     await world.send(logins(400));
     const second = await world.app(slow);
     for (let round = 0; round < 5; round++) await world.send(logins(100));
-    await waitFor(async () => (await metric(second, 'sink_partitions_held')) > 0, { what: 'the second sink to get partitions' });
+    await waitFor(async () => (await metric(second, 'sink_partitions_held')) > 0, {
+      what: 'the second sink to get partitions',
+    });
     await world.send(logins(300));
     await world.caughtUp();
     await first.stop();
     await world.send(logins(200));
     await world.caughtUp();
     expect(await storedRows()).toEqual({ stored: 1_400n, positions: 1_400n, ids: 1_400n });
-    const owners = await world.database.admin.query<{ fences: bigint }>('SELECT max(fence) AS fences FROM audit.sink_offset');
+    const owners = await world.database.admin.query<{ fences: bigint }>(
+      'SELECT max(fence) AS fences FROM audit.sink_offset',
+    );
     expect(owners.rows[0]?.fences).toBeGreaterThanOrEqual(2n);
   });
 });
@@ -106,7 +111,9 @@ describe('poison-record', () => {
   });
 
   it('a row that PostgreSQL refuses becomes a dead letter of `copy`, its neighbours become rows', async () => {
-    await world.database.admin.query("ALTER TABLE audit.event ADD CONSTRAINT test_refusal CHECK (actor_id <> 'refused')");
+    await world.database.admin.query(
+      "ALTER TABLE audit.event ADD CONSTRAINT test_refusal CHECK (actor_id <> 'refused')",
+    );
     await world.app();
     const refused = loginFailure({ actor: { type: 'user', id: 'refused' } });
     await world.send([...logins(20), refused, ...logins(20)]);
@@ -124,16 +131,8 @@ describe('redelivery-after-crash', () => {
     await world.send(logins(60));
     await world.caughtUp();
     await first.stop();
-    // As if the Kafka commit had never come: the group starts at 0 again, the store does not.
-    const groupId = `${world.namespace}.sink-audit`;
-    await waitFor(
-      async () => {
-        const offsets = await world.admin.committed(groupId, world.topic('security.events'));
-        return offsets.some(({ offset }) => offset !== null);
-      },
-      { what: 'a Kafka commit' },
-    );
-    await world.database.admin.query("UPDATE audit.sink_offset SET published_offset = 0 WHERE topic = 'security.events'");
+    // As if no Kafka commit had ever come: the group has no position, the store has.
+    await withKafkaJsAdmin((admin) => admin.deleteGroups([`${world.namespace}.sink-audit`]));
     await world.app();
     await world.send(logins(10));
     await world.caughtUp();
@@ -144,7 +143,9 @@ describe('redelivery-after-crash', () => {
     const first = await world.app();
     const event = loginFailure({ severity: 'CRITICAL' });
     await world.send([event]);
-    await waitFor(async () => (await world.records('security.event-detected')).length === 1, { what: 'the announcement' });
+    await waitFor(async () => (await world.records('security.event-detected')).length === 1, {
+      what: 'the announcement',
+    });
     await first.stop();
     const { rows } = await world.database.admin.query<{ done: boolean }>(
       'SELECT bool_and(published_offset = next_offset) AS done FROM audit.sink_offset',
@@ -152,7 +153,9 @@ describe('redelivery-after-crash', () => {
     expect(rows).toEqual([{ done: true }]);
     await world.database.admin.query('UPDATE audit.sink_offset SET published_offset = 0');
     await world.app();
-    await waitFor(async () => (await world.records('security.event-detected')).length === 2, { what: 'the repetition' });
+    await waitFor(async () => (await world.records('security.event-detected')).length === 2, {
+      what: 'the repetition',
+    });
   });
 });
 
@@ -162,7 +165,7 @@ describe('retention-overrun and topic-recreated', () => {
     const topic = world.topic('security.events');
     const before = await world.admin.offsets(topic);
     // The sink comes for the first time after retention has passed over the first records: the same as an overrun.
-    await deleteRecords(world, topic);
+    await deleteRecords(topic);
     await world.send(logins(12));
     const app = await world.app();
     await world.caughtUp();
@@ -217,16 +220,23 @@ describe('retention-overrun and topic-recreated', () => {
 });
 
 /** Retention by hand: everything up to the end is gone. */
-async function deleteRecords(at: SinkWorld, topic: string): Promise<void> {
-  const { default: kafkajs } = await import('kafkajs');
-  const admin = new kafkajs.Kafka({ brokers: at.env['TRACEHOUND_KAFKA_BROKERS']?.split(',') ?? [], logLevel: 0 }).admin();
+async function deleteRecords(topic: string): Promise<void> {
+  const partitions = (await world.admin.offsets(topic))
+    .filter(({ high }) => high > 0n)
+    .map(({ partition, high }) => ({ partition, offset: String(high) }));
+  await withKafkaJsAdmin(async (admin) => {
+    await admin.fetchTopicOffsets(topic); // Loads the leaders, which deleteTopicRecords does not do by itself.
+    await admin.deleteTopicRecords({ topic, partitions });
+  });
+}
+
+/** For what the port does not offer, because no service may do it. */
+async function withKafkaJsAdmin(work: (admin: Admin) => Promise<unknown>): Promise<void> {
+  const brokers = world.env['TRACEHOUND_KAFKA_BROKERS']?.split(',') ?? [];
+  const admin = new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }).admin();
   await admin.connect();
   try {
-    await admin.fetchTopicOffsets(topic); // Loads the leaders, which deleteTopicRecords does not do by itself.
-    const partitions = (await at.admin.offsets(topic))
-      .filter(({ high }) => high > 0n)
-      .map(({ partition, high }) => ({ partition, offset: String(high) }));
-    await admin.deleteTopicRecords({ topic, partitions });
+    await work(admin);
   } finally {
     await admin.disconnect();
   }

@@ -27,7 +27,12 @@ describe('kill -9 at a fault point', () => {
         await world.app(slow);
         await world.caughtUp();
 
-        const { rows } = await world.database.admin.query<{ stored: bigint; positions: bigint; ids: bigint; copies: bigint }>(
+        const { rows } = await world.database.admin.query<{
+          stored: bigint;
+          positions: bigint;
+          ids: bigint;
+          copies: bigint;
+        }>(
           `SELECT count(*) AS stored, count(DISTINCT (topic_id, kafka_partition, kafka_offset)) AS positions,
              count(DISTINCT event_id) AS ids, count(*) FILTER (WHERE is_duplicate) AS copies FROM audit.event`,
         );

@@ -10,7 +10,7 @@ import {
   lateEvent,
   loginFailure,
 } from './event.fixture.ts';
-import { logins, sinkWorld, type SinkWorld } from './sink-world.fixture.ts';
+import { logins, type SinkWorld, sinkWorld } from './sink-world.fixture.ts';
 
 let world: SinkWorld;
 let topicIds: ReadonlyMap<string, string>;
@@ -28,11 +28,26 @@ describe('rows equal log', () => {
     const srcTopicId = topicIds.get(world.topic('security.events')) as string; // Asked for above.
     await world.send(logins(500));
     const { encode } = world.codec;
-    await world.sendRaw('security.late', { key: 'acme|e', value: encode('tracehound.pipeline.v1.LateEvent', lateEvent(srcTopicId)) });
-    await world.sendRaw('security.findings', { key: 'acme|f', value: encode('tracehound.pipeline.v1.DetectionFinding', detectionFinding(srcTopicId)) });
-    await world.sendRaw('security.alerts', { key: 'acme|a', value: encode('tracehound.pipeline.v1.CorrelationAlert', correlationAlert()) });
-    await world.sendRaw('security.alert-lifecycle', { key: 'acme|a', value: encode('tracehound.pipeline.v1.AlertLifecycle', alertLifecycle()) });
-    await world.sendRaw('security.deliveries', { key: 'acme|a', value: encode('tracehound.pipeline.v1.AlertDelivery', alertDelivery()) });
+    await world.sendRaw('security.late', {
+      key: 'acme|e',
+      value: encode('tracehound.pipeline.v1.LateEvent', lateEvent(srcTopicId)),
+    });
+    await world.sendRaw('security.findings', {
+      key: 'acme|f',
+      value: encode('tracehound.pipeline.v1.DetectionFinding', detectionFinding(srcTopicId)),
+    });
+    await world.sendRaw('security.alerts', {
+      key: 'acme|a',
+      value: encode('tracehound.pipeline.v1.CorrelationAlert', correlationAlert()),
+    });
+    await world.sendRaw('security.alert-lifecycle', {
+      key: 'acme|a',
+      value: encode('tracehound.pipeline.v1.AlertLifecycle', alertLifecycle()),
+    });
+    await world.sendRaw('security.deliveries', {
+      key: 'acme|a',
+      value: encode('tracehound.pipeline.v1.AlertDelivery', alertDelivery()),
+    });
     await world.sendRaw('security.events', { key: null, value: null, headers: { th_marker: 'idle' } });
     await world.caughtUp();
 
@@ -41,7 +56,9 @@ describe('rows equal log', () => {
       for (const record of await world.records(name)) {
         if (record.value === null) continue;
         const sha = createHash('sha256').update(record.value).digest('hex');
-        log.push([name, topicIds.get(record.topic), record.partition, record.offset, record.appendTimeMs, sha].join(' '));
+        log.push(
+          [name, topicIds.get(record.topic), record.partition, record.offset, record.appendTimeMs, sha].join(' '),
+        );
       }
     }
     const { rows } = await world.database.admin.query<{ line: string }>(
@@ -64,10 +81,10 @@ describe('rows equal log', () => {
     const event = loginFailure({ severity: 'HIGH', session_id: 's-9' }, { browser: 'nul \u0000 here', half: '\ud800' });
     await world.send([event]);
     await world.caughtUp();
-    const { rows } = await world.database.admin.query(
-      'SELECT * FROM audit.get_event($1, $2)',
-      ['acme', event.envelope.event_id],
-    );
+    const { rows } = await world.database.admin.query('SELECT * FROM audit.get_event($1, $2)', [
+      'acme',
+      event.envelope.event_id,
+    ]);
     expect(rows).toHaveLength(1);
     expect(rows[0]).toMatchObject({
       event_type: 'auth.login.failure',
@@ -79,7 +96,10 @@ describe('rows equal log', () => {
       topic: 'security.events',
       attrs: { actor_name: 'Ada', payload: { attempted_user: 'root', browser: 'nul ␀ here', half: '\ufffd' } },
     });
-    const other = await world.database.admin.query('SELECT * FROM audit.get_event($1, $2)', ['other', event.envelope.event_id]);
+    const other = await world.database.admin.query('SELECT * FROM audit.get_event($1, $2)', [
+      'other',
+      event.envelope.event_id,
+    ]);
     expect(other.rows).toEqual([]);
   });
 
@@ -105,7 +125,9 @@ describe('rows equal log', () => {
       [topicId, alert?.partition, randomUUID()],
     );
     expect(position).toEqual([{ known: (alert?.offset ?? 0n) + 1n, unknown: null }]);
-    const { rows: absent } = await world.database.admin.query('SELECT * FROM audit.alert_record($1, 0, 999)', [topicId]);
+    const { rows: absent } = await world.database.admin.query('SELECT * FROM audit.alert_record($1, 0, 999)', [
+      topicId,
+    ]);
     expect(absent).toEqual([]);
   });
 
@@ -114,10 +136,13 @@ describe('rows equal log', () => {
     await world.send([critical]);
     await world.send([critical, loginFailure({ severity: 'LOW' })]);
     await world.caughtUp();
-    const { rows } = await world.database.admin.query<{ kafka_offset: bigint; duplicate_of: bigint | null; is_duplicate: boolean }>(
-      'SELECT kafka_offset, duplicate_of, is_duplicate FROM audit.event WHERE event_id = $1 ORDER BY kafka_offset',
-      [critical.envelope.event_id],
-    );
+    const { rows } = await world.database.admin.query<{
+      kafka_offset: bigint;
+      duplicate_of: bigint | null;
+      is_duplicate: boolean;
+    }>('SELECT kafka_offset, duplicate_of, is_duplicate FROM audit.event WHERE event_id = $1 ORDER BY kafka_offset', [
+      critical.envelope.event_id,
+    ]);
     expect(rows).toHaveLength(2);
     expect(rows[1]).toMatchObject({ is_duplicate: true, duplicate_of: rows[0]?.kafka_offset });
     // Publishing follows the commit; one HIGH event of an earlier test, this one, and nothing below HIGH.

@@ -2,8 +2,20 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { type AvroCodec, createAvroCodec, createRegistry, registerRecords } from '@tracehound/avro';
-import { namespacedTopic, RECORD_NAMES, type SourceTopicName, type TopicName, topicSettings } from '@tracehound/event-model';
-import { createKafkaJsClient, type KafkaAdmin, type KafkaClient, type KafkaProducer, type KafkaRecord } from '@tracehound/kafka';
+import {
+  namespacedTopic,
+  RECORD_NAMES,
+  type SourceTopicName,
+  type TopicName,
+  topicSettings,
+} from '@tracehound/event-model';
+import {
+  createKafkaJsClient,
+  type KafkaAdmin,
+  type KafkaClient,
+  type KafkaProducer,
+  type KafkaRecord,
+} from '@tracehound/kafka';
 import { createLogger } from '@tracehound/telemetry';
 import { testStack, waitFor } from '@tracehound/testkit';
 import { createApp, type SinkApp } from '../src/app.ts';
@@ -31,7 +43,10 @@ export type SinkWorld = {
   spawn(overrides?: Readonly<Record<string, string>>): ChildProcess;
   /** Sends events keyed as the gateway does; resolves when all are acknowledged. */
   send(events: readonly AuthenticationInput[]): Promise<void>;
-  sendRaw(name: SourceTopicName, record: { key: string | null; value: Buffer | null; headers?: Record<string, string> }): Promise<void>;
+  sendRaw(
+    name: SourceTopicName,
+    record: { key: string | null; value: Buffer | null; headers?: Record<string, string> },
+  ): Promise<void>;
   /** All records of a topic, partition by partition. */
   records(name: TopicName): Promise<readonly KafkaRecord[]>;
   /** Waits until every record of the intake topics is below the stored offset. */
@@ -39,10 +54,11 @@ export type SinkWorld = {
   close(): Promise<void>;
 };
 
-export async function sinkWorld(): Promise<SinkWorld> {
+/** `postgresUrl` names a server of the test's own, when the test stops it. */
+export async function sinkWorld(options: { postgresUrl?: string } = {}): Promise<SinkWorld> {
   const stack = await testStack();
   const namespace = stack.namespace();
-  const database = await testDatabase();
+  const database = await testDatabase(options.postgresUrl);
   const kafka = createKafkaJsClient({ brokers: stack.kafkaBrokers, clientId: 'sink-test' });
   const admin = await kafka.admin();
   await admin.applyTopics(topicSettings({ profile: 'local', namespace }));
@@ -113,7 +129,8 @@ export async function sinkWorld(): Promise<SinkWorld> {
     async caughtUp(timeoutMs = 30_000) {
       const highs = new Map<string, bigint>();
       for (const name of INTAKE_TOPICS) {
-        for (const { partition, high } of await admin.offsets(world.topic(name))) highs.set(`${name}/${partition}`, high);
+        for (const { partition, high } of await admin.offsets(world.topic(name)))
+          highs.set(`${name}/${partition}`, high);
       }
       await waitFor(
         async () => {

@@ -13,9 +13,9 @@ export type TestDatabase = {
   close(): Promise<void>;
 };
 
-/** A fresh, migrated database whose name contains `test`. */
-export async function testDatabase(): Promise<TestDatabase> {
-  const stack = await testStack();
+/** A fresh, migrated database whose name contains `test`, on the shared server or the given one. */
+export async function testDatabase(serverUrl?: string): Promise<TestDatabase> {
+  const stack = await testStack(serverUrl ? { ...process.env, TRACEHOUND_POSTGRES_URL: serverUrl } : process.env);
   const url = await stack.database();
   await migrate(url, MIGRATIONS);
   const admin = createPool(url, { applicationName: 'sink-test-admin', connectionsMax: 3 });

@@ -1,6 +1,9 @@
 import type { KafkaRecord } from '@tracehound/kafka';
 
-/** Offsets `[from, to)` that the topic no longer held. `retention`: before the first record; `hole`: between records. */
+/**
+ * Offsets `[from, to)` that the topic no longer held. `retention`: gone before the partition was taken over; `hole`:
+ * skipped by the log itself between two records.
+ */
 export type Gap = { readonly from: bigint; readonly to: bigint; readonly reason: 'retention' | 'hole' };
 
 /** How a fetched batch lies over what is already stored. */
@@ -22,7 +25,7 @@ export function coverageOf(records: readonly Pick<KafkaRecord, 'offset'>[], expe
       redelivered += 1;
       continue;
     }
-    if (offset > next) gaps.push({ from: next, to: offset, reason: next === expected ? 'retention' : 'hole' });
+    if (offset > next) gaps.push({ from: next, to: offset, reason: 'hole' });
     next = offset + 1n;
   }
   return { redelivered, gaps, next };
