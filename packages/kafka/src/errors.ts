@@ -28,8 +28,32 @@ function fault(
   };
 }
 
+type FaultName =
+  | 'connectionRefused'
+  | 'connectionLost'
+  | 'timeout'
+  | 'notLeader'
+  | 'notEnoughReplicas'
+  | 'notEnoughReplicasAfterAppend'
+  | 'unknownTopic'
+  | 'unknownPartition'
+  | 'offsetOutOfRange'
+  | 'topicReplaced'
+  | 'recordTooLarge'
+  | 'invalidRecord'
+  | 'invalidRequest'
+  | 'unauthorized'
+  | 'authenticationFailed'
+  | 'coordinator'
+  | 'rebalancing'
+  | 'partitionMissing'
+  | 'storage'
+  | 'closed'
+  | 'queueFull'
+  | 'unclassified';
+
 /** The closed list of faults. Names are those of the error codes without `SEC_KAFKA_`. */
-export const FAULTS = {
+export const FAULTS: Readonly<Record<FaultName, KafkaFault>> = {
   connectionRefused: fault('SEC_KAFKA_UNREACHABLE', 'network', { retriable: true, staleMetadata: true }),
   connectionLost: fault('SEC_KAFKA_CONNECTION_LOST', 'network', {
     retriable: true,
@@ -71,7 +95,7 @@ export const FAULTS = {
     indefinite: true,
     staleMetadata: true,
   }),
-} as const satisfies Record<string, KafkaFault>;
+};
 
 type Coordinates = {
   topic?: string;

@@ -6,7 +6,7 @@ import type { ConsumerOptions, KafkaConsumer, StartPosition, TopicPartition } fr
 import type { ConsumerWires, FetchWire, KafkaLogger, Membership } from './wire.ts';
 
 export const SESSION_TIMEOUT_MS = 30_000;
-export const PARTITION_BYTES_MAX = 1024 * 1024;
+export const PARTITION_BYTES_MAX: number = 1024 * 1024;
 /** Beyond two session time-outs (a rebalance may take one), a member without a sign of life for so long is stalled. */
 const MEMBER_GRACE_MS = 5_000;
 /** Commits are for lag tools: a drain does not wait long for a coordinator that is away. */

@@ -8,7 +8,7 @@ import { type HeldWire, WireHolder } from './wire-holder.ts';
 /** One request stays below the default `max.message.bytes` of a topic (1,048,588) after framing. */
 export const REQUEST_BYTES_MAX = 1_000_000;
 /** What may wait for the broker in one producer: at 500 bytes a record about 130,000 records. Beyond it `send` waits. */
-export const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
+export const QUEUE_BYTES_MAX: number = 64 * 1024 * 1024;
 /** Time a caller waits for an acknowledgement unless it says otherwise. */
 export const PRODUCE_TIMEOUT_MS = 30_000;
 /** An attempt without an answer for so long counts as stalled: the connections are dropped. */
