@@ -18,6 +18,7 @@ const REQUEST_TIMEOUT_MS_DEFAULT = 30_000;
 const KEEP_ALIVE_TIMEOUT_MS_DEFAULT = 72_000;
 /** Open connections have this long to end their request once the server closes. */
 const DRAIN_MS = 10_000;
+const IDLE_SWEEP_MS = 25;
 
 /**
  * A Fastify instance whose every answer to an error is a problem document and never a stack trace. While closing it
@@ -81,9 +82,12 @@ export async function listen(server: FastifyInstance, options: { host: string; p
  */
 export async function closeServer(server: FastifyInstance, drainMs: number = DRAIN_MS): Promise<void> {
   const cut = setTimeout(() => server.server.closeAllConnections(), drainMs);
+  // A connection that was busy when closing began is kept alive by its answer; it is idle from then on.
+  const sweep = setInterval(() => server.server.closeIdleConnections(), IDLE_SWEEP_MS);
   try {
     await server.close();
   } finally {
     clearTimeout(cut);
+    clearInterval(sweep);
   }
 }

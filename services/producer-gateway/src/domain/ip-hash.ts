@@ -1,13 +1,14 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHash, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
 
 /** A key of the address hash with the id that is stored beside each hash, so that keys can be rotated. */
-export type IpHashKey = { readonly kid: string; readonly key: Buffer };
+export type IpHashKey = { readonly kid: string; readonly key: KeyObject };
 
 /** The key file holds any text of 32 characters or more; the id is derived, so that equal keys have equal ids. */
 export function ipHashKey(text: string): IpHashKey {
-  const key = Buffer.from(text.trim(), 'utf8');
-  return { key, kid: createHash('sha256').update('tracehound ip hash key id').update(key).digest('hex').slice(0, 8) };
+  const bytes = Buffer.from(text.trim(), 'utf8');
+  const kid = createHash('sha256').update('tracehound ip hash key id').update(bytes).digest('hex').slice(0, 8);
+  return { key: createSecretKey(bytes), kid };
 }
 
 /**
