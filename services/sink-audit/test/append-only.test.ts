@@ -2,6 +2,7 @@ import { createPool, type Pool } from '@tracehound/postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPostgresAuditStore } from '../src/adapters/postgres-store.ts';
 import { withRole } from '../src/adapters/role-url.ts';
+import { safeTime } from '../src/domain/safe-text.ts';
 import { auditRow, draftOf, NOON_MS, partitionId } from './audit-row.fixture.ts';
 import { type TestDatabase, testDatabase } from './test-database.fixture.ts';
 
@@ -159,12 +160,17 @@ describe('append-only (R-301)', () => {
     expect(found.map((row) => row.part)).toEqual(['audit.event_long_2040_01', 'audit.event_long_2040_02']);
   });
 
-  it('stores a text at the bound of an index and a payload of a megabyte', async () => {
+  it('stores texts at the bound of an index, instants at the edges and a payload of a megabyte', async () => {
     const store = createPostgresAuditStore({ pool: database.writer, monthsAhead: 3 });
     const id = partitionId();
     const { fence } = await store.acquire(id, 'test');
     const longest = { organizationId: 'o'.repeat(512), eventType: 't'.repeat(512), actorId: 'a'.repeat(512) };
-    const row = auditRow(0, { ...longest, recordKey: 'k'.repeat(1_100) });
+    const notes = { flags: 0 };
+    const edges = {
+      eventTimeMs: safeTime(Number.MIN_SAFE_INTEGER, notes),
+      occurredAtMs: safeTime(Number.MAX_SAFE_INTEGER, notes),
+    };
+    const row = auditRow(0, { ...longest, ...edges, recordKey: 'k'.repeat(1_100) });
     const big = { ...row, origin: { ...row.origin, payload: Buffer.alloc(1_048_576, 7) } };
     expect(await store.append([draftOf(id, { fence, expected: 0 }, [big])])).toMatchObject([{ kind: 'committed' }]);
   });

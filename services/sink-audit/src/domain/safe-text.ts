@@ -60,11 +60,11 @@ function safeValue(value: unknown, notes: ProjectionNotes): unknown {
   );
 }
 
-/** What `timestamptz` can hold, with a year to spare on either side: 4712-01-01 BC to 294275-12-31. */
+/** From the year 4712 BC, which `timestamptz` begins before, to the last instant of a JavaScript Date (275760). */
 const TIME_MIN_MS = Date.UTC(-4711, 0, 1);
-const TIME_MAX_MS = 9_224_286_480_000_000 - 366 * 86_400_000;
+const TIME_MAX_MS = 8_640_000_000_000_000;
 
-/** An instant as PostgreSQL can hold it; far ones are moved to the edge, flagged. */
+/** An instant that PostgreSQL can hold and readers can show; far ones are moved to the edge, flagged. */
 export function safeTime(atMs: number, notes: ProjectionNotes): number {
   if (atMs >= TIME_MIN_MS && atMs <= TIME_MAX_MS) return atMs;
   notes.flags |= PROJECTION_FLAGS.timeClamped;
