@@ -1,7 +1,7 @@
 import { classifyError, ok, retry, type Verdict } from '@tracehound/event-model';
 import type { EncodedEvent, EnrichedEvent } from '../domain/intake-event.ts';
 import { formatTraceparent } from '../domain/trace-context.ts';
-import { reject } from '../errors.ts';
+import { type RetryReason, reject } from '../errors.ts';
 import type { EventEncoder } from '../ports.ts';
 
 /**
@@ -17,7 +17,7 @@ export function createEncodeStage(
     try {
       value = encoder.encode(event.name, event.record);
     } catch (error) {
-      if (classifyError(error).retriable) return retry('registry_unavailable', error);
+      if (classifyError(error).retriable) return retry('registry_unavailable' satisfies RetryReason, error);
       return reject('not_encodable', '', 'the event does not fit its record');
     }
     return ok({

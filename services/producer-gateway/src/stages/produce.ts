@@ -1,7 +1,7 @@
 import { ok, retry, type Verdict } from '@tracehound/event-model';
 import { faultPoint } from '@tracehound/lifecycle';
 import type { EncodedEvent, ProducedEvent } from '../domain/intake-event.ts';
-import { reject } from '../errors.ts';
+import { type RetryReason, reject } from '../errors.ts';
 import type { EventProducer, ProduceAnswer, RecentEvents } from '../ports.ts';
 import { recentId } from './deduplicate.ts';
 
@@ -50,7 +50,7 @@ function verdictOf(event: EncodedEvent, answer: ProduceAnswer): Verdict<Produced
     case 'refused':
       return reject('event_too_large', '', 'the broker refuses the record');
     case 'unknown':
-      return retry('produce_unknown', answer.cause);
+      return retry('produce_unknown' satisfies RetryReason, answer.cause);
   }
 }
 
