@@ -1,5 +1,6 @@
 import { classifyError } from '@tracehound/event-model';
 import type { KafkaAdmin } from '@tracehound/kafka';
+import { RetryRequested } from '@tracehound/pipeline';
 import type { Logger } from '@tracehound/telemetry';
 import type { PartitionState } from './domain/partition-state.ts';
 import type { SinkMetrics } from './metrics.ts';
@@ -46,7 +47,8 @@ export function createReporter(deps: {
       if (error === null) {
         if (troubles.delete(key)) logger.info('partition goes on', { topic, partition });
       } else {
-        const { code } = classifyError(error);
+        // A stage that asked for a retry says why in the cause.
+        const { code } = classifyError(error instanceof RetryRequested ? error.cause : error);
         if (troubles.get(key) !== code) logger.warn('partition cannot go on', { topic, partition, code, err: error });
         troubles.set(key, code);
       }
