@@ -179,6 +179,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
         channelOf,
         linkBase,
         principal: SERVICE,
+        hasToldEntity: direct.hasToldEntity,
         onViolation: reporter.violated,
       },
       now,

@@ -1,4 +1,4 @@
-import type { RoutingTable } from '@tracehound/alerting';
+import type { AlertRecord, RoutingTable } from '@tracehound/alerting';
 import { Pipeline, type SettleEffects, settle } from '@tracehound/pipeline';
 import type { IntegrityViolation } from './domain/facts.ts';
 import type {
@@ -25,6 +25,8 @@ export type IntakeDeps = {
   readonly channelOf: (receiver: string) => string;
   /** Read at each run: the address of our own interface is known only when it listens. */
   readonly linkBase: () => string;
+  /** `DirectNotices.hasToldEntity`. */
+  readonly hasToldEntity: (record: AlertRecord) => boolean;
   /** Written into lifecycle records. */
   readonly principal: string;
   readonly onViolation: (violation: IntegrityViolation, alert: RefetchedAlert) => void;

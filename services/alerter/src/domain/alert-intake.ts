@@ -2,7 +2,7 @@ import type { KafkaConsumer, KafkaRecord, PartitionHandler, TopicPartition } fro
 import { faultPoint } from '@tracehound/lifecycle';
 import type { ConsumedAlert } from '../ports.ts';
 import type { DirectNotices } from './direct-notices.ts';
-import type { IntakeRunDeps } from './intake-run.ts';
+import { type IntakeRunDeps, storeAlerts } from './intake-run.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { createPartitionIntake, type PartitionIntake } from './partition-intake.ts';
 
@@ -37,7 +37,7 @@ export function createAlertIntake(
 ): AlertIntake {
   const intakes = new Map<
     string,
-    { readonly intake: PartitionIntake; readonly topicId: string; nextRetryMs: number }
+    { readonly intake: PartitionIntake; readonly topicId: string; nextRetryMs: number; committed: bigint | null }
   >();
 
   function consumed(record: KafkaRecord, topicId: string, nowMs: number): ConsumedAlert {
@@ -57,6 +57,8 @@ export function createAlertIntake(
     };
   }
 
+  let nextSaveMs = 0;
+
   async function commit(partition: TopicPartition, offset: bigint | null): Promise<void> {
     if (offset === null) return;
     faultPoint('n:before-commit-offset');
@@ -70,7 +72,7 @@ export function createAlertIntake(
       const partition = { topicId, topic: deps.topics.get(at.topic) ?? at.topic, partition: at.partition };
       const intake = known?.topicId === topicId ? known.intake : createPartitionIntake(partition, deps);
       const next = await intake.acquire();
-      intakes.set(keyOf(at), { intake, topicId, nextRetryMs: 0 });
+      intakes.set(keyOf(at), { intake, topicId, nextRetryMs: 0, committed: null });
       return next === null ? { kind: 'earliest' } : { kind: 'offset', offset: next };
     },
     async batch(batch) {
@@ -85,6 +87,10 @@ export function createAlertIntake(
     },
   };
 
+  function waiting(): number {
+    return [...intakes.values()].reduce((sum, { intake }) => sum + intake.waiting, 0);
+  }
+
   const watch = createLoop({
     everyMs: WATCH_MS,
     onError: deps.onError,
@@ -93,20 +99,34 @@ export function createAlertIntake(
       await Promise.all(
         [...intakes].map(async ([key, held]) => {
           await held.intake.tellOverdue();
+          // A run that took longer than its batch was willing to wait has stored its alerts by now.
+          const { stored } = held.intake;
+          if (stored !== null && stored !== held.committed) {
+            held.committed = stored;
+            await commit(partitionOf(key), stored);
+          }
           if (held.intake.waiting === 0 || nowMs < held.nextRetryMs) return;
           held.nextRetryMs = nowMs + RETRY_MS;
           await commit(partitionOf(key), await held.intake.retry());
         }),
       );
+      // What was told for a partition that has gone to another process since, or after its alert was stored.
+      if (deps.direct.unsaved > 0 && waiting() === 0 && nowMs >= nextSaveMs) {
+        nextSaveMs = nowMs + RETRY_MS;
+        let forget: () => void = () => undefined;
+        await storeAlerts(deps, {
+          before: async () => [],
+          after: async (tx) => {
+            forget = await deps.direct.save(tx);
+          },
+        });
+        forget();
+      }
       return false;
     },
   });
 
-  return {
-    handler,
-    watch,
-    waiting: () => [...intakes.values()].reduce((sum, { intake }) => sum + intake.waiting, 0),
-  };
+  return { handler, watch, waiting };
 }
 
 function keyOf({ topic, partition }: TopicPartition): string {

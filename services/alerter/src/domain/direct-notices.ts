@@ -21,10 +21,18 @@ export type DirectNotices = {
   /** Writes what was sent since the last successful save; call it in the transaction that stores the alerts. */
   save(tx: AlertTransaction): Promise<() => void>;
   readonly unsaved: number;
+  /**
+   * Another alert of the same entity was told directly: this one needs no notice of its own, whichever of the two the
+   * store sees first.
+   */
+  hasToldEntity(record: AlertRecord): boolean;
 };
 
 /** Entities remembered at most; at about 200 bytes each this is 2 MB. Beyond it the oldest is forgotten. */
 const ENTITIES_MAX = 10_000;
+
+/** Deliveries remembered as made, so that a retry reaches only receivers that have not taken the notice. */
+const DELIVERIES_MAX = 50_000;
 
 /**
  * Thin notices straight from memory, for the time the store is away (X16). Ids are those the outbox will use, so a
@@ -41,17 +49,19 @@ export function createDirectNotices(deps: {
 }): DirectNotices {
   const sent = new Map<string, DirectDelivery>();
   const told = new Set<string>();
-  const entities = new Map<string, { alertId: string; firstAtMs: number; lastAtMs: number }>();
+  const entities = new Map<string, ToldEntity>();
 
-  function isSuppressed(record: AlertRecord): boolean {
+  /** Null when another alert of the entity is told already, or being told. */
+  function claimEntity(record: AlertRecord): ToldEntity | null {
     const key = suppressionKey(record);
     const known = entities.get(key);
-    if (known && known.alertId !== record.alert_id && isWithinWindow(known, record)) return true;
+    if (known && known.alertId !== record.alert_id && isWithinWindow(known, record)) return null;
+    const claimed = known?.alertId === record.alert_id ? known : entityOf(record);
     entities.delete(key);
-    entities.set(key, { alertId: record.alert_id, firstAtMs: record.first_at, lastAtMs: record.last_at });
+    entities.set(key, claimed);
     const oldest = entities.keys().next();
     if (entities.size > ENTITIES_MAX && !oldest.done) entities.delete(oldest.value);
-    return false;
+    return claimed;
   }
 
   async function send(notice: Notice, receiver: Receiver, key: string): Promise<boolean> {
@@ -73,6 +83,8 @@ export function createDirectNotices(deps: {
       responseSha256,
     };
     told.add(delivery.deliveryId);
+    const oldest = told.values().next();
+    if (told.size > DELIVERIES_MAX && !oldest.done) told.delete(oldest.value);
     sent.set(delivery.deliveryId, direct);
     deps.onSent(direct);
     return true;
@@ -83,9 +95,16 @@ export function createDirectNotices(deps: {
       return sent.size;
     },
 
+    hasToldEntity(record) {
+      const known = entities.get(suppressionKey(record));
+      return known?.isTold === true && known.alertId !== record.alert_id && isWithinWindow(known, record);
+    },
+
     async tell(alert) {
       const record = await deps.decode(alert.position.topic, alert.value);
-      if (record === null || !opensByItself(record) || isSuppressed(record)) return 'silent';
+      if (record === null || !opensByItself(record)) return 'silent';
+      const entity = claimEntity(record);
+      if (!entity) return 'silent';
       const reason = record.kind === 'DEGRADED' ? 'degraded' : 'opened';
       const notice = buildNotice({
         record,
@@ -107,7 +126,10 @@ export function createDirectNotices(deps: {
         }),
       );
       if (results.length === 0) return 'silent';
-      return results.includes(true) ? 'sent' : 'failed';
+      entity.isTold ||= results.includes(true);
+      // A failed claim is given up, so that another alert of the entity may be told instead.
+      if (!entity.isTold && entities.get(suppressionKey(record)) === entity) entities.delete(suppressionKey(record));
+      return entity.isTold ? 'sent' : 'failed';
     },
 
     async save(tx) {
@@ -140,4 +162,15 @@ export function createDirectNotices(deps: {
  */
 function opensByItself(record: AlertRecord): boolean {
   return record.kind === 'OPEN' || record.kind === 'DEGRADED' || (record.kind === 'FINAL' && record.timer_due !== null);
+}
+
+type ToldEntity = {
+  readonly alertId: string;
+  readonly firstAtMs: number;
+  readonly lastAtMs: number;
+  isTold: boolean;
+};
+
+function entityOf(record: AlertRecord): ToldEntity {
+  return { alertId: record.alert_id, firstAtMs: record.first_at, lastAtMs: record.last_at, isTold: false };
 }

@@ -17,6 +17,8 @@ export type PartitionIntake = {
   /** Thin notices for what has waited past its deadline. */
   tellOverdue(): Promise<void>;
   readonly waiting: number;
+  /** Next offset the store expects: what may be committed, also when the run that stored it was not waited for. */
+  readonly stored: bigint | null;
 };
 
 /** Alerts per transaction: bounds its time (about 10 statements each) and how long the slots stay locked. */
@@ -34,7 +36,10 @@ const TELL_AGAIN_MS = 1_000;
 
 export function createPartitionIntake(
   partition: Omit<LogPosition, 'offset'>,
-  deps: IntakeRunDeps & { readonly owner: string; readonly direct: DirectNotices },
+  deps: IntakeRunDeps & {
+    readonly owner: string;
+    readonly direct: DirectNotices;
+  },
 ): PartitionIntake {
   let fence: bigint | null = null;
   /** Next offset the store expects; null = none stored yet. */
@@ -63,6 +68,7 @@ export function createPartitionIntake(
     position = acquired.nextOffset;
     // A commit whose answer was lost may have stored some of them.
     backlog = backlog.filter((alert) => position === null || alert.position.offset >= position);
+    for (const offset of toldOffsets) if (position !== null && offset < position) toldOffsets.delete(offset);
     return position;
   }
 
@@ -118,7 +124,8 @@ export function createPartitionIntake(
     const result = await deps.direct.tell(alert);
     if (result === 'silent') nextTellMs.set(alert, Number.POSITIVE_INFINITY);
     if (result === 'failed') nextTellMs.set(alert, deps.now() + TELL_AGAIN_MS);
-    if (result !== 'sent') return;
+    // Stored while it was being sent: then there is nothing to remember.
+    if (result !== 'sent' || !backlog.includes(alert)) return;
     toldOffsets.add(alert.position.offset);
     backlog = backlog.map((waiting) => (waiting === alert ? { ...waiting, toldDirectly: true } : waiting));
   }
@@ -126,6 +133,9 @@ export function createPartitionIntake(
   return {
     get waiting() {
       return backlog.length;
+    },
+    get stored() {
+      return fence === null ? null : position;
     },
     acquire: () =>
       exclusive(async () => {
@@ -147,7 +157,11 @@ export function createPartitionIntake(
       // A store known to be away, or one that hangs, is left to the timer: the partition must not wait for it.
       return isAway || isStoreSlow() ? null : within(SLOW_STORE_MS, exclusive(drain));
     },
-    retry: async () => (backlog.length === 0 || isStoreSlow() ? null : exclusive(drain)),
+    async retry() {
+      // A run under way is not queued behind: it may hang, and the timer serves all partitions.
+      if (backlog.length === 0 || startedAtMs !== null) return null;
+      return within(SLOW_STORE_MS, exclusive(drain));
+    },
     async tellOverdue() {
       if (!isAway && !isStoreSlow()) return;
       const nowMs = deps.now();

@@ -1,4 +1,5 @@
 import {
+  type AlertRecord,
   type AlertState,
   decideSuppression,
   type NoticeReason,
@@ -29,6 +30,8 @@ export function createSuppressStage(deps: {
   readonly tx: AlertTransaction;
   readonly nowMs: number;
   readonly principal: string;
+  /** Another alert of the entity was told from memory while the store was away. */
+  readonly hasToldEntity: (record: AlertRecord) => boolean;
 }) {
   const { tx, nowMs } = deps;
 
@@ -45,6 +48,7 @@ export function createSuppressStage(deps: {
     if (decision.action === 'ignore') {
       return alert.toldDirectly && owner ? ok({ ...alert, alert: owner, reason: 'completed' }) : drop(decision.reason);
     }
+    const notice = decision.notice === 'opened' && deps.hasToldEntity(record) ? null : decision.notice;
     await tx.saveAlert({ ...decision, record, firedAtMs: alert.firedAtMs, nowMs });
     const action: LifecycleAction | null = decision.notice ?? (decision.reason === 'suppressed' ? 'suppressed' : null);
     if (action) {
@@ -54,13 +58,13 @@ export function createSuppressStage(deps: {
       );
     }
     if (alert.refetched.kind === 'late') {
-      const state = decision.notice ? 'told' : 'applied';
+      const state = notice ? 'told' : 'applied';
       await tx.park({ ...alert, state, nextCheckMs: nowMs + RECHECK_MS });
     }
     if (alert.toldDirectly && alert.refetched.kind === 'audited') {
       return ok({ ...alert, alert: decision.alert, reason: 'completed' });
     }
-    return decision.notice ? ok({ ...alert, alert: decision.alert, reason: decision.notice }) : drop(decision.reason);
+    return notice ? ok({ ...alert, alert: decision.alert, reason: notice }) : drop(decision.reason);
   };
 }
 
