@@ -12,13 +12,13 @@ export type StackAddresses = {
 };
 
 /** The environment keys of the addresses, as every service reads them. */
-export const ADDRESS_KEYS = {
+export const ADDRESS_KEYS: Readonly<Record<keyof StackAddresses, string>> = {
   kafkaBrokers: 'TRACEHOUND_KAFKA_BROKERS',
   registryUrl: 'TRACEHOUND_REGISTRY_URL',
   redisStateUrl: 'TRACEHOUND_REDIS_STATE_URL',
   redisEdgeUrl: 'TRACEHOUND_REDIS_EDGE_URL',
   postgresUrl: 'TRACEHOUND_POSTGRES_URL',
-} as const satisfies Record<keyof StackAddresses, string>;
+};
 
 /** The environment that points a service at these servers. */
 export function environmentOf(addresses: StackAddresses): Record<string, string> {
