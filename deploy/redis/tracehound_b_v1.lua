@@ -51,6 +51,19 @@ local function acquire(keys, args)
   }
 end
 
+-- Reads a page of the groups of a held partition. Every page proves that the caller still owns the state it is
+-- loading: without that, pages of two timelines could mix, and a roll-back of the server to the caller's epoch would
+-- then let it write the mixture (found by the simulation of the correlator).
+-- ARGV  1 epoch, 2 nonce, 3 flush_seq, 4 cursor, 5 about how many groups
+-- Returns {'OK', cursor, {id, blob, ...}}, {'FENCED'} or {'MISSING'}.
+local function groups(keys, args)
+  local fence = redis.call('HMGET', keys[1], 'epoch', 'nonce', 'flush_seq')
+  if not fence[1] then return { 'MISSING' } end
+  if fence[1] ~= args[1] or fence[2] ~= args[2] or fence[3] ~= args[3] then return { 'FENCED' } end
+  local page = redis.call('HSCAN', keys[2], args[4], 'COUNT', args[5])
+  return { 'OK', page[1], page[2] }
+end
+
 -- Writes one flush, strictly compared and swapped on (epoch, nonce, flush_seq).
 -- ARGV  1 epoch, 2 nonce, 3 flush_seq, 4 next offset, 5 engine blob, 6 outbox entries to trim, 7 backstop ttl in ms,
 --       8 n groups to set, 9 n groups to delete, 10 n outbox entries, then 2n, n and n values
@@ -83,4 +96,5 @@ local function flush(keys, args)
 end
 
 redis.register_function('tracehound_b_v1_acquire', acquire)
+redis.register_function('tracehound_b_v1_groups', groups)
 redis.register_function('tracehound_b_v1_flush', flush)

@@ -1,8 +1,8 @@
 import type { KafkaBatch, KafkaConsumer, PartitionHandler, StartPosition, TopicPartition } from '@tracehound/kafka';
 import type { LifecycleLogger } from '@tracehound/lifecycle';
 import type { PartitionOwner } from './domain/partition-owner.ts';
-import { OwnershipLostError } from './errors.ts';
 import { type CorrelatePath, flushAndEmit } from './pipeline.ts';
+import type { Clock } from './ports.ts';
 import type { FlushPolicy } from './stages/flush.ts';
 
 export type CorrelatorDeps = {
@@ -13,6 +13,7 @@ export type CorrelatorDeps = {
   };
   /** First kept and next offset of a matches partition. */
   readonly range: (partition: TopicPartition) => Promise<{ readonly low: bigint; readonly high: bigint }>;
+  readonly clock: Clock;
   readonly onLostRange: 'stop' | 'rebuild';
   readonly logger: LifecycleLogger;
   readonly onState?: (partition: TopicPartition, problem: string | null) => void;
@@ -26,6 +27,10 @@ type Lane = {
   readonly policy: FlushPolicy;
   /** Tail of the calls on this partition: batch, timer and take-over never overlap. */
   tail: Promise<unknown>;
+  /** Counts take-overs: a batch that waited through one was fetched for another position. */
+  takes: number;
+  /** When a flush on the timer lost the partition; null while all is well or a batch will see to it. */
+  lostAtMs: number | null;
   /** Where the rebuild ends; null when none is running. */
   rebuild: { readonly from: bigint; readonly until: bigint } | null;
 };
@@ -34,10 +39,13 @@ type Lane = {
 export type RebuildProgress = { readonly partition: number; readonly done: bigint; readonly total: bigint };
 
 /**
- * Stage B over a consumer: one owner per assigned matches partition. Only Kafka's hand (an assignment or a batch)
- * takes a partition; the flush timer never does, so a member that lost its partition without hearing of it is fenced
- * once and stays quiet instead of fighting the new owner.
+ * How long after a loss the timer takes a partition again that the consumer still holds. A batch takes it at once; the
+ * timer is for a log that has fallen silent. A member that has not yet heard that it lost the partition may so fence
+ * the new owner once a second until it hears of it: that costs a reload, never a result.
  */
+const RETAKE_MS = 1_000;
+
+/** Stage B over a consumer: one owner per assigned matches partition. */
 export class Correlator implements PartitionHandler {
   private readonly deps: CorrelatorDeps;
   private readonly lanes = new Map<number, Lane>();
@@ -58,13 +66,13 @@ export class Correlator implements PartitionHandler {
 
   async batch(batch: KafkaBatch): Promise<void> {
     const lane = this.laneOf(batch);
+    const { takes } = lane;
     await this.watched(lane, () =>
       exclusive(lane, async () => {
+        // The timer took the partition anew while this batch waited, and has set the position.
+        if (takes !== lane.takes) return;
         if (!lane.owner.isHeld) {
-          // The ownership was lost: a new epoch first, then the state, then the position (X8).
-          const start = await this.take(lane);
-          const offset = start.kind === 'offset' ? start.offset : (await this.deps.range(lane.partition)).low;
-          this.consumer?.seek(lane.partition, offset);
+          await this.retake(lane);
           return;
         }
         await lane.path(batch.records);
@@ -103,15 +111,29 @@ export class Correlator implements PartitionHandler {
   /** Flushes what has waited long enough on idle partitions. Call it about every 10 to 50 ms. */
   flushIdle(): void {
     for (const lane of this.lanes.values()) {
-      if (!lane.owner.isHeld || !lane.policy.isDueAtEnd(lane.owner)) continue;
+      if (!this.isLookDue(lane)) continue;
       exclusive(lane, async () => {
-        if (lane.owner.isHeld && lane.policy.isDueAtEnd(lane.owner)) await flushAndEmit(lane.owner, lane.policy);
+        // Whatever ran before this turn may have done it already.
+        if (!this.isLookDue(lane)) return;
+        if (lane.owner.isHeld) await flushAndEmit(lane.owner, lane.policy);
+        else await this.retake(lane);
       }).catch((error: unknown) => {
-        if (!(error instanceof OwnershipLostError)) {
-          this.deps.logger.warn('a flush on the timer failed', { partition: lane.partition.partition, err: error });
-        }
+        if (!lane.owner.isHeld) lane.lostAtMs = this.deps.clock.nowMs();
+        this.deps.logger.warn('a flush on the timer failed', { partition: lane.partition.partition, err: error });
       });
     }
+  }
+
+  private isLookDue(lane: Lane): boolean {
+    if (lane.owner.isHeld) return lane.policy.isDueAtEnd(lane.owner);
+    return lane.lostAtMs !== null && this.deps.clock.nowMs() - lane.lostAtMs >= RETAKE_MS;
+  }
+
+  /** A new epoch first, then the state, then the position (X8). */
+  private async retake(lane: Lane): Promise<void> {
+    const start = await this.take(lane);
+    const offset = start.kind === 'offset' ? start.offset : (await this.deps.range(lane.partition)).low;
+    this.consumer?.seek(lane.partition, offset);
   }
 
   /** Partitions that are being rebuilt from the log (X12). */
@@ -132,6 +154,8 @@ export class Correlator implements PartitionHandler {
 
   private async take(lane: Lane): Promise<StartPosition> {
     const { owner, partition } = lane;
+    lane.lostAtMs = null;
+    lane.takes++;
     let next = await owner.acquire();
     const range = await this.deps.range(partition);
     if (next !== null && (next < range.low || next > range.high)) {
@@ -157,7 +181,7 @@ export class Correlator implements PartitionHandler {
     const known = this.lanes.get(partition);
     if (known !== undefined) return known;
     const at = { topic, partition };
-    const lane: Lane = { partition: at, ...this.deps.open(at), tail: Promise.resolve(), rebuild: null };
+    const lane: Lane = { partition: at, ...this.deps.open(at), tail: Promise.resolve(), takes: 0, lostAtMs: null, rebuild: null };
     this.lanes.set(partition, lane);
     return lane;
   }

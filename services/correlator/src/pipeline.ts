@@ -78,6 +78,7 @@ export function createCorrelatePath(deps: CorrelatePathDeps): CorrelatePath {
     .each(createDecodeMatchesStage(deps.codec));
 
   return async function correlate(records) {
+    if (records[0] !== undefined) owner.begins(records[0].offset);
     await owner.emit();
     const batches = await settle(await pipeline.run(records), { counter: deps.counter, deadLetter: deps.deadLetters });
     for (const record of batches) {

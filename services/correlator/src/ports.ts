@@ -61,8 +61,11 @@ export type StateStore = {
     partition: number,
     options: { readonly nonce: string; readonly topicId: string; readonly forget?: boolean },
   ): Promise<AcquiredState>;
-  /** All groups of the partition, in any order, possibly some twice. Call after `acquire`. */
-  groups(partition: number): AsyncIterable<readonly [string, Buffer]>;
+  /**
+   * All groups of the state that `acquire` found, in any order, possibly some twice. Throws as soon as the fence is
+   * no longer the caller's: pages of two timelines must not mix.
+   */
+  groups(partition: number, fence: Fence): AsyncIterable<readonly [string, Buffer]>;
   flush(request: FlushRequest): Promise<FlushOutcome>;
   /** Proves that the store answers and accepts writes' precondition; rejects with the reason otherwise. */
   ping(): Promise<void>;

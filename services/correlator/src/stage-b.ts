@@ -118,6 +118,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
   const correlator = new Correlator({
     open,
     range,
+    clock,
     onLostRange: config.onLostRange,
     logger,
     onState: ({ partition }, problem) => foundation.problems.set(`stage b, partition ${partition}`, problem),
@@ -161,7 +162,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
 function timedFlushes(store: StateStore, observe: (seconds: number) => void): StateStore {
   return {
     acquire: (partition, options) => store.acquire(partition, options),
-    groups: (partition) => store.groups(partition),
+    groups: (partition, fence) => store.groups(partition, fence),
     ping: () => store.ping(),
     async flush(request) {
       const startedMs = performance.now();

@@ -1,4 +1,5 @@
-import type { AcquiredState, AcquiredStatus, FlushOutcome, FlushRequest, StateStore } from '../ports.ts';
+import { OwnershipLostError } from '../errors.ts';
+import type { AcquiredState, AcquiredStatus, Fence, FlushOutcome, FlushRequest, StateStore } from '../ports.ts';
 
 type PartitionState = {
   topicId: string;
@@ -49,15 +50,17 @@ export class MemoryStateStore implements StateStore {
     };
   }
 
-  async *groups(partition: number): AsyncGenerator<readonly [string, Buffer]> {
-    yield* [...(this.partitions.get(partition)?.groups ?? [])];
+  async *groups(partition: number, fence: Fence): AsyncGenerator<readonly [string, Buffer]> {
+    const state = this.partitions.get(partition);
+    if (state === undefined) throw new OwnershipLostError(partition, 'missing');
+    if (!isHeldBy(state, fence)) throw new OwnershipLostError(partition, 'fenced');
+    yield* [...state.groups];
   }
 
   async flush(request: FlushRequest): Promise<FlushOutcome> {
     const state = this.partitions.get(request.partition);
     if (state === undefined) return 'missing';
-    const { epoch, nonce, flushSeq } = request.fence;
-    if (String(state.epoch) !== epoch || state.nonce !== nonce || state.flushSeq !== flushSeq) return 'fenced';
+    if (!isHeldBy(state, request.fence)) return 'fenced';
     if (isPartial(state) || state.outbox.length < request.trim) return 'missing';
     for (const [id, blob] of request.groups) {
       if (blob === null) state.groups.delete(id);
@@ -107,6 +110,10 @@ function statusOf(state: PartitionState | undefined, topicId: string): AcquiredS
   if (state === undefined || state.next === null) return 'empty';
   if (state.topicId !== topicId) return 'other_topic';
   return isPartial(state) ? 'partial' : 'held';
+}
+
+function isHeldBy(state: PartitionState, fence: Fence): boolean {
+  return String(state.epoch) === fence.epoch && state.nonce === fence.nonce && state.flushSeq === fence.flushSeq;
 }
 
 function isPartial(state: PartitionState): boolean {

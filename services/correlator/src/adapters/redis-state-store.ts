@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { TracehoundError } from '@tracehound/event-model';
 import { callFunction, classifyRedisError, type FunctionLibrary, loadFunctions, type Redis } from '@tracehound/redis';
+import { OwnershipLostError } from '../errors.ts';
 import type { AcquiredState, AcquiredStatus, FlushOutcome, FlushRequest, StateStore } from '../ports.ts';
 
 /** Library and functions carry the protocol version: names are unique over all libraries of a server. */
@@ -14,8 +15,8 @@ const LIBRARY: FunctionLibrary = {
 
 const STATUSES: readonly AcquiredStatus[] = ['held', 'empty', 'other_topic', 'partial'];
 
-/** Groups per HSCAN answer: about 100 kB at 200 B a group, so the server is never held up. */
-const SCAN_COUNT = 500;
+/** About 100 kB a page at 200 B a group, so the server is never held up. */
+const PAGE_GROUPS = 500;
 
 export type RedisStateStoreOptions = {
   readonly redis: Redis;
@@ -49,15 +50,17 @@ export function createRedisStateStore(options: RedisStateStoreOptions): StateSto
       return parseAcquired(answer, nonce);
     },
 
-    async *groups(partition): AsyncGenerator<readonly [string, Buffer]> {
-      const [, groups] = keysOf(partition);
+    async *groups(partition, fence): AsyncGenerator<readonly [string, Buffer]> {
       let cursor = '0';
       do {
-        const [next, entries] = await scan(redis, groups, cursor);
-        for (let i = 0; i + 1 < entries.length; i += 2) {
-          yield [(entries[i] as Buffer).toString('utf8'), entries[i + 1] as Buffer];
-        }
-        cursor = next;
+        const answer = await callFunction(redis, LIBRARY, {
+          name: `${LIBRARY_NAME}_groups`,
+          keys: keysOf(partition),
+          args: [fence.epoch, fence.nonce, fence.flushSeq, cursor, PAGE_GROUPS],
+        });
+        const page = parsePage(answer, partition);
+        yield* page.groups;
+        cursor = page.cursor;
       } while (cursor !== '0');
     },
 
@@ -101,13 +104,22 @@ function flushArgs(request: FlushRequest, ttlMs: number): (string | number | Buf
   return [...head, set.length / 2, dead.length, request.outbox.length, ...set, ...dead, ...request.outbox];
 }
 
-async function scan(redis: Redis, key: string, cursor: string): Promise<[string, Buffer[]]> {
-  try {
-    const [next, entries] = await redis.hscanBuffer(key, cursor, 'COUNT', SCAN_COUNT);
-    return [next.toString(), entries];
-  } catch (error) {
-    throw classifyRedisError(error);
+function parsePage(
+  answer: unknown,
+  partition: number,
+): { readonly cursor: string; readonly groups: readonly (readonly [string, Buffer])[] } {
+  if (!Array.isArray(answer)) throw protocolError('groups');
+  const [status, cursor, entries]: unknown[] = answer;
+  const outcome = text(status);
+  if (outcome !== 'OK') throw new OwnershipLostError(partition, outcome.toLowerCase());
+  if (!Array.isArray(entries)) throw protocolError('groups');
+  const groups: [string, Buffer][] = [];
+  for (let i = 0; i + 1 < entries.length; i += 2) {
+    const [id, blob]: unknown[] = [entries[i], entries[i + 1]];
+    if (!Buffer.isBuffer(blob)) throw protocolError('groups');
+    groups.push([text(id), blob]);
   }
+  return { cursor: text(cursor), groups };
 }
 
 function parseAcquired(answer: unknown, nonce: string): AcquiredState {

@@ -36,9 +36,11 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
       outbox: [],
       ...more,
     });
-    const groups = async (): Promise<Map<string, string>> => {
+    /** What the next owner would load. */
+    const groups = async (options: { topicId?: string } = {}): Promise<Map<string, string>> => {
+      const { fence } = await take('reader', options);
       const found = new Map<string, string>();
-      for await (const [id, blob] of store.groups(0)) found.set(id, blob.toString());
+      for await (const [id, blob] of store.groups(0, fence)) found.set(id, blob.toString());
       return found;
     };
 
@@ -60,7 +62,7 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
       expect(second.groupCount).toBe(2);
       expect(second.outbox.map(String)).toEqual(['x', 'y']);
       const found = new Map<string, Buffer>();
-      for await (const [id, blob] of store.groups(0)) found.set(id, blob);
+      for await (const [id, blob] of store.groups(0, second.fence)) found.set(id, blob);
       expect(found).toEqual(written);
     });
 
@@ -126,9 +128,10 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
       await store.flush(request(held, { groups: new Map([['a', Buffer.from('1')]]), outbox: [Buffer.from('x')] }));
       const other = await take('n2', { topicId: 'topic-2' });
       expect(other).toMatchObject({ status: 'other_topic', next: null, engine: null, groupCount: 0, outbox: [] });
-      expect(await groups()).toEqual(new Map());
-      expect(await store.flush(request(other))).toBe('ok');
-      expect((await take('n3', { topicId: 'topic-2' })).status).toBe('held');
+      expect(await groups({ topicId: 'topic-2' })).toEqual(new Map());
+      const third = await take('n3', { topicId: 'topic-2' });
+      expect(await store.flush(request(third))).toBe('ok');
+      expect((await take('n4', { topicId: 'topic-2' })).status).toBe('held');
     });
 
     it('X8 notices that a part of the state was lost and starts from nothing', async () => {
@@ -138,6 +141,15 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
       await under.loseGroups(0);
       expect(await store.flush(request(held, { fence, groups: new Map([['b', Buffer.from('2')]]) }))).toBe('missing');
       expect(await take('n2')).toMatchObject({ status: 'partial', next: null, groupCount: 0, outbox: [] });
+    });
+
+    it('X8 stops reading groups when the ownership has gone', async () => {
+      const held = await take('n1');
+      await take('n2');
+      const read = async (): Promise<void> => {
+        for await (const _ of store.groups(0, held.fence)) expect.unreachable('a group was read');
+      };
+      await expect(read()).rejects.toMatchObject({ code: 'SEC_CORRELATOR_OWNERSHIP_LOST' });
     });
 
     it('X8 a trim beyond the outbox is a loss, not an acknowledgement', async () => {
@@ -166,14 +178,14 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
       const many = new Map(Array.from({ length: 9_001 }, (_, i) => [`g${i}`, Buffer.from(String(i))] as const));
       const outbox = Array.from({ length: 8_500 }, (_, i) => Buffer.from(String(i)));
       expect(await store.flush(request(held, { groups: many, outbox }))).toBe('ok');
-      const fence = { ...held.fence, flushSeq: held.fence.flushSeq + 1 };
       const found = await groups();
       expect(found.size).toBe(9_001);
       expect(found.get('g9000')).toBe('9000');
+      const again = await take('n2');
       const dead = new Map([...many.keys()].slice(0, 8_800).map((id) => [id, null] as const));
-      expect(await store.flush(request(held, { fence, groups: dead, trim: 8_499 }))).toBe('ok');
+      expect(await store.flush(request(again, { groups: dead, trim: 8_499 }))).toBe('ok');
       expect((await groups()).size).toBe(201);
-      expect((await take('n2')).outbox.map(String)).toEqual(['8499']);
+      expect((await take('n3')).outbox.map(String)).toEqual(['8499']);
     });
   });
 }

@@ -111,6 +111,10 @@ export class PartitionOwner {
     return this.session?.fresh.length ?? 0;
   }
 
+  get pendingCount(): number {
+    return this.session?.pending.length ?? 0;
+  }
+
   get dirtyCount(): number {
     return this.session?.engine.dirtyCount() ?? 0;
   }
@@ -132,7 +136,7 @@ export class PartitionOwner {
     const base = held.status === 'other_topic' ? null : await progress.committed(partition);
     const engine = await this.deps.openEngine({
       meta: held.engine,
-      groups: store.groups(partition),
+      groups: store.groups(partition, held.fence),
       groupCount: held.groupCount,
     });
     this.session = {
@@ -151,9 +155,19 @@ export class PartitionOwner {
     return held.next;
   }
 
+  /** A batch that begins here leaves nothing out: the log has no holes, so one means that records were lost on the way. */
+  begins(offset: bigint): void {
+    const { next } = this.held();
+    invariant(next === null || offset <= next, 'records of security.matches are missing', {
+      partition: this.partition,
+      expected: next ?? -1n,
+      offset,
+    });
+  }
+
   /**
-   * Applies one record; an offset already applied is passed over (`false`). Offsets may jump over records that were
-   * dead letters; whether stage A's records are complete is told by their own chain, which the engine checks (X5).
+   * Applies one record; an offset already applied is passed over (`false`). Offsets within a batch may jump over
+   * records that were dead letters; whether stage A's records are complete is told by their own chain (X5).
    */
   apply(record: MatchesRecord): boolean {
     const session = this.held();
