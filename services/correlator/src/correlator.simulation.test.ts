@@ -16,7 +16,15 @@ describe('stage b under crashes, zombies, lost answers and a store that forgets'
     }
     expect(problems).toEqual([]);
     // The disturbances must really have happened, each of them.
-    for (const kind of ['takeover', 'flushall', 'rollback', 'partial', 'flush_ghost', 'flush_answer_lost', 'emit_killed_after']) {
+    for (const kind of [
+      'takeover',
+      'flushall',
+      'rollback',
+      'partial',
+      'flush_ghost',
+      'flush_answer_lost',
+      'emit_killed_after',
+    ]) {
       expect(chaos[kind] ?? 0, kind).toBeGreaterThan(0);
     }
     for (const point of ['b:after-apply', 'b:before-flush', 'b:after-flush', 'b:after-emit', 'b:before-commit']) {

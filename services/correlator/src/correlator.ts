@@ -181,7 +181,14 @@ export class Correlator implements PartitionHandler {
     const known = this.lanes.get(partition);
     if (known !== undefined) return known;
     const at = { topic, partition };
-    const lane: Lane = { partition: at, ...this.deps.open(at), tail: Promise.resolve(), takes: 0, lostAtMs: null, rebuild: null };
+    const lane: Lane = {
+      partition: at,
+      ...this.deps.open(at),
+      tail: Promise.resolve(),
+      takes: 0,
+      lostAtMs: null,
+      rebuild: null,
+    };
     this.lanes.set(partition, lane);
     return lane;
   }

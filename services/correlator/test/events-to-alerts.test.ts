@@ -1,10 +1,10 @@
 import { createRegistry } from '@tracehound/avro';
 import { createKafkaJsClient } from '@tracehound/kafka';
-import { sfc32, type TestStack, testStack, waitFor } from '@tracehound/testkit';
+import { sfc32, type TestStack, testStack } from '@tracehound/testkit';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type CorrelatorApp, createApp } from '../src/app.ts';
 import { loadCorrelatorConfig } from '../src/config.ts';
-import { environmentFor, startProcess } from './correlator-process.fixture.ts';
+import { environmentFor } from './correlator-process.fixture.ts';
 import { attack, mixedEvents, oracleLines } from './events.fixture.ts';
 import { createWorld, type TestWorld, type TestWorldOptions } from './world.fixture.ts';
 

@@ -4,7 +4,13 @@ import { InvariantError, type MatchBatch } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import { type SeededRandom, sfc32 } from '@tracehound/testkit';
 import { configOf, finalLines, oracleLines, runLog } from '../../../packages/correlation/oracle/run.ts';
-import { type Arrival, arriveAt, createWorld, WORLD_TOPIC_ID, type World } from '../../../packages/correlation/oracle/world.ts';
+import {
+  type Arrival,
+  arriveAt,
+  createWorld,
+  WORLD_TOPIC_ID,
+  type World,
+} from '../../../packages/correlation/oracle/world.ts';
 import { MemoryStateStore } from '../src/adapters/memory-state-store.ts';
 import { Correlator } from '../src/correlator.ts';
 import { PartitionOwner } from '../src/domain/partition-owner.ts';
@@ -24,7 +30,10 @@ const RECORDS = [
 ] as const;
 
 /** What one run found wrong; empty when E1, E2 and the counters hold. */
-export type SimulationResult = { readonly problems: readonly string[]; readonly chaos: Readonly<Record<string, number>> };
+export type SimulationResult = {
+  readonly problems: readonly string[];
+  readonly chaos: Readonly<Record<string, number>>;
+};
 
 export type SimulationOptions = {
   readonly seed: number;
@@ -302,7 +311,9 @@ export class OwnerSimulation {
     const codec = this.codec as AvroCodec; // `prepare` has run.
     const problems: string[] = [];
     const compare = (lane: OutboxRecord['lane'], wanted: readonly string[]): void => {
-      const seen = this.emitted.filter((record) => record.lane === lane).map((record) => record.value.toString('base64'));
+      const seen = this.emitted
+        .filter((record) => record.lane === lane)
+        .map((record) => record.value.toString('base64'));
       const first = [...new Set(seen)];
       const lost = wanted.filter((value) => !first.includes(value)).length;
       const extra = first.filter((value) => !wanted.includes(value)).length;

@@ -54,7 +54,8 @@ export class MemoryStateStore implements StateStore {
     const state = this.partitions.get(partition);
     if (state === undefined) throw new OwnershipLostError(partition, 'missing');
     if (!isHeldBy(state, fence)) throw new OwnershipLostError(partition, 'fenced');
-    yield* [...state.groups];
+    // Copies, as a server gives them: a reader may keep and change its bytes.
+    yield* [...state.groups].map(([id, blob]) => [id, Buffer.from(blob)] as const);
   }
 
   async flush(request: FlushRequest): Promise<FlushOutcome> {

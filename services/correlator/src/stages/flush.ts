@@ -31,7 +31,11 @@ export class FlushPolicy {
 
   /** At the end of a batch alerts leave at once, those of an earlier flush too whose acknowledgement did not come. */
   isDueAtEnd(owner: PartitionOwner): boolean {
-    return owner.freshCount > 0 || owner.pendingCount > 0 || (owner.needsFlush && this.sinceFlushMs() >= this.options.flushMs);
+    return (
+      owner.freshCount > 0 ||
+      owner.pendingCount > 0 ||
+      (owner.needsFlush && this.sinceFlushMs() >= this.options.flushMs)
+    );
   }
 
   /** Waits out the least gap to the flush before. */
