@@ -12,7 +12,8 @@ export default {
   forbidden: [
     {
       name: 'pure-rings',
-      comment: 'Rings 0 and 1 do no I/O: no Node built-in but hashing, no npm package but a YAML parser in sigma, no adapter.',
+      comment:
+        'Rings 0 and 1 do no I/O: no Node built-in but hashing, no npm package but a YAML parser in sigma, no adapter.',
       severity: 'error',
       from: { path: packages(...PURE), pathNot: TESTS },
       to: {

@@ -42,6 +42,12 @@ const ROUNDS: readonly Readonly<Record<ServiceName, string>>[] = [
 
 const scenario = scenarioOf('ssh-bruteforce');
 
+/**
+ * A dead sink would lead to thin notices after 2 s (X16; the alerter's own tests show them). Here the alerter waits, so that
+ * what the receiver is told can be compared one by one.
+ */
+const PATIENT = { TRACEHOUND_ALERTER_REFETCH_WAIT: '30s' };
+
 /** The bytes of a record do not depend on who wrote it, only on (alert_id, revision) (X9.13). */
 const firstOccurrences = (log: readonly CorrelationAlert[]): string[] => [
   ...new Set(log.map((alert) => JSON.stringify(alert))),
@@ -99,13 +105,16 @@ function sortedKeys(value: unknown): unknown {
   );
 }
 
-/** Who was told of what: rule and group of every notice, once each. */
+/**
+ * Who was told of what: rule and group of every alert with a notice. Times of `open` records are provisional (X9) and degraded
+ * ranges depend on the order of arrival (X14), so neither is compared here; the final alerts are, to the last bit.
+ */
 const told = (result: PlayResult): string[] =>
   [
     ...new Set(
       result.views
-        .filter((view) => result.noticedAlerts.has(view.alert_id))
-        .map((view) => `${view.rule.id} ${JSON.stringify(view.group)} ${view.first_at}`),
+        .filter((view) => view.kind !== 'DEGRADED' && result.noticedAlerts.has(view.alert_id))
+        .map((view) => `${view.rule.id} ${JSON.stringify(view.group)}`),
     ),
   ].sort();
 
@@ -132,6 +141,7 @@ describe('kill -9 of every service at five named points', () => {
         namespace: stack.namespace(),
         scenario,
         faults,
+        env: PATIENT,
         inspect: expectSameAsUndisturbedEngine,
       });
       const killed = round.events

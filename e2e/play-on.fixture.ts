@@ -25,6 +25,7 @@ export type PlayOnOptions = {
   readonly namespace: string;
   readonly scenario: Scenario;
   readonly faults?: DeploymentOptions['faults'];
+  readonly env?: DeploymentOptions['env'];
   readonly timeoutMs?: number;
   /** Runs beside the play, for example to stop a server; awaited before the result is returned. */
   readonly meanwhile?: (deployment: Awaited<ReturnType<typeof startDeployment>>) => Promise<void>;
@@ -49,6 +50,7 @@ export async function playOn(options: PlayOnOptions): Promise<Played> {
       latenessMs: latenessMs(options.scenario, Date.now()),
       receiverUrl: receiver.url,
       ...(options.faults ? { faults: options.faults } : {}),
+      ...(options.env ? { env: options.env } : {}),
       onEvent: (event) => events.push(event),
     });
     try {

@@ -1,7 +1,10 @@
 import { command, type Gate } from './gate.ts';
 
 type Cruise = {
-  summary: { totalCruised: number; violations: { rule: { name: string; severity: string }; from: string; to: string }[] };
+  summary: {
+    totalCruised: number;
+    violations: { rule: { name: string; severity: string }; from: string; to: string }[];
+  };
 };
 
 const ROOTS = ['packages', 'services', 'e2e', 'bench', 'tools/gates', 'tools/test', 'tools/codegen', 'tools/chaos'];
@@ -10,7 +13,13 @@ const ROOTS = ['packages', 'services', 'e2e', 'bench', 'tools/gates', 'tools/tes
 const MODULES_MIN = 150;
 
 async function cruise(paths: readonly string[]): Promise<Cruise> {
-  const { output, code } = await command('depcruise', ['--config', '.dependency-cruiser.mjs', '--output-type', 'json', ...paths]);
+  const { output, code } = await command('depcruise', [
+    '--config',
+    '.dependency-cruiser.mjs',
+    '--output-type',
+    'json',
+    ...paths,
+  ]);
   try {
     return JSON.parse(output.slice(output.indexOf('{'))) as Cruise;
   } catch (error) {
@@ -28,7 +37,9 @@ export const boundaries: Gate = {
     const { summary } = await cruise(ROOTS);
     if (summary.violations.length > 0) throw new Error(describe(summary.violations));
     if (summary.totalCruised < MODULES_MIN) {
-      throw new Error(`saw only ${summary.totalCruised} modules, expected at least ${MODULES_MIN}: the checker is blind`);
+      throw new Error(
+        `saw only ${summary.totalCruised} modules, expected at least ${MODULES_MIN}: the checker is blind`,
+      );
     }
     return `${summary.totalCruised} modules`;
   },
@@ -52,7 +63,8 @@ export const plantedViolations: Gate = {
     const builtins = summary.violations.filter((v) => v.rule.name === 'pure-rings').map((v) => v.to);
     if (!builtins.some((to) => /^(node:)?fs$/.test(to))) missed.push('pure-rings on node:fs');
     if (!builtins.some((to) => to.includes('packages/kafka'))) missed.push('pure-rings on packages/kafka');
-    if (missed.length > 0) throw new Error(`not reported:\n${missed.join('\n')}\nreported:\n${describe(summary.violations)}`);
+    if (missed.length > 0)
+      throw new Error(`not reported:\n${missed.join('\n')}\nreported:\n${describe(summary.violations)}`);
     return `${summary.violations.length} violations reported`;
   },
 };

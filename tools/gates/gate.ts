@@ -13,7 +13,11 @@ export type Gate = { readonly name: string; readonly run: () => Promise<string> 
 export type CommandResult = { readonly code: number; readonly output: string };
 
 /** Runs a command of `node_modules/.bin` (or an absolute path) in the repository; never rejects on a non-zero exit. */
-export function command(name: string, args: readonly string[], env: Record<string, string> = {}): Promise<CommandResult> {
+export function command(
+  name: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<CommandResult> {
   const file = name.startsWith('/') ? name : join(ROOT, 'node_modules/.bin', name);
   return new Promise((done, failed) => {
     const child = spawn(file, args, {

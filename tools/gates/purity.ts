@@ -17,7 +17,9 @@ const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
 
 /** Text of a source without comments, so that a docstring may name what the code must not do. */
 function withoutComments(source: string): string {
-  return source.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ' ')).replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
+  return source
+    .replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ' '))
+    .replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
 }
 
 export function impurities(source: string): { line: number; what: string }[] {
@@ -34,11 +36,15 @@ export function impurities(source: string): { line: number; what: string }[] {
 export const purity: Gate = {
   name: 'pure packages use no clock and no randomness',
   run: () => {
-    const files = globSync(`packages/{${PURE.join(',')}}/src/**/*.ts`, { cwd: ROOT }).filter((file) => !file.endsWith('.test.ts'));
+    const files = globSync(`packages/{${PURE.join(',')}}/src/**/*.ts`, { cwd: ROOT }).filter(
+      (file) => !file.endsWith('.test.ts'),
+    );
     const planted = impurities('const now = Date.now(); // fine\n/* Math.random() */\n');
     if (planted.length !== 1) throw new Error('the check itself does not see a planted clock');
     const problems = files.flatMap((file) =>
-      impurities(readFileSync(join(ROOT, file), 'utf8')).map(({ line, what }) => `${file}:${line}: ${what}; take it as an argument`),
+      impurities(readFileSync(join(ROOT, file), 'utf8')).map(
+        ({ line, what }) => `${file}:${line}: ${what}; take it as an argument`,
+      ),
     );
     if (problems.length > 0) throw new Error(problems.join('\n'));
     if (files.length < PURE.length) throw new Error(`saw only ${files.length} files`);

@@ -11,8 +11,20 @@ async function trackedFiles(): Promise<string[]> {
 const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
   [new RegExp(`\\b(${['TO', 'DO'].join('')}|${['FIX', 'ME'].join('')}|${['XX', 'X'].join('')})\\b`), 'unfinished work'],
   [/\b(?:it|test|describe)\.(?:skip|only|todo)\(/, 'a skipped or exclusive test'],
-  [new RegExp(`["'\`(\\s=](/work|/home/[a-z]+|/farm)/[a-z.]`), 'a path of one machine'],
-  [new RegExp(['registry\\.npm', 'js\\.org|repo1?\\.mav', 'en|proxy\\.gol', 'ang\\.org|files\\.python', 'hosted|deb\\.deb', 'ian\\.org'].join('')), "a registry's host"],
+  [/["'`(\s=](\/work|\/home\/[a-z]+|\/farm)\/[a-z.]/, 'a path of one machine'],
+  [
+    new RegExp(
+      [
+        'registry\\.npm',
+        'js\\.org|repo1?\\.mav',
+        'en|proxy\\.gol',
+        'ang\\.org|files\\.python',
+        'hosted|deb\\.deb',
+        'ian\\.org',
+      ].join(''),
+    ),
+    "a registry's host",
+  ],
 ];
 const LINES_MAX = 600;
 
@@ -21,7 +33,12 @@ export const repositoryText: Gate = {
   name: 'no unfinished marks, machine paths, registry hosts or oversized sources',
   run: async () => {
     const files = (await trackedFiles()).filter(
-      (file) => /\.(ts|mts|mjs|js|json|ya?ml|md|sql|lua|sh|toml|properties)$|^(tracehound|\.ci\/run|\.npmrc|package-lock\.json)$/.test(file) && !file.startsWith('e2e/scenarios/') && !file.includes('/fixtures/'),
+      (file) =>
+        /\.(ts|mts|mjs|js|json|ya?ml|md|sql|lua|sh|toml|properties)$|^(tracehound|\.ci\/run|\.npmrc|package-lock\.json)$/.test(
+          file,
+        ) &&
+        !file.startsWith('e2e/scenarios/') &&
+        !file.includes('/fixtures/'),
     );
     const problems: string[] = [];
     for (const file of files) {

@@ -22,7 +22,7 @@ export function explainRule(
     case 'event_count':
       return `${count} matching events within ${span}${whom}.`;
     case 'value_count':
-      return `${count} different values within ${span}${whom}.`;
+      return `${count} matching events with different values within ${span}${whom}.`;
     case 'temporal':
       return `All parts of the pattern within ${span}, in any order${whom}.`;
     case 'temporal_ordered':

@@ -150,7 +150,7 @@ describe('explainRule', () => {
   test.each([
     ['event_count', { count_exact: true }, '4 matching events within 10 minutes for trace_id = t1.'],
     ['event_count', { count_exact: false }, 'At least 4 matching events within 10 minutes for trace_id = t1.'],
-    ['value_count', {}, '4 different values within 10 minutes for trace_id = t1.'],
+    ['value_count', {}, '4 matching events with different values within 10 minutes for trace_id = t1.'],
     ['temporal', {}, 'All parts of the pattern within 10 minutes, in any order for trace_id = t1.'],
     ['value_sum', { group: [] }, '4 matching events (value sum) within 10 minutes.'],
     [

@@ -2,8 +2,10 @@
 import { join } from 'node:path';
 import { createRegistry } from '@tracehound/avro';
 import { createKafkaJsClient, type KafkaClient } from '@tracehound/kafka';
+import { createPool } from '@tracehound/postgres';
 import { addressesFromEnvironment, findStack, type StackAddresses, StackError } from '@tracehound/stack';
 import { Command, CommanderError, Option } from 'commander';
+import { runAuditQuery } from './commands/audit.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
 import { runSchemasApply, runSchemasCheck, runSchemasList } from './commands/schemas.ts';
@@ -11,9 +13,16 @@ import { runSend } from './commands/send.ts';
 import { runStatus } from './commands/status.ts';
 import { runTopicsApply, runTopicsList } from './commands/topics.ts';
 import { runUp } from './commands/up.ts';
+import { databaseUrl } from './deployment/deployment.ts';
 import { repositoryRoot, stateDirectory } from './paths.ts';
 import { createTerminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
+
+// `tracehound … | head` closes the pipe early: that is not an error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
 
 const root = repositoryRoot();
 const home = stateDirectory(root);
@@ -67,6 +76,18 @@ async function withKafka(work: (kafka: KafkaClient) => Promise<number>): Promise
 }
 
 const namespace = process.env['TRACEHOUND_NAMESPACE'] ?? '';
+
+type AuditFlags = {
+  org?: string;
+  kind?: string;
+  type?: string;
+  trace?: string;
+  actor?: string;
+  from?: string;
+  to?: string;
+  limit?: string;
+  format: 'table' | 'ndjson' | 'json';
+};
 
 type UpFlags = {
   scenario: string;
@@ -217,6 +238,44 @@ for (const [name, about, run] of [
       ),
     );
 }
+
+program
+  .command('audit')
+  .description('what the audit store holds')
+  .command('query')
+  .description('rows as a timeline; copies of an event are left out')
+  .option('--org <id>', 'one organization; platform for events without one')
+  .option('--kind <kind>', 'event, late, finding, alert, lifecycle or delivery')
+  .option('--type <type>', 'event type')
+  .option('--trace <id>', 'trace id')
+  .option('--actor <id>', 'actor id')
+  .option('--from <time>', 'ISO 8601, append time; default 24 hours before --to')
+  .option('--to <time>', 'ISO 8601; default now')
+  .option('--limit <n>', 'rows at most')
+  .addOption(
+    new Option('--format <form>', 'how results are printed').choices(['table', 'ndjson', 'json']).default('table'),
+  )
+  .addHelpText('after', '\nExample\n  ./tracehound audit query --org acme --trace 4bf92f3577b34da6a3ce929d0e0e4736')
+  .action(
+    exits(async (flags: AuditFlags) => {
+      const pool = createPool(databaseUrl((await stackAddresses()).postgresUrl, namespace), {
+        applicationName: 'tracehound-cli',
+        connectionsMax: 1,
+      });
+      try {
+        const { org, trace, ...rest } = flags;
+        return await runAuditQuery({
+          pool,
+          terminal,
+          ...rest,
+          ...(org === undefined ? {} : { organization: org }),
+          ...(trace === undefined ? {} : { traceId: trace }),
+        });
+      } finally {
+        await pool.end();
+      }
+    }),
+  );
 
 function positive(text: string, name: string, min = 1): number {
   const value = Number(text);

@@ -103,6 +103,12 @@ export async function startDeployment(options: DeploymentOptions): Promise<Deplo
     const common: Record<string, string> = {
       ...environmentOf({ ...addresses, postgresUrl: database }),
       TRACEHOUND_NAMESPACE: namespace,
+      // On one machine a killed member is replaced in seconds, not half a minute; 6 s is the broker's lower bound.
+      TRACEHOUND_CORRELATOR_SESSION_TIMEOUT: '6s',
+      TRACEHOUND_SINK_SESSION_TIMEOUT: '6s',
+      TRACEHOUND_ALERTER_SESSION_TIMEOUT: '6s',
+      // Longer than the time-out of the local receiver (3 s): the next owner of an attempt waits this long after a crash.
+      TRACEHOUND_ALERTER_LEASE: '5s',
       ...options.env,
     };
     const internal = { gateway: await url(), correlator: await url(), sink: await url(), alerter: await url() };

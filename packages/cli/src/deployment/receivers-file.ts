@@ -10,7 +10,7 @@ export function receiversFile(directory: string, webhookUrl: string, secretFile:
     JSON.stringify(
       {
         receivers: {
-          'analyst-webhook': { webhook: webhookUrl, secret_files: [secretFile] },
+          'analyst-webhook': { webhook: webhookUrl, secret_files: [secretFile], timeout_ms: 3_000 },
           console: { console: true },
         },
         routes: {
