@@ -16,6 +16,7 @@ import {
   writeState,
 } from './native/stack-files.ts';
 import { checkHealth, probeOf } from './probes/health-checks.ts';
+import { settleRegistry } from './probes/registry-probe.ts';
 import { repositoryRoot } from './repository-root.ts';
 import type { PartName, PartStatus, Stack, StackPart } from './stack.ts';
 
@@ -90,6 +91,7 @@ export async function openDockerStack(options: {
     await compose(['up', '-d', ...PARTS.map((part) => COMPOSE_SERVICES[part])], options.onProgress);
     const stack = dockerStack(options.directory, state, compose);
     await awaitHealthy(stack);
+    await settleRegistry(stack.addresses.registryUrl);
     return stack;
   });
 }

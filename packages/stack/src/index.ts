@@ -26,7 +26,7 @@ export { partHealth } from './probes/health-checks.ts';
 export { describeKafka, type KafkaCluster } from './probes/kafka-probe.ts';
 export { postgresVersion } from './probes/postgres-probe.ts';
 export { redisConfig } from './probes/redis-probe.ts';
-export { registryCompatibility } from './probes/registry-probe.ts';
+export { registryCompatibility, settleRegistry } from './probes/registry-probe.ts';
 export { repositoryRoot } from './repository-root.ts';
 export {
   registerService,

@@ -10,6 +10,7 @@ import {
   type Stack,
   StackError,
   type StackPart,
+  settleRegistry,
 } from '@tracehound/stack';
 import {
   DockerComposeEnvironment,
@@ -75,6 +76,7 @@ export async function openTestcontainersStack(): Promise<Stack> {
     },
   };
   for (const part of parts) await awaitHealthy(part);
+  await settleRegistry(addresses.registryUrl);
   return stack;
 }
 

@@ -1,15 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setRegistryCompatibility } from '../probes/registry-probe.ts';
+import { COMPATIBILITY, settleRegistry } from '../probes/registry-probe.ts';
 import { portOf } from './kafka-server.ts';
 import type { ServerDefinition } from './server-process.ts';
 import type { StackFiles, StackState } from './stack-files.ts';
 
 /** The registry's own database: schema ids have to survive a restart, or records could not be read any more. */
 export const REGISTRY_DATABASE = 'schema_registry';
-
-/** Every new version of a schema must read, and be read by, all earlier ones. */
-const COMPATIBILITY = 'FULL_TRANSITIVE';
 
 export function registryServer(options: {
   state: StackState;
@@ -34,8 +31,7 @@ export function registryServer(options: {
       await mkdir(folder, { recursive: true });
       await writeFile(config, registryConfig(state), { mode: 0o600 });
     },
-    // `default_level` of the configuration loses against the level its migrations write into a new database.
-    settle: () => setRegistryCompatibility(`http://127.0.0.1:${port}`, COMPATIBILITY),
+    settle: () => settleRegistry(`http://127.0.0.1:${port}`),
   };
 }
 

@@ -11,11 +11,18 @@ export async function registryCompatibility(url: string): Promise<string> {
   return String(body.compatibilityLevel);
 }
 
-export async function setRegistryCompatibility(url: string, level: string): Promise<void> {
+/** Every new version of a schema must read, and be read by, all earlier ones. */
+export const COMPATIBILITY = 'FULL_TRANSITIVE';
+
+/**
+ * Sets the level for subjects without their own. Idempotent. Needed after a start because the level of the registry's
+ * configuration loses against the one its migrations write into a new database.
+ */
+export async function settleRegistry(url: string): Promise<void> {
   const response = await fetch(new URL('/config', url), {
     method: 'PUT',
     headers: { 'content-type': MEDIA_TYPE },
-    body: JSON.stringify({ compatibility: level }),
+    body: JSON.stringify({ compatibility: COMPATIBILITY }),
     signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
   });
   if (!response.ok) throw new Error(`PUT /config was answered with ${response.status}`);
