@@ -25,6 +25,7 @@ import { testStack, waitFor } from '@tracehound/testkit';
 import { type AlerterApp, createApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import type { LogPosition } from '../src/ports.ts';
+import { insertAuditRow, setSinkPosition } from './audit-rows.fixture.ts';
 import { type ReceiverDouble, receiverDouble, SECRET } from './receiver.fixture.ts';
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
@@ -233,7 +234,7 @@ async function auditAlerts(
     const organization = options.organization ?? alert.organization_id;
     if (options.withRow !== false) {
       for (const [index, id] of (alert.event_ids ?? []).entries()) {
-        await insertRow(pool, {
+        await insertAuditRow(pool, {
           kind: 'event',
           organization: alert.organization_id,
           key: id,
@@ -241,7 +242,7 @@ async function auditAlerts(
           atMs: alert.first_at + index,
         });
       }
-      await insertRow(pool, {
+      await insertAuditRow(pool, {
         kind: 'alert',
         organization,
         key: `${alert.alert_id}/${alert.revision}`,
@@ -251,51 +252,8 @@ async function auditAlerts(
         alertId: alert.alert_id,
       });
     }
-    await pool.query(
-      `INSERT INTO audit.sink_offset (topic_id, kafka_partition, topic, next_offset, owner, rows_total)
-       VALUES ($1, $2, 'security.alerts', $3, 'test', $3)
-       ON CONFLICT (topic_id, kafka_partition) DO UPDATE
-       SET next_offset = greatest(sink_offset.next_offset, excluded.next_offset), rows_total = greatest(sink_offset.next_offset, excluded.next_offset)`,
-      [position.topicId, position.partition, position.offset + 1n],
-    );
+    await setSinkPosition(pool, { ...position, offset: position.offset + 1n });
   }
-}
-
-let rows = 0n;
-
-async function insertRow(
-  pool: Pool,
-  row: {
-    readonly kind: 'event' | 'alert';
-    readonly organization: string;
-    readonly key: string;
-    readonly atMs: number;
-    readonly position?: LogPosition;
-    readonly payload?: Buffer;
-    readonly eventId?: string;
-    readonly alertId?: string;
-  },
-): Promise<void> {
-  rows += 1n;
-  await pool.query(
-    `INSERT INTO audit.event (recorded_at, event_time, received_at, topic_id, alert_id, kafka_offset, kafka_partition, schema_id,
-       projection_rev, projection_flags, severity, is_duplicate, retention_class, kind, topic, record_key, organization_id,
-       event_id, event_type, outcome, actor_type, actor_id, trace_id, span_id, platform, service, attrs, payload)
-     VALUES (now(), $1, $1, $2, $3, $4, $5, 1, 1, 0, 4, false, 'long', $6, 'security.x', $7, $8, $9, 'auth.mfa.failed', 'failure',
-       'user', 'u-1', 't', 's', 'rust-cli', 'auth', '{}', $10)`,
-    [
-      new Date(row.atMs),
-      row.position?.topicId ?? '00000000-0000-4000-8000-000000000001',
-      row.alertId ?? null,
-      row.position?.offset ?? rows,
-      row.position?.partition ?? 0,
-      row.kind,
-      row.key,
-      row.organization,
-      row.eventId ?? null,
-      row.payload ?? Buffer.from('x'),
-    ],
-  );
 }
 
 async function allRecords(kafka: KafkaClient, admin: KafkaAdmin, topic: string): Promise<readonly KafkaRecord[]> {

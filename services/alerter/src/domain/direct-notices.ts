@@ -47,7 +47,7 @@ export function createDirectNotices(deps: {
   readonly now: () => number;
   readonly onSent: (direct: DirectDelivery) => void;
 }): DirectNotices {
-  const sent = new Map<string, DirectDelivery>();
+  const sent = new Map<string, DirectDelivery & { readonly suppressionKey: string }>();
   const told = new Set<string>();
   const entities = new Map<string, ToldEntity>();
 
@@ -81,6 +81,7 @@ export function createDirectNotices(deps: {
       endedAtMs: deps.now(),
       httpStatus: response.status,
       responseSha256,
+      suppressionKey: key,
     };
     told.add(delivery.deliveryId);
     const oldest = told.values().next();
@@ -88,6 +89,16 @@ export function createDirectNotices(deps: {
     sent.set(delivery.deliveryId, direct);
     deps.onSent(direct);
     return true;
+  }
+
+  /** The alert as it is stored: that of the record, else that of its entity, else the record's own id (not stored yet). */
+  async function storedAlertId(
+    tx: AlertTransaction,
+    { notice, suppressionKey: key }: DirectDelivery & { readonly suppressionKey: string },
+  ): Promise<string> {
+    const own = (await tx.alertsOf([notice.record_id])).get(notice.record_id);
+    const holder = own ?? (await tx.lockSlot({ organization: notice.organization_id, key, nowMs: deps.now() }));
+    return holder?.alertId ?? notice.alert_id;
   }
 
   return {
@@ -135,9 +146,7 @@ export function createDirectNotices(deps: {
     async save(tx) {
       const saved = [...sent.values()];
       for (const direct of saved) {
-        const alerts = await tx.alertsOf([direct.notice.record_id]);
-        const alertId = alerts.get(direct.notice.record_id)?.alertId ?? direct.notice.alert_id;
-        const notice = { ...direct.notice, alert_id: alertId };
+        const notice = { ...direct.notice, alert_id: await storedAlertId(tx, direct) };
         const fact = deliveryFact({
           notice,
           delivery: direct.delivery,
