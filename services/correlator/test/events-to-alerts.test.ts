@@ -1,57 +1,130 @@
-import { createRegistry } from '@tracehound/avro';
-import { createKafkaJsClient } from '@tracehound/kafka';
-import { sfc32, type TestStack, testStack } from '@tracehound/testkit';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type CorrelatorApp, createApp } from '../src/app.ts';
-import { loadCorrelatorConfig } from '../src/config.ts';
-import { environmentFor } from './correlator-process.fixture.ts';
-import { attack, mixedEvents, oracleLines } from './events.fixture.ts';
-import { createWorld, type TestWorld, type TestWorldOptions } from './world.fixture.ts';
+import { sfc32, waitFor } from '@tracehound/testkit';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
+import { attack, mixedEvents, oracleLines, TEST_RULES } from './events.fixture.ts';
 
-let stack: TestStack;
-const cleanUp: (() => Promise<unknown>)[] = [];
-beforeAll(async () => {
-  stack = await testStack();
-});
+const worlds: CorrelatorWorld[] = [];
 afterEach(async () => {
-  for (const stop of cleanUp.splice(0).reverse()) await stop();
+  for (const world of worlds.splice(0)) await world.close();
 });
 
-async function world(options: Partial<TestWorldOptions> = {}): Promise<TestWorld> {
-  const made = await createWorld({
-    kafka: createKafkaJsClient({ brokers: stack.kafkaBrokers, clientId: 'correlator-test' }),
-    registry: createRegistry({ url: stack.registryUrl }),
-    namespace: stack.namespace(),
-    ...options,
-  });
-  cleanUp.push(() => made.close());
-  return made;
-}
-
-async function app(namespace: string, env: Record<string, string> = {}): Promise<CorrelatorApp> {
-  const config = loadCorrelatorConfig({ ...environmentFor(stack, namespace), ...env });
-  const made = createApp(config);
-  cleanUp.push(() => made.stop());
-  await made.start();
+async function world(options: Parameters<typeof correlatorWorld>[0] = {}): Promise<CorrelatorWorld> {
+  const made = await correlatorWorld(options);
+  worlds.push(made);
   return made;
 }
 
 describe('events to alerts on real servers', () => {
-  it('E2 gives the alerts of the oracle for attacks among noise', async () => {
-    const seed = 20_261;
+  it('E1 E2 gives the alerts of the oracle for attacks among noise', async () => {
     const made = await world();
-    const random = sfc32(seed);
+    const random = sfc32(20_261);
     const endMs = Date.now();
     const events = [
       ...attack({ name: 'mallory', endMs }),
       ...mixedEvents({ random, count: 400, endMs, spreadMs: 120_000 }),
     ];
-    await app(made.namespace);
+    await made.app();
     await made.send(random.shuffle(events));
     await made.endInput();
     await made.settled();
     const wanted = oracleLines(events);
     expect(wanted.length).toBeGreaterThan(10);
     expect(await made.finals()).toEqual(wanted);
+    expect(await made.brokenE1()).toEqual([]);
+  });
+
+  it('X4 an idle system still ends its episodes: markers carry the time', async () => {
+    const files = TEST_RULES.map(({ path, content }) => ({
+      path,
+      content: content.replaceAll(/timespan: \d+s/g, 'timespan: 1s'),
+    }));
+    const made = await world({ files, latenessMs: 500 });
+    await made.app();
+    const now = Date.now();
+    await made.send([0, 1, 2].map((i) => ({ ...attackEvent(`idle-${i}`), timeMs: now - 100 * i })));
+    const kinds = await waitFor(
+      async () => {
+        const alerts = await made.alerts();
+        return alerts.some((alert) => alert.kind === 'END') && alerts.map((alert) => alert.kind);
+      },
+      { what: 'the end of an episode without an end of input' },
+    );
+    expect(kinds).toContain('OPEN');
+    expect(kinds).toContain('FINAL');
+  });
+
+  it('X3 a late event goes to security.late with its payload and into no alert', async () => {
+    const made = await world({ latenessMs: 60_000 });
+    await made.app();
+    const endMs = Date.now();
+    const events = attack({ name: 'late', endMs, size: 4 });
+    const tooLate = events.slice(0, 3).map((event) => ({ ...event, timeMs: event.timeMs - 3_600_000 }));
+    await made.send([...tooLate, ...events.slice(3)]);
+    await made.endInput();
+    await made.settled();
+    const late = await made.records('security.late');
+    const decoded = await Promise.all(late.map(async (record) => made.codec.decode(record.value ?? Buffer.alloc(0))));
+    expect(late.map((record) => record.key?.toString()).sort()).toEqual(tooLate.map(({ id }) => `acme|${id}`));
+    for (const { name, value } of decoded) {
+      expect(name).toBe('tracehound.pipeline.v1.LateEvent');
+      expect(value).toMatchObject({ stage: 'A', allowed_ms: 60_000, organization_id: 'acme' });
+      expect('payload' in value && Buffer.isBuffer(value.payload)).toBe(true);
+    }
+    expect(await made.finals()).toEqual(oracleLines(events.slice(3)));
+  });
+
+  it('findings of rules that no correlation stands on, with the same id in every copy', async () => {
+    const made = await world();
+    await made.app();
+    const event = { ...attackEvent('glass'), kind: 'break_glass' as const };
+    await made.send([event, event, attackEvent('part')]);
+    const findings = await waitFor(
+      async () => {
+        const found = await made.records('security.findings');
+        return found.length >= 2 && found;
+      },
+      { what: 'two findings of one event' },
+    );
+    expect(new Set(findings.map((record) => record.key?.toString())).size).toBe(1);
+    const decoded = await made.codec.decode(findings[0]?.value ?? Buffer.alloc(0));
+    expect(decoded.value).toMatchObject({ event_id: 'glass', rule: { rule_id: 'break_glass', type: 'detection' } });
+  });
+
+  it('poison-record: undecodable events and matches go to the dead letters and stop nothing', async () => {
+    const made = await world();
+    await made.app();
+    const poison = { key: 'acme|poison', value: Buffer.from('not Avro at all') };
+    await made.producer.sendTo({ topic: made.topic('security.events'), partition: 1 }, [poison]);
+    await made.producer.sendTo({ topic: made.topic('security.matches'), partition: 2 }, [poison]);
+    const events = attack({ name: 'after', endMs: Date.now() });
+    await made.send(events);
+    await made.endInput();
+    await made.settled();
+    expect(await made.finals()).toEqual(oracleLines(events));
+    for (const [topic, stage] of [
+      ['security.events.dlq', 'decode'],
+      ['security.matches.dlq', 'decode'],
+    ] as const) {
+      const [letter, ...more] = await made.records(topic);
+      expect(more).toEqual([]);
+      expect(letter?.key?.toString()).toBe('acme|poison');
+      expect(letter?.headers['th_reason']?.toString()).toBe('undecodable');
+      expect(letter?.headers['th_stage']?.toString()).toBe(stage);
+      expect(letter?.headers['th_service']?.toString()).toBe('correlator');
+      const decoded = await made.codec.decode(letter?.value ?? Buffer.alloc(0));
+      expect('payload' in decoded.value && decoded.value.payload).toEqual(poison.value);
+    }
   });
 });
+
+function attackEvent(id: string) {
+  return {
+    id,
+    kind: 'login_failed' as const,
+    organization: 'acme',
+    actor: 'actor',
+    address: 'address',
+    trace: 'ab'.repeat(16),
+    timeMs: Date.now(),
+  };
+}

@@ -1,0 +1,163 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connectRedis } from '@tracehound/redis';
+import { openStack, type Stack } from '@tracehound/stack';
+import { sfc32, waitFor } from '@tracehound/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CorrelatorApp } from '../src/app.ts';
+import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
+import { mixedEvents, oracleLines, type TestEvent } from './events.fixture.ts';
+
+/** A Redis of its own: these tests empty and end it. */
+let redisStack: Stack;
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tracehound-correlator-'));
+  redisStack = await openStack({ directory, mode: 'native', kinds: ['redis-state'] });
+});
+afterAll(async () => {
+  await redisStack.stop({ wipe: true });
+  await rm(directory, { recursive: true, force: true });
+});
+
+function eventsOf(seed: number, count = 300): readonly TestEvent[] {
+  return mixedEvents({ random: sfc32(seed), count, endMs: Date.now(), spreadMs: 60_000 });
+}
+
+/** Sends in slices with `between` after each, so that things happen in the middle of the stream. */
+async function sendSliced(
+  world: CorrelatorWorld,
+  events: readonly TestEvent[],
+  between: (slice: number) => Promise<void>,
+): Promise<void> {
+  const size = Math.ceil(events.length / 6);
+  for (let slice = 0; slice * size < events.length; slice++) {
+    await world.send(events.slice(slice * size, (slice + 1) * size));
+    await between(slice);
+  }
+}
+
+/** Until some alert is out: the stream is really being worked on. */
+async function flowing(world: CorrelatorWorld): Promise<void> {
+  await waitFor(async () => (await world.records('security.alerts')).length > 0, {
+    what: 'the first alert',
+    timeoutMs: 30_000,
+  });
+}
+
+async function expectExact(world: CorrelatorWorld, events: readonly TestEvent[]): Promise<void> {
+  await world.endInput();
+  await world.settled(60_000).catch((error: unknown) => {
+    throw new Error(world.log(), { cause: error });
+  });
+  const wanted = oracleLines(events);
+  expect(wanted.length).toBeGreaterThan(5);
+  expect(await world.finals()).toEqual(wanted);
+  expect(await world.brokenE1()).toEqual([]);
+}
+
+async function readiness(app: CorrelatorApp): Promise<{ status: number; details: Record<string, string> }> {
+  const response = await fetch(`${app.addresses.internal}/health/ready`);
+  const body: unknown = await response.json();
+  const checks =
+    typeof body === 'object' && body !== null && 'checks' in body && Array.isArray(body.checks) ? body.checks : [];
+  return {
+    status: response.status,
+    details: Object.fromEntries(checks.map((check: { name: string; detail: string }) => [check.name, check.detail])),
+  };
+}
+
+describe.concurrent('failures in the middle of a stream', () => {
+  it('restart: a drained correlator is followed by another without loss or repetition of meaning', async () => {
+    const world = await correlatorWorld();
+    try {
+      const events = eventsOf(1);
+      let app = await world.app();
+      await sendSliced(world, events, async (slice) => {
+        if (slice !== 2) return;
+        await flowing(world);
+        await app.stop();
+        app = await world.app();
+      });
+      await expectExact(world, events);
+    } finally {
+      await world.close();
+    }
+  });
+
+  it('rebalance-in-stream: a second instance joins, the first one leaves', async () => {
+    const world = await correlatorWorld();
+    try {
+      const events = eventsOf(2);
+      const first = await world.app();
+      await sendSliced(world, events, async (slice) => {
+        if (slice === 1) {
+          await flowing(world);
+          await world.app();
+        }
+        if (slice === 4) await first.stop();
+      });
+      await expectExact(world, events);
+    } finally {
+      await world.close();
+    }
+  });
+
+  it('stages apart: a in one instance, b in another', async () => {
+    const world = await correlatorWorld();
+    try {
+      const events = eventsOf(3, 120);
+      await world.app({ TRACEHOUND_CORRELATOR_STAGES: 'a' });
+      await world.app({ TRACEHOUND_CORRELATOR_STAGES: 'b' });
+      await world.send(events);
+      await expectExact(world, events);
+    } finally {
+      await world.close();
+    }
+  });
+
+  it('redis-flushed and redis-down: FLUSHALL twice, then kill -9 of Redis with an outage of two seconds', async () => {
+    const url = redisStack.addresses.redisStateUrl;
+    const world = await correlatorWorld({ redisStateUrl: url });
+    const redis = await connectRedis(url, { role: 'state' });
+    try {
+      const events = eventsOf(4);
+      const app = await world.app();
+      const settledState = async (): Promise<unknown> =>
+        waitFor(async () => (await redis.keys(`{${world.namespace}.p*}:meta`)).length === 4, {
+          what: 'state in Redis',
+        });
+      await sendSliced(world, events, async (slice) => {
+        if (slice === 1 || slice === 3) {
+          await flowing(world);
+          await settledState();
+          await redis.flushall();
+          await settledState();
+        }
+        if (slice === 4) {
+          await redisStack.part('redis-state').kill();
+          const seen = await waitFor(
+            async () => {
+              const now = await readiness(app);
+              return now.status === 503 && now.details;
+            },
+            { what: 'readiness to notice that Redis is away' },
+          );
+          expect(Object.values(seen).join(' ')).toMatch(/Redis|flush/);
+          await redisStack.part('redis-state').restart();
+          await waitFor(async () => (await readiness(app)).status === 200, {
+            what: 'the correlator to be ready again by itself',
+            timeoutMs: 30_000,
+          });
+        }
+      });
+      await expectExact(world, events);
+      const metrics = await (await fetch(`${app.addresses.internal}/metrics`)).text();
+      expect(metrics).toMatch(/correlator_partitions_acquired_total\{status="empty"\} [4-9]|\d\d/);
+    } finally {
+      redis.disconnect();
+      await world.close();
+    }
+  });
+});
