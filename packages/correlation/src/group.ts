@@ -61,7 +61,10 @@ export function createGroup(organization: string, groupKey: string, firmToMs: nu
   };
 }
 
-/** Hits per step that an ordered rule keeps while events may still come out of order (X10.15). */
+/**
+ * Hits per step and span-long bucket that an ordered rule keeps while events may still come out of order (X10.15). The
+ * bound grows with the buckets in reach, 2 + lateness / span of them at most, so that a large lateness does not degrade.
+ */
 const ORDERED_HITS_MAX = 64;
 /** Hits of one step and one instant that an ordered rule keeps. */
 const ORDERED_INSTANT_MAX = 32;
@@ -140,7 +143,7 @@ function dropValues(group: Group, bucket: number, rule: WindowRule): DegradedRan
 }
 
 /**
- * An ordered rule keeps every hit up to 64 per step. Beyond, the intervals known to be true are written down and
+ * An ordered rule keeps every hit up to 64 per step and bucket. Beyond, the intervals known to be true are written down and
  * the older half of the hits is let go, but for those that later hits may build on. Hits that come in order stay
  * exact; a hit that arrives below the cut makes a degraded range.
  */
@@ -150,7 +153,9 @@ function thinOrdered(group: Group, hit: Hit, rule: WindowRule, switches: EngineS
   thinInstant(group, hit, rule);
   const ofStep = group.hits.filter((other) => other.step === hit.step && other.timeMs > group.cutMs);
   const median = ofStep[ofStep.length >>> 1];
-  if (median && ofStep.length > ORDERED_HITS_MAX) cutOrdered(group, median.timeMs - 1, rule, switches);
+  if (ofStep.length <= ORDERED_HITS_MAX || !median) return degraded;
+  const buckets = new Set(ofStep.map((other) => bucketOf(other.timeMs, rule))).size;
+  if (ofStep.length > ORDERED_HITS_MAX * buckets) cutOrdered(group, median.timeMs - 1, rule, switches);
   return degraded;
 }
 
