@@ -95,7 +95,7 @@ describe('recorded attacks, end to end', () => {
   });
 
   it('a service that stays dead makes --once exit 1', async () => {
-    const run = await tracehound(['up', '--once', '--restarts', '0', '--fault', 'correlator=a:before-matches']);
+    const run = await tracehound(['up', '--once', '--restarts', '0', '--fault', 'correlator=b:after-emit']);
     expect(run.code).toBe(1);
     expect(run.stderr).toContain('correlator');
     expect(run.stderr).toContain('stayed dead');
