@@ -117,9 +117,14 @@ async function ensureDependencies(node) {
   const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8').trim() : '';
   if (installed === fingerprint && existsSync(join(root, 'node_modules', '.package-lock.json'))) return;
   rmSync(stamp, { force: true });
-  await runStep('Installing dependencies (about 30 s)', 'npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'], {
-    env: withNode(node, process.env),
-  });
+  await runStep(
+    'Installing dependencies (about 30 s)',
+    'npm',
+    ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'],
+    {
+      env: withNode(node, process.env),
+    },
+  );
   mkdirSync(home, { recursive: true });
   writeFileSync(stamp, `${fingerprint}\n`);
 }

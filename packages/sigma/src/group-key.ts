@@ -20,14 +20,8 @@ export function tuplesOf(view: FieldView, fields: readonly string[]): readonly s
 
 /** Values of different types are different groups, and so are values of different case (research/correlation.md 2.3). */
 function tag(value: Exclude<Scalar, null>): string {
-  switch (typeof value) {
-    case 'string':
-      return `s:${value}`;
-    case 'number':
-      return `n:${value}`;
-    case 'boolean':
-      return `b:${value}`;
-  }
+  if (typeof value === 'string') return `s:${value}`;
+  return typeof value === 'number' ? `n:${value}` : `b:${value}`;
 }
 
 /** The values of a group key without their type tags, in the order of `group-by`; for people and receivers. */

@@ -80,7 +80,7 @@ export class Detector implements PartitionHandler {
 
   async batch(batch: KafkaBatch): Promise<void> {
     const session = this.sessions.get(keyOf(batch));
-    if (session === undefined) return;
+    invariant(session !== undefined, 'a batch of a source partition that was not assigned', { topic: batch.topic });
     session.heardAtMs = this.deps.clock.nowMs();
     const records = batch.records.filter((record) => record.offset >= session.progress.next);
     if (records.length === 0) return;

@@ -71,3 +71,15 @@ export class NotAcknowledgedError extends TracehoundError {
     });
   }
 }
+
+/** The state Redis may evict keys: windows would vanish silently (X8). */
+export class EvictingStoreError extends TracehoundError {
+  constructor(policy: string) {
+    super('the state Redis may evict keys; set maxmemory-policy noeviction', {
+      code: 'SEC_CORRELATOR_STATE_EVICTION',
+      category: 'permanent',
+      retriable: false,
+      fields: { policy },
+    });
+  }
+}

@@ -67,7 +67,7 @@ export type StateStore = {
    */
   groups(partition: number, fence: Fence): AsyncIterable<readonly [string, Buffer]>;
   flush(request: FlushRequest): Promise<FlushOutcome>;
-  /** Proves that the store answers and accepts writes' precondition; rejects with the reason otherwise. */
+  /** Proves that the store answers and keeps what it is given; rejects with the reason otherwise. */
   ping(): Promise<void>;
 };
 
@@ -89,5 +89,3 @@ export type EmittedProgress = {
 
 /** Appends to matches partitions; resolves when acknowledged, rejects when that is not known (then: send again). */
 export type MatchesAppender = { append(targetPartition: number, values: readonly Buffer[]): Promise<void> };
-
-export type { TopicPartition };

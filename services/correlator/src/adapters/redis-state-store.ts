@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { TracehoundError } from '@tracehound/event-model';
 import { callFunction, classifyRedisError, type FunctionLibrary, loadFunctions, type Redis } from '@tracehound/redis';
-import { OwnershipLostError } from '../errors.ts';
+import { EvictingStoreError, OwnershipLostError } from '../errors.ts';
 import type { AcquiredState, AcquiredStatus, FlushOutcome, FlushRequest, StateStore } from '../ports.ts';
 
 /** Library and functions carry the protocol version: names are unique over all libraries of a server. */
@@ -83,11 +83,14 @@ export function createRedisStateStore(options: RedisStateStoreOptions): StateSto
     },
 
     async ping(): Promise<void> {
+      let info: string;
       try {
-        await redis.ping();
+        info = await redis.info('memory');
       } catch (error) {
         throw classifyRedisError(error);
       }
+      const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? 'unknown';
+      if (policy !== 'noeviction') throw new EvictingStoreError(policy);
     },
   };
 }
