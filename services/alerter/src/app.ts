@@ -15,6 +15,7 @@ import { createHttpApi } from './adapters/http-api.ts';
 import { createPostgresStore } from './adapters/postgres-store.ts';
 import { createReceivers } from './adapters/receivers.ts';
 import { CONSOLE_ONLY, parseReceivers } from './adapters/receivers-file.ts';
+import { withRole } from './adapters/role-url.ts';
 import { parseTokens } from './adapters/tokens-file.ts';
 import type { AlerterConfig } from './config.ts';
 import { createAlertIntake } from './domain/alert-intake.ts';
@@ -79,7 +80,8 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
   const addresses = { internal: '', public: '' };
   const linkBase = (): string => config.linkBase ?? addresses.public;
 
-  const receiversConfig = config.receivers === null ? CONSOLE_ONLY : parseReceivers(config.receivers);
+  const receiversConfig =
+    config.receivers === null ? CONSOLE_ONLY : parseReceivers(config.receivers, { leaseMs: config.leaseMs });
   const checkToken = config.tokens === null ? () => null : parseTokens(config.tokens.reveal());
   const receivers = createReceivers(receiversConfig, {
     lateMs: config.lateMs,
@@ -98,7 +100,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
 
   const pool: Pool | null = overrides.store
     ? null
-    : createPool(config.postgres.url, {
+    : createPool(withRole(config.postgres.url, config.role), {
         applicationName: SERVICE,
         statementTimeoutMs: 10_000,
         onIdleError: (error) => logger.warn('a database connection was lost', { err: error }),
@@ -187,6 +189,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
       deadLetter: createDeadLetters({ producer, codec, topicOf, now, onDead: reporter.dead }),
       onStored: (notices) => {
         reporter.stored(notices);
+        for (const { record } of notices) direct.remember(record);
         dispatcher.wake();
         facts?.wake();
       },

@@ -16,6 +16,7 @@ import {
   registryConfig,
   secretFile,
   serverConfig,
+  string,
   textFile,
   url,
 } from '@tracehound/config';
@@ -58,6 +59,13 @@ const fields = {
     default: true,
     about: 'Create the database and apply deploy/migrations at the start; off where someone else does.',
   }),
+  role: string({
+    key: 'TRACEHOUND_ALERTER_ROLE',
+    default: 'alerting_writer',
+    pattern: /^[a-z_][a-z0-9_]{0,62}$/,
+    allowed: 'a role the login is a member of',
+    about: 'Role of every database session; of the audit store it may call three functions and nothing else.',
+  }),
   refetchWaitMs: duration({
     key: 'TRACEHOUND_ALERTER_REFETCH_WAIT',
     default: 2_000,
@@ -67,11 +75,11 @@ const fields = {
   }),
   leaseMs: duration({
     key: 'TRACEHOUND_ALERTER_LEASE',
-    default: 45_000,
+    default: 15_000,
     min: 500,
     max: 600_000,
     about:
-      'How long one attempt owns its group; after a crash the next owner waits for it. Longer than any receiver time-out.',
+      'How long one attempt owns its group; after a crash the next owner waits for it. Must be longer than every receiver time-out.',
   }),
   lateMs: duration({
     key: 'TRACEHOUND_ALERTER_LATE',

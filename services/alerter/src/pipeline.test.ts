@@ -77,7 +77,9 @@ function world() {
       },
     },
     deadLetter: async (entries) => void dead.push(...entries),
-    onStored: () => undefined,
+    onStored: (notices) => {
+      for (const { record } of notices) direct.remember(record);
+    },
   };
   const flush = createFlushPipeline({
     recordDelivery: store.recordDelivery,
@@ -365,6 +367,19 @@ describe('X16', () => {
     ]);
     expect(new Set(deliveries.map((delivery) => delivery.alert_id))).toEqual(new Set([other.alert_id]));
     expect(it.direct.unsaved).toBe(0);
+  });
+
+  test('store away: an entity that the store has told before is not told again', async () => {
+    const it = world();
+    const before = one();
+    await it.consume(it.make(before));
+    await it.deliver();
+    it.store.fail(AWAY);
+    const joined = one({ group: before.group });
+    await it.consume(it.make(joined));
+    it.clock.advance(2_000);
+    await it.intakes.get(0)?.tellOverdue();
+    expect(it.taken).toHaveLength(1);
   });
 
   test('store away: updates, ends and finals that follow an open are not told, a final decided by a timer is', async () => {

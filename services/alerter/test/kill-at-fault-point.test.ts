@@ -23,12 +23,14 @@ describe('kill -9 at a fault point', () => {
           .slice(0, 4)
           .map((alert) => ({ ...alert, kind: 'UPDATE' as const, revision: alert.revision + 5 }));
         await world.sendAudited(alerts);
-        const child = world.spawn({ TRACEHOUND_FAULT: `${point}:${pass}` });
+        // A busy machine must not turn slow audit rows into thin notices here.
+        const patient = { TRACEHOUND_ALERTER_REFETCH_WAIT: '30s' };
+        const child = world.spawn({ ...patient, TRACEHOUND_FAULT: `${point}:${pass}` });
         // More comes while it works, so that it meets its fault point in several batches.
         const fed = world.sendAudited([...updates, ...joined]);
         expect(await ended(child)).toBe('SIGKILL');
         await fed;
-        await world.app();
+        await world.app(patient);
         await world.settled();
 
         const told = world.receiver.arrivals.map((arrival) => String(arrival.body.data['alert_id']));

@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { decodeWebhookSecret, verifyWebhook } from '@tracehound/alerting';
 
 export type Arrival = {
@@ -25,11 +25,12 @@ export const SECRET: string = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
 
 /** A real HTTP server that notes every request and answers as told. */
 export async function receiverDouble(): Promise<ReceiverDouble> {
-  const key = decodeWebhookSecret(SECRET);
-  if (!key) throw new Error('the secret of the test is malformed');
+  const keys = [decodeWebhookSecret(SECRET) ?? Buffer.alloc(0)];
   const arrivals: Arrival[] = [];
   const replies: (Reply | 'hang')[] = [];
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => void handle(request, response));
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const text = Buffer.concat(chunks).toString('utf8');
@@ -37,13 +38,14 @@ export async function receiverDouble(): Promise<ReceiverDouble> {
     arrivals.push({
       id: headers['webhook-id'] ?? '',
       atMs: Date.now(),
-      isVerified: verifyWebhook({ headers, body: text }, [key], Math.floor(Date.now() / 1_000)) === null,
+      isVerified: verifyWebhook({ headers, body: text }, keys, Math.floor(Date.now() / 1_000)) === null,
       body: JSON.parse(text) as Arrival['body'],
     });
     const reply = replies.shift() ?? { status: 204 };
     if (reply === 'hang') return;
     response.writeHead(reply.status, reply.headers).end();
-  });
+  }
+
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the receiver has no port');

@@ -80,16 +80,22 @@ export function createMemoryStore(): MemoryStore {
   };
   const audit: MemoryAudit = { positions: new Map(), alerts: new Map(), events: [] };
   let failure: Error | null = null;
+
+  /** A function, because the failure may be set while work is under way. */
+  function assertThere(): void {
+    if (failure instanceof Error) throw failure;
+  }
+
   let tail: Promise<unknown> = Promise.resolve();
 
   /** One after the other; a rejected one leaves no trace. */
   function atomically<T>(work: () => Promise<T> | T): Promise<T> {
     const run = async (): Promise<T> => {
-      if (failure) throw failure;
+      assertThere();
       const before = structuredClone(state);
       try {
         const result = await work();
-        if (failure) throw failure;
+        assertThere();
         return result;
       } catch (error) {
         state = before;

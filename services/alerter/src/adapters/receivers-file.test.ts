@@ -12,7 +12,7 @@ const read = (path: string): string => {
 
 function problems(text: string): readonly string[] {
   try {
-    parseReceivers(text, read);
+    parseReceivers(text, { readFile: read, leaseMs: 15_000 });
   } catch (error) {
     if (error instanceof AlerterFileError) return error.problems.map((problem) => problem.replace(/^\w+: /, ''));
     throw error;
@@ -35,7 +35,7 @@ routes:
     acme: [{ receivers: [terminal] }]
 in_doubt: { resend_from: critical }
 `,
-      read,
+      { readFile: read },
     );
     expect(config).toMatchObject({
       receivers: [
@@ -84,6 +84,10 @@ in_doubt: { resend_from: critical }
       `receivers: { a: { webhook: 'http://x', secret_files: [/s], timeout_ms: 1 } }\n${ROUTES}`,
       'receivers.a.timeout_ms: must be a whole number from 100 to 30000',
     ],
+    [
+      `receivers: { a: { webhook: 'http://x', secret_files: [/s], timeout_ms: 15000 } }\n${ROUTES}`,
+      'receivers.a.timeout_ms: must be below TRACEHOUND_ALERTER_LEASE',
+    ],
     [`receivers: { a: { console: true, colour: 1 } }\n${ROUTES}`, 'receivers.a: colour is not known here'],
     [
       `receivers: { A b: { console: true }, a: { console: true } }\n${ROUTES}`,
@@ -117,7 +121,7 @@ in_doubt: { resend_from: critical }
     const text = `receivers: { a: { webhook: 'http://x', secret_files: [/bad], timeout_ms: 0 } }\n${ROUTES}`;
     expect(problems(text)).toHaveLength(2);
     try {
-      parseReceivers(text, read);
+      parseReceivers(text, { readFile: read, leaseMs: 15_000 });
     } catch (error) {
       expect((error as AlerterFileError).explain()).toContain('TRACEHOUND_ALERTER_RECEIVERS_FILE: receivers.a');
       expect((error as AlerterFileError).explain()).not.toContain('hunter2');

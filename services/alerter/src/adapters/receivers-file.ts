@@ -61,8 +61,9 @@ export const CONSOLE_ONLY: ReceiversConfig = {
  */
 export function parseReceivers(
   text: string,
-  readFile: (path: string) => string = (path) => readFileSync(path, 'utf8'),
+  options: { readonly leaseMs?: number; readonly readFile?: (path: string) => string } = {},
 ): ReceiversConfig {
+  const readFile = options.readFile ?? ((path: string) => readFileSync(path, 'utf8'));
   const problems: string[] = [];
   const root = parsed(text, problems);
   refuseUnknown(root, ['receivers', 'routes', 'in_doubt'], 'file', problems);
@@ -70,6 +71,12 @@ export function parseReceivers(
     const spec = receiver(name, value, { problems, readFile });
     return spec ? [spec] : [];
   });
+  for (const spec of receivers) {
+    // An attempt that outlives its lease would be made twice at once.
+    if (spec.channel === 'webhook' && spec.timeoutMs >= (options.leaseMs ?? Number.POSITIVE_INFINITY)) {
+      problems.push(`receivers.${spec.name}.timeout_ms: must be below TRACEHOUND_ALERTER_LEASE`);
+    }
+  }
   const names = new Set(receivers.map((spec) => spec.name));
   const routes = objectAt(root, 'routes', problems);
   refuseUnknown(routes, ['default', 'organizations'], 'routes', problems);

@@ -26,6 +26,8 @@ export type DirectNotices = {
    * store sees first.
    */
   hasToldEntity(record: AlertRecord): boolean;
+  /** The store has a notice of this record: its entity is not told again while the store is away. */
+  remember(record: AlertRecord): void;
 };
 
 /** Entities remembered at most; at about 200 bytes each this is 2 MB. Beyond it the oldest is forgotten. */
@@ -51,17 +53,24 @@ export function createDirectNotices(deps: {
   const told = new Set<string>();
   const entities = new Map<string, ToldEntity>();
 
-  /** Null when another alert of the entity is told already, or being told. */
+  /** Null when the entity is told already: by the store, by another alert, or being told now. */
   function claimEntity(record: AlertRecord): ToldEntity | null {
     const key = suppressionKey(record);
     const known = entities.get(key);
-    if (known && known.alertId !== record.alert_id && isWithinWindow(known, record)) return null;
-    const claimed = known?.alertId === record.alert_id ? known : entityOf(record);
+    // The same alert again, for the receivers that have not taken it yet.
+    const isAgain = known?.alertId === record.alert_id && known.isToldDirectly;
+    if (known && !isAgain && isWithinWindow(known, record)) return null;
+    const claimed = known && isAgain ? known : entityOf(record);
+    put(record, claimed);
+    return claimed;
+  }
+
+  function put(record: AlertRecord, entity: ToldEntity): void {
+    const key = suppressionKey(record);
     entities.delete(key);
-    entities.set(key, claimed);
+    entities.set(key, entity);
     const oldest = entities.keys().next();
     if (entities.size > ENTITIES_MAX && !oldest.done) entities.delete(oldest.value);
-    return claimed;
   }
 
   async function send(notice: Notice, receiver: Receiver, key: string): Promise<boolean> {
@@ -108,7 +117,11 @@ export function createDirectNotices(deps: {
 
     hasToldEntity(record) {
       const known = entities.get(suppressionKey(record));
-      return known?.isTold === true && known.alertId !== record.alert_id && isWithinWindow(known, record);
+      return known?.isToldDirectly === true && known.alertId !== record.alert_id && isWithinWindow(known, record);
+    },
+
+    remember(record) {
+      if (entities.get(suppressionKey(record))?.isToldDirectly !== true) put(record, entityOf(record));
     },
 
     async tell(alert) {
@@ -130,17 +143,14 @@ export function createDirectNotices(deps: {
         severity: severityOf(record.rule.level),
         reason,
       });
-      const results = await Promise.all(
-        names.map((name) => {
-          const receiver = deps.receivers.get(name);
-          return receiver ? send(notice, receiver, suppressionKey(record)) : false;
-        }),
-      );
+      const known = names.flatMap((name) => deps.receivers.get(name) ?? []);
+      const results = await Promise.all(known.map((receiver) => send(notice, receiver, suppressionKey(record))));
       if (results.length === 0) return 'silent';
-      entity.isTold ||= results.includes(true);
+      entity.isToldDirectly ||= results.includes(true);
       // A failed claim is given up, so that another alert of the entity may be told instead.
-      if (!entity.isTold && entities.get(suppressionKey(record)) === entity) entities.delete(suppressionKey(record));
-      return entity.isTold ? 'sent' : 'failed';
+      if (!entity.isToldDirectly && entities.get(suppressionKey(record)) === entity)
+        entities.delete(suppressionKey(record));
+      return entity.isToldDirectly ? 'sent' : 'failed';
     },
 
     async save(tx) {
@@ -177,9 +187,9 @@ type ToldEntity = {
   readonly alertId: string;
   readonly firstAtMs: number;
   readonly lastAtMs: number;
-  isTold: boolean;
+  isToldDirectly: boolean;
 };
 
 function entityOf(record: AlertRecord): ToldEntity {
-  return { alertId: record.alert_id, firstAtMs: record.first_at, lastAtMs: record.last_at, isTold: false };
+  return { alertId: record.alert_id, firstAtMs: record.first_at, lastAtMs: record.last_at, isToldDirectly: false };
 }

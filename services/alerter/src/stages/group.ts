@@ -1,9 +1,13 @@
-import { alertCount, buildNotice, deliveryId, type Notice, stableId } from '@tracehound/alerting';
+import { type AlertRecord, alertCount, buildNotice, deliveryId, type Notice, stableId } from '@tracehound/alerting';
 import { ok, type Verdict } from '@tracehound/event-model';
 import type { AlertTransaction, NewDelivery } from '../ports.ts';
 import type { RoutedAlert } from './route.ts';
 
-export type GroupedNotice = { readonly notice: Notice; readonly deliveries: readonly NewDelivery[] };
+export type GroupedNotice = {
+  readonly record: AlertRecord;
+  readonly notice: Notice;
+  readonly deliveries: readonly NewDelivery[];
+};
 
 /**
  * Last stop of the intake: the notice and one outbox row per receiver, in the group of (organization, receiver,
@@ -21,7 +25,7 @@ export function createGroupStage(deps: {
       newDelivery({ notice, receiver, channel: deps.channelOf(receiver), suppressionKey: alert.alert.suppressionKey }),
     );
     await deps.tx.saveNotice(notice, deliveries, deps.nowMs);
-    return ok({ notice, deliveries });
+    return ok({ record: alert.record, notice, deliveries });
   };
 }
 
