@@ -15,11 +15,12 @@ export type DownOptions = {
  * Idempotent: a second call finds nothing to do. Exit code 0.
  */
 export async function runDown(options: DownOptions, terminal: Terminal): Promise<number> {
-  const services = await stopServices(options.directory);
   const stack = await findStack(options);
-  const running = (await stack?.status()) ?? [];
+  // Looked at first: the supervisor ends the servers itself when it is told to end.
+  const before = (await stack?.status()) ?? [];
   // Without a folder of its own the stack is somebody else's.
-  const servers = stack === null || stack.mode === 'env' ? [] : running.filter(({ state }) => state !== 'stopped');
+  const servers = stack === null || stack.mode === 'env' ? [] : before.filter(({ state }) => state !== 'stopped');
+  const services = await stopServices(options.directory);
   await stack?.stop({ wipe: options.wipe ?? false });
   const stopped = [...services, ...servers.map(({ name }) => name)];
   if (options.format === 'json') {

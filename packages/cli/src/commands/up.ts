@@ -1,6 +1,13 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { openStack, type Stack, type StackMode } from '@tracehound/stack';
+import {
+  openStack,
+  registerService,
+  type Stack,
+  type StackMode,
+  SUPERVISOR,
+  unregisterService,
+} from '@tracehound/stack';
 import { type Deployment, startDeployment } from '../deployment/deployment.ts';
 import { ensureSecrets } from '../deployment/secrets.ts';
 import { startWebhookReceiver } from '../receiver/webhook-receiver.ts';
@@ -45,6 +52,9 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<num
     isInterrupted = true;
   });
   try {
+    // `tracehound down` has to end this process first: it starts services again that die.
+    await registerService(directory, { name: SUPERVISOR, pid: process.pid, internal: null, public: null });
+    undo.push(() => unregisterService(directory, SUPERVISOR));
     progress.step('servers');
     const stack = await openStack({ directory, mode: options.mode, onProgress: progress.detail });
     if (options.once) undo.push(() => endStack(stack, directory));

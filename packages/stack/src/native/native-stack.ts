@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { environmentOf, type StackAddresses } from '../addresses.ts';
 import { StackError } from '../errors.ts';
@@ -321,12 +321,17 @@ async function stopAll(files: StackFiles, servers: readonly ServerProcess[], opt
     const dependants = servers.filter(({ definition }) => definition.after.length > 0);
     const others = servers.filter(({ definition }) => definition.after.length === 0);
     for (const group of [dependants, others]) await Promise.all(group.map((server) => server.stop()));
-    if (!options.wipe) return;
-    await rm(postgresDataOfRoot(files), { recursive: true, force: true });
-    for (const entry of ['data', 'pids', 'logs', 'stack.json']) {
-      await rm(join(files.directory, entry), { recursive: true, force: true });
-    }
+    if (options.wipe) await wipe(files, servers);
   };
   await withFileLock(files.lock, stop);
-  if (options.wipe) await rm(files.directory, { recursive: true, force: true });
+  // Whatever else lies there (secrets, logs of services) is not ours to delete.
+  if (options.wipe) await rmdir(files.directory).catch(() => undefined);
+}
+
+async function wipe(files: StackFiles, servers: readonly ServerProcess[]): Promise<void> {
+  await rm(postgresDataOfRoot(files), { recursive: true, force: true });
+  for (const server of servers) await rm(server.logFile, { force: true });
+  for (const folder of ['data', 'pids']) await rm(join(files.directory, folder), { recursive: true, force: true });
+  await rm(files.state, { force: true });
+  for (const folder of ['logs', 'services']) await rmdir(join(files.directory, folder)).catch(() => undefined);
 }
