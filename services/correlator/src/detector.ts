@@ -1,3 +1,4 @@
+import { invariant } from '@tracehound/event-model';
 import type { KafkaBatch, KafkaConsumer, PartitionHandler, StartPosition, TopicPartition } from '@tracehound/kafka';
 import type { LifecycleLogger } from '@tracehound/lifecycle';
 import type { BrokerTime } from './domain/broker-time.ts';

@@ -1,5 +1,3 @@
-import type { TopicPartition } from '@tracehound/kafka';
-
 /**
  * What the two stages ask of the world. Adapters for Kafka and Redis lie in `adapters/`, in-memory ones beside
  * them; both are held to one contract suite.
