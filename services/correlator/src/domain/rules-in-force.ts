@@ -1,4 +1,4 @@
-import { InvariantError } from '@tracehound/event-model';
+import { InvariantError, type RuleActivation } from '@tracehound/event-model';
 import { NoActivationError, UnknownRulesError } from '../errors.ts';
 import type { RulesInForce } from '../stages/match.ts';
 import type { BrokerTime } from './broker-time.ts';
@@ -33,18 +33,20 @@ export class RulesInForceSource {
     if (!this.book.activations.covers(highestMs)) {
       throw new InvariantError('a read of the activations did not cover the present', { highestMs });
     }
-    for (const at of appendTimesMs) {
-      const known = this.book.activations.at(at);
-      if (known === undefined) throw new NoActivationError();
-      await this.ensureRuleSet(known.activation.ruleset_id);
-    }
+    const rulesetIds = new Set(appendTimesMs.map((at) => this.activationAt(at).ruleset_id));
+    for (const rulesetId of rulesetIds) await this.ensureRuleSet(rulesetId);
   }
 
   /** The rules at an append time that `ensure` has covered. */
   at(appendTimeMs: number): RulesInForce {
+    const activation = this.activationAt(appendTimeMs);
+    return { activation, rules: this.book.compiled(activation.ruleset_id) };
+  }
+
+  private activationAt(appendTimeMs: number): RuleActivation {
     const known = this.book.activations.at(appendTimeMs);
     if (known === undefined) throw new NoActivationError();
-    return { activation: known.activation, rules: this.book.compiled(known.activation.ruleset_id) };
+    return known.activation;
   }
 
   /** Reads on when a record names rules that are not known yet. Rejects (retriable) when they are not there. */
