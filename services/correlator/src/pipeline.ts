@@ -65,6 +65,8 @@ export type CorrelatePathDeps = {
   /** Resolves when the rules and sources a record names are known to the engine. */
   readonly ensureRules: (record: MatchesRecord) => Promise<void> | undefined;
   readonly flushPolicy: FlushPolicy;
+  /** Lets timers, heartbeats and answers through after a stretch of pure computation; cheap when it was short. */
+  readonly breathe: () => Promise<void> | undefined;
 };
 
 /** A batch of one matches partition. Rejects with `OwnershipLostError` when the partition has to be acquired anew. */
@@ -84,6 +86,7 @@ export function createCorrelatePath(deps: CorrelatePathDeps): CorrelatePath {
     for (const record of batches) {
       await deps.ensureRules(record);
       owner.apply(record);
+      await deps.breathe();
       if (flushPolicy.isDue(owner)) await flushAndEmit(owner, flushPolicy);
     }
     const last = records.at(-1);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { namespaced } from '@tracehound/config';
 import type { KafkaConsumer, TopicPartition } from '@tracehound/kafka';
+import { createBreath } from './adapters/breath.ts';
 import { createAlertOutlet, createDeadLetters } from './adapters/kafka-lanes.ts';
 import { Correlator } from './correlator.ts';
 import { PartitionOwner } from './domain/partition-owner.ts';
@@ -99,6 +100,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
       counter: foundation.counter,
       deadLetters,
       flushPolicy: policy,
+      breathe: createBreath(),
       ensureRules: ({ batch }) => {
         if (book.activations.byId(batch.activation_id) !== undefined && book.has(batch.ruleset_id)) return undefined;
         return rules.ensureNamed({ activationId: batch.activation_id, rulesetId: batch.ruleset_id });

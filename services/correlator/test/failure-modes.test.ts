@@ -137,14 +137,13 @@ describe.concurrent('failures in the middle of a stream', () => {
         }
         if (slice === 4) {
           await redisStack.part('redis-state').kill();
-          const seen = await waitFor(
+          await waitFor(
             async () => {
               const now = await readiness(app);
-              return now.status === 503 && now.details;
+              return now.status === 503 && /Redis/.test(now.details['state'] ?? '');
             },
-            { what: 'readiness to notice that Redis is away' },
+            { what: 'readiness to say that Redis is away' },
           );
-          expect(Object.values(seen).join(' ')).toMatch(/Redis|flush/);
           await redisStack.part('redis-state').restart();
           await waitFor(async () => (await readiness(app)).status === 200, {
             what: 'the correlator to be ready again by itself',

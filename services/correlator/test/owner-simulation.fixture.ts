@@ -267,6 +267,7 @@ export class OwnerSimulation {
       counter: { consumed: () => undefined, verdict: () => undefined },
       deadLetters: async () => undefined,
       ensureRules: () => undefined,
+      breathe: () => undefined,
       flushPolicy: policy,
     });
     instance.owner = owner;
