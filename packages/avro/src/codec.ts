@@ -38,7 +38,8 @@ export type ProjectedDecoder<N extends RecordName> = {
 
 export type AvroCodec = {
   /**
-   * Looks up the wire ids of the records this process writes; a service is not ready before. Never registers anything.
+   * Looks up the wire ids of records, once: needed to write them, and what is prepared is read without asking the registry
+   * again. A service is not ready before. Never registers anything.
    * Rejects with `AvroSubjectMissingError` (retriable: `tracehound schemas apply` has not run) or
    * `AvroRegistryUnavailableError` (retriable). Idempotent.
    */
@@ -122,8 +123,10 @@ export function createAvroCodec(options: AvroCodecOptions): AvroCodec {
         names
           .filter((name) => !ids.has(name))
           .map(async (name) => {
-            readerType(name);
-            ids.set(name, await options.registry.lookup(name, JSON.stringify(RECORD_SCHEMAS[name])));
+            const type = readerType(name);
+            const id = await options.registry.lookup(name, JSON.stringify(RECORD_SCHEMAS[name]));
+            ids.set(name, id);
+            writers.prime({ id, name, type });
           }),
       );
     },

@@ -27,9 +27,11 @@ async function setUp(lookupsPerSecondMax = 20) {
   const registry = counting(createMemoryRegistry());
   await registerRecords(registry);
   const clock = { ms: 1_000 };
+  const writer = createAvroCodec({ registry });
+  await writer.prepare([RECORD.AuthenticationEvent]);
+  // The reader has prepared nothing: every id is news to it.
   const codec = createAvroCodec({ registry, now: () => clock.ms, negativeTtlMs: 60_000, lookupsPerSecondMax });
-  await codec.prepare([RECORD.AuthenticationEvent]);
-  return { registry, clock, codec, buffer: codec.encode(RECORD.AuthenticationEvent, login()) };
+  return { registry, clock, codec, buffer: writer.encode(RECORD.AuthenticationEvent, login()) };
 }
 
 function framed(id: number): Buffer {
@@ -43,6 +45,14 @@ test('an id is asked for once, also by concurrent askers', async () => {
   await Promise.all([codec.decode(buffer), codec.decode(buffer), codec.decode(buffer)]);
   await codec.decode(buffer);
   expect(registry.calls).toHaveLength(1);
+});
+
+test('what was prepared is read without asking, also while the registry is away', async () => {
+  const { registry, codec, buffer } = await setUp();
+  await codec.prepare([RECORD.AuthenticationEvent]);
+  registry.away = true;
+  expect(codec.decode(buffer)).toMatchObject({ name: RECORD.AuthenticationEvent });
+  expect(registry.calls).toHaveLength(0);
 });
 
 test('registry-down: retriable, asked again, and fine when it is back', async () => {

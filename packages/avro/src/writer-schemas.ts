@@ -28,6 +28,8 @@ const NEGATIVE_MAX = 1_024;
 export function createWriterSchemas(options: WriterSchemasOptions): {
   /** Synchronous for known ids. */
   get(id: number): WriterSchema | Promise<WriterSchema>;
+  /** What is known of an id without asking: our own schemas, found by `prepare`. */
+  prime(writer: WriterSchema): void;
 } {
   const known = new Map<number, WriterSchema>();
   const pending = new Map<number, Promise<WriterSchema>>();
@@ -67,6 +69,10 @@ export function createWriterSchemas(options: WriterSchemasOptions): {
   }
 
   return {
+    prime(writer) {
+      known.set(writer.id, writer);
+      refused.delete(writer.id);
+    },
     get(id) {
       const writer = known.get(id) ?? pending.get(id);
       if (writer !== undefined) return writer;

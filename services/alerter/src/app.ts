@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createAvroCodec, createRegistry, type SchemaRegistry } from '@tracehound/avro';
 import { kafkaClientOptions, namespaced } from '@tracehound/config';
-import { classifyError, namespacedTopic, TracehoundError } from '@tracehound/event-model';
+import { classifyError, namespacedTopic, RECORD_NAMES, TracehoundError } from '@tracehound/event-model';
 import { closeServer, createInternalServer, listen } from '@tracehound/http';
 import { createKafkaJsClient, type KafkaAdmin, type KafkaClient, type KafkaConsumer } from '@tracehound/kafka';
 import { createLifecycle } from '@tracehound/lifecycle';
@@ -52,11 +52,6 @@ export type AlerterOverrides = {
 
 const MIGRATIONS = new URL('../../../deploy/migrations/', import.meta.url);
 const INTAKE_TOPICS = ['security.alerts', 'security.findings'] as const;
-const RECORDS_WRITTEN = [
-  'tracehound.pipeline.v1.AlertDelivery',
-  'tracehound.pipeline.v1.AlertLifecycle',
-  'tracehound.pipeline.v1.DeadLetter',
-] as const;
 const SERVICE = 'alerter';
 const BRING_UP_RETRY_MS = 1_000;
 /** Parked alerts are looked at this often: most audit rows come within 100 ms. */
@@ -157,7 +152,8 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
       const applied = await migrate(config.postgres.url, MIGRATIONS);
       if (applied.length > 0) logger.info('migrations applied', { names: applied.map((migration) => migration.name) });
     }
-    await codec.prepare([...RECORDS_WRITTEN]);
+    // All schemas of this build, so that what is read decodes also while the registry is away.
+    await codec.prepare(RECORD_NAMES);
     const admin = await kafka.admin();
     closing.push(() => admin.close());
     const producer = await kafka.producer();

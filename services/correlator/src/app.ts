@@ -1,6 +1,6 @@
 import { createAvroCodec, createRegistry, type SchemaRegistry } from '@tracehound/avro';
 import { kafkaClientOptions } from '@tracehound/config';
-import { classifyError, InvariantError, invariant, TracehoundError } from '@tracehound/event-model';
+import { classifyError, InvariantError, invariant, RECORD_NAMES, TracehoundError } from '@tracehound/event-model';
 import { createInternalServer } from '@tracehound/http';
 import { createKafkaJsClient, type KafkaAdmin, type KafkaClient } from '@tracehound/kafka';
 import { createLifecycle, faultPoint } from '@tracehound/lifecycle';
@@ -38,15 +38,6 @@ export type CorrelatorOverrides = {
   /** Called once when the service cannot go on. Default: the error is logged. */
   readonly onFatal?: (error: unknown) => void;
 };
-
-/** Every record this service writes; it is not ready before the registry knows them. */
-const WRITTEN = [
-  'tracehound.pipeline.v1.MatchBatch',
-  'tracehound.pipeline.v1.CorrelationAlert',
-  'tracehound.pipeline.v1.DetectionFinding',
-  'tracehound.pipeline.v1.LateEvent',
-  'tracehound.pipeline.v1.DeadLetter',
-] as const;
 
 /**
  * The whole service. `start` resolves when the internal port listens; brokers, registry and Redis that are away are
@@ -101,7 +92,8 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
     if (!kafka.carriesAppendTime) {
       throw new InvariantError('the Kafka adapter drops append times: stages A and B must not run on it (X1)');
     }
-    await codec.prepare(WRITTEN);
+    // All schemas of this build, so that what is read decodes also while the registry is away.
+    await codec.prepare(RECORD_NAMES);
     const admin = await kafka.admin();
     try {
       const foundation = await lay(admin);

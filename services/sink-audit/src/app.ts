@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type AvroCodec, createAvroCodec, createRegistry, type SchemaRegistry } from '@tracehound/avro';
 import { kafkaClientOptions, namespaced } from '@tracehound/config';
-import { classifyError, namespacedTopic, SEVERITIES } from '@tracehound/event-model';
+import { classifyError, namespacedTopic, RECORD_NAMES, SEVERITIES } from '@tracehound/event-model';
 import { createInternalServer } from '@tracehound/http';
 import {
   createKafkaJsClient,
@@ -13,7 +13,7 @@ import {
 } from '@tracehound/kafka';
 import { createLifecycle } from '@tracehound/lifecycle';
 import { createHealth, createLogger, createMetrics, type Logger, verdictCounter } from '@tracehound/telemetry';
-import { createRecordDecoder, createRecordEncoder, WRITTEN_RECORDS } from './adapters/avro-records.ts';
+import { createRecordDecoder, createRecordEncoder } from './adapters/avro-records.ts';
 import { systemClock } from './adapters/system-clock.ts';
 import { createTopicFacts } from './adapters/topic-facts.ts';
 import type { SinkConfig } from './config.ts';
@@ -227,9 +227,9 @@ function openKafka(config: SinkConfig, logger: Logger): KafkaClient {
   });
 }
 
-/** Ids of the schemas we write, once; afterwards the proof is that decoding goes on (`partitions`). */
+/** Ids of all schemas of this build, once: what we read decodes also while the registry is away. */
 async function proveRegistry(codec: AvroCodec): Promise<string> {
-  await codec.prepare(WRITTEN_RECORDS);
+  await codec.prepare(RECORD_NAMES);
   return 'our schemas are registered';
 }
 

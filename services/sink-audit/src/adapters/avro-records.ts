@@ -36,7 +36,7 @@ function reasonOf(code: string): SinkReason {
   return 'undecodable';
 }
 
-export const WRITTEN_RECORDS: readonly RecordName[] = [RECORD.SecurityEventDetected, RECORD.DeadLetter];
+const WRITTEN_RECORDS: readonly RecordName[] = [RECORD.SecurityEventDetected, RECORD.DeadLetter];
 
 /** Writes what the sink produces. Rejects with a retriable error while the registry is away or lacks our schemas. */
 export function createRecordEncoder(codec: Pick<AvroCodec, 'prepare' | 'encode'>): RecordEncoder {
