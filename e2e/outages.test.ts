@@ -20,8 +20,9 @@ let calm: PlayResult;
 function saysWhy(deployment: Deployment, names: readonly ServiceName[], words: RegExp): Promise<string> {
   return waitFor(
     async () => {
-      const reasons = await Promise.all(names.map((name) => deployment.services.get(name)?.notReady()));
-      return reasons.find((reason) => reason && words.test(reason));
+      const services = [...deployment.services.values()].filter((service) => names.includes(service.name));
+      const reasons = await Promise.all(services.map((service) => service.notReady()));
+      return reasons.find((reason) => reason !== null && words.test(reason));
     },
     { timeoutMs: AWAY_MS + 20_000, what: `${names.join(' or ')} says ${words.source}` },
   );
