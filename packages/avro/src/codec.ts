@@ -106,7 +106,11 @@ export function createAvroCodec(options: AvroCodecOptions): AvroCodec {
   }
 
   function validate(name: RecordName, value: unknown): readonly ValueIssue[] {
-    if (readerType(name).isValid(value, { noUndeclaredFields: true })) return [];
+    try {
+      if (readerType(name).isValid(value, { noUndeclaredFields: true })) return [];
+    } catch {
+      // avsc coerces while it checks, and `{ toString: [] }` cannot be coerced: that value is invalid, as the walk says.
+    }
     return findValueIssues(RECORD_SCHEMAS[name], value);
   }
 
