@@ -8,13 +8,12 @@ import {
   loadScenario,
   type PlayResult,
   play,
-  repositoryRoot,
   type Scenario,
   type ServiceEvent,
   startDeployment,
   startWebhookReceiver,
 } from '@tracehound/cli';
-import type { StackAddresses } from '@tracehound/stack';
+import { repositoryRoot, type StackAddresses } from '@tracehound/stack';
 
 export const ROOT = repositoryRoot();
 

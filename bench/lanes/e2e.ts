@@ -13,14 +13,13 @@ import { parseArgs } from 'node:util';
 import {
   type Deployment,
   ensureSecrets,
-  repositoryRoot,
   type ScenarioEvent,
   sendEvents,
   startDeployment,
   startWebhookReceiver,
   waitSettled,
 } from '@tracehound/cli';
-import { openStack } from '@tracehound/stack';
+import { openStack, repositoryRoot } from '@tracehound/stack';
 
 const { values } = parseArgs({
   options: {

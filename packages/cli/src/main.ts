@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { createRegistry } from '@tracehound/avro';
 import { createKafkaJsClient, type KafkaClient } from '@tracehound/kafka';
 import { createPool } from '@tracehound/postgres';
-import { addressesFromEnvironment, findStack, type StackAddresses, StackError } from '@tracehound/stack';
+import {
+  addressesFromEnvironment,
+  findStack,
+  repositoryRoot,
+  type StackAddresses,
+  StackError,
+} from '@tracehound/stack';
 import { Command, CommanderError, Option } from 'commander';
 import { runAuditQuery } from './commands/audit.ts';
 import { runDoctor } from './commands/doctor.ts';
@@ -14,7 +20,7 @@ import { runStatus } from './commands/status.ts';
 import { runTopicsApply, runTopicsList } from './commands/topics.ts';
 import { runUp } from './commands/up.ts';
 import { databaseUrl } from './deployment/deployment.ts';
-import { repositoryRoot, stateDirectory } from './paths.ts';
+import { stateDirectory } from './paths.ts';
 import { createTerminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 

@@ -12,6 +12,7 @@ import { type Deployment, startDeployment } from '../deployment/deployment.ts';
 import { ensureSecrets } from '../deployment/secrets.ts';
 import { startWebhookReceiver } from '../receiver/webhook-receiver.ts';
 import { renderChecks, renderNextSteps, renderStory } from '../render/story.ts';
+import { wrap } from '../render/wrap.ts';
 import { finalAlerts } from '../scenario/alert-log.ts';
 import { type Check, checkPlay } from '../scenario/checks.ts';
 import { type PlayResult, play } from '../scenario/play.ts';
@@ -87,7 +88,8 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<num
     terminal.note(
       `\nPlaying "${scenario.title}": ${scenario.events.length} events, ${scenario.rules.length} rule files`,
     );
-    if (scenario.story !== '') terminal.note(wrap(scenario.story, terminal.width));
+    if (scenario.story !== '')
+      for (const line of wrap(scenario.story.replaceAll(/\s+/g, ' '), terminal.width - 2)) terminal.note(`  ${line}`);
     terminal.note('');
     const result = await play(deployment, scenario, {
       receiver,
@@ -213,19 +215,6 @@ function summary(result: PlayResult, checks: readonly Check[], deployment: Deplo
 const namespaceOf = (...parts: readonly string[]): string => parts.filter((part) => part !== '').join('-');
 
 const since = (began: number): string => `${((Date.now() - began) / 1000).toFixed(1)} s`;
-
-function wrap(text: string, width: number): string {
-  const lines: string[] = [];
-  let line = ' ';
-  for (const word of text.split(/\s+/)) {
-    if (line.length + word.length + 1 > width && line !== ' ') {
-      lines.push(line);
-      line = ' ';
-    }
-    line += ` ${word}`;
-  }
-  return [...lines, line].join('\n');
-}
 
 type Progress = { step(name: string): void; detail(line: string): void; end(): void };
 

@@ -7,6 +7,7 @@ import {
   type Severity,
   type TimelineEntry,
 } from '@tracehound/alerting';
+import { wrap } from './wrap.ts';
 
 export type { AlertView } from '@tracehound/alerting';
 
@@ -218,15 +219,4 @@ function clean(text: string): string {
     result += isSteering ? ' ' : character;
   }
   return result;
-}
-
-/** Greedy lines of at most `width` characters; a longer word stands alone. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(/ +/)) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }
