@@ -53,10 +53,11 @@ export async function playOn(options: PlayOnOptions): Promise<Played> {
       onEvent: (event) => events.push(event),
     });
     try {
-      const [result] = await Promise.all([
-        play(deployment, options.scenario, { receiver, timeoutMs: options.timeoutMs ?? 120_000 }),
-        options.meanwhile?.(deployment) ?? Promise.resolve(),
-      ]);
+      const playing = play(deployment, options.scenario, { receiver, timeoutMs: options.timeoutMs ?? 120_000 });
+      const beside = options.meanwhile?.(deployment) ?? Promise.resolve();
+      // Both come to their end whatever happens to the other: a server that was stopped is up again for the next test.
+      await Promise.allSettled([playing, beside]);
+      const [result] = await Promise.all([playing, beside]);
       await options.inspect?.(deployment, result);
       return { result, events };
     } finally {

@@ -1,24 +1,44 @@
-import type { AvroCodec } from '@tracehound/avro';
-import type { CorrelationAlert } from '@tracehound/event-model';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AvroCodec, DecodedRecord } from '@tracehound/avro';
+import { type CorrelationAlert, TracehoundError } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 
-/** Every record of `security.alerts` as it lies in the log, partition by partition, in log order. */
-export async function readAlertLog(deployment: {
-  readonly kafka: KafkaClient;
-  readonly admin: KafkaAdmin;
-  readonly codec: AvroCodec;
-  readonly topic: (name: string) => string;
-}): Promise<CorrelationAlert[]> {
+const RETRY_MS = 200;
+
+/**
+ * Every record of `security.alerts` as it lies in the log, partition by partition, in log order. A registry that is
+ * away is waited for until `until` (ms of the wall clock): reading the story must not fail where the services do not.
+ */
+export async function readAlertLog(
+  deployment: {
+    readonly kafka: KafkaClient;
+    readonly admin: KafkaAdmin;
+    readonly codec: AvroCodec;
+    readonly topic: (name: string) => string;
+  },
+  until: number,
+): Promise<CorrelationAlert[]> {
   const topic = deployment.topic('security.alerts');
   const alerts: CorrelationAlert[] = [];
   for (const { partition } of await deployment.admin.offsets(topic)) {
     for await (const record of deployment.kafka.read({ topic, partition })) {
       if (record.value === null) continue;
-      const decoded = await deployment.codec.decode(record.value);
+      const decoded = await decodePatiently(deployment.codec, record.value, until);
       if (decoded.name === 'tracehound.pipeline.v1.CorrelationAlert') alerts.push(decoded.value);
     }
   }
   return alerts;
+}
+
+async function decodePatiently(codec: AvroCodec, bytes: Buffer, until: number): Promise<DecodedRecord> {
+  for (;;) {
+    try {
+      return await codec.decode(bytes);
+    } catch (error) {
+      if (!(error instanceof TracehoundError && error.retriable) || Date.now() > until) throw error;
+      await delay(RETRY_MS);
+    }
+  }
 }
 
 /** The state of each alert: its highest revision, which wins also after `end` (X9). */

@@ -83,7 +83,7 @@ export async function play(deployment: Deployment, scenario: Scenario, options: 
   const ids = new Set(sent.acknowledged.map((entry) => entry.eventId));
   // A closed play has its topics to itself; a live one picks what speaks of its events.
   const ours = (alert: CorrelationAlert): boolean => scenario.closed || alert.event_ids.some((id) => ids.has(id));
-  const log = (await readAlertLog(deployment)).filter(ours);
+  const log = (await readAlertLog(deployment, until)).filter(ours);
   const organizations = [...new Set(log.map((alert) => alert.organization_id))];
   const known = new Set(log.map((alert) => alert.alert_id));
   const views = (await Promise.all(organizations.map((organization) => api.alerts(organization))))
