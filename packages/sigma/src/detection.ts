@@ -1,27 +1,7 @@
 import { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
-import { type PatternAnchor, type PatternPart, parsePattern } from './value-pattern.ts';
+import type { Relation, Test } from './test-tree.ts';
+import { type PatternAnchor, parsePattern } from './value-pattern.ts';
 import { entryOf, type Position, type ProblemSink, type YamlEntry, type YamlMap, type YamlNode } from './yaml-tree.ts';
-
-/**
- * What a detection asks of an event, as data: it is compiled to a predicate (`matcher.ts`) and is, in canonical
- * JSON, part of the semantic hash of every correlation that stands on it.
- */
-export type Test =
-  | { readonly op: 'and' | 'or'; readonly of: readonly Test[] }
-  | { readonly op: 'not'; readonly of: Test }
-  | { readonly op: 'exists'; readonly field: string; readonly present: boolean }
-  | { readonly op: 'null'; readonly field: string }
-  | {
-      readonly op: 'text';
-      readonly field: string;
-      readonly parts: readonly PatternPart[];
-      readonly anchor: PatternAnchor;
-      readonly cased: boolean;
-    }
-  | { readonly op: 'compare'; readonly field: string; readonly relation: Relation; readonly value: number }
-  | { readonly op: 'keyword'; readonly parts: readonly PatternPart[]; readonly cased: boolean };
-
-export type Relation = 'lt' | 'lte' | 'gt' | 'gte';
 
 const RELATIONS: readonly string[] = ['lt', 'lte', 'gt', 'gte'];
 const ANCHORS: readonly string[] = ['contains', 'startswith', 'endswith'];

@@ -3,6 +3,16 @@
  * `FieldView`; out come the detections an event matches and the match records correlations are fed with. What this
  * version cannot run is refused at load with file, line, column and reason; it never becomes a silent "no match".
  */
+export type {
+  Bound,
+  BoundRelation,
+  CorrelationDefinition,
+  OnMatch,
+  OrderedStep,
+  StepExpression,
+  StepSource,
+  WindowShape,
+} from './correlation-definition.ts';
 export type { CorrelationType } from './correlation-rule.ts';
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
 export { groupValues } from './group-key.ts';
@@ -18,3 +28,4 @@ export {
   type RuleMatches,
   type RuleSetCompiled,
 } from './rule-set.ts';
+export type { Relation, Test, TimeUnit } from './test-tree.ts';

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
+import type { CorrelationDefinition, StepSource } from './correlation-definition.ts';
 import { type CorrelationSource, type CorrelationType, parseCorrelation } from './correlation-rule.ts';
-import { parseDetection, type Test } from './detection.ts';
+import { parseDetection } from './detection.ts';
 import type { FieldView, LogSource } from './field-view.ts';
 import { groupValues, tuplesOf } from './group-key.ts';
 import { compileTest, type Matcher } from './matcher.ts';
 import { SigmaError, type SigmaProblem } from './problems.ts';
+import type { Test } from './test-tree.ts';
 import {
   createProblemSink,
   entryOf,
@@ -61,6 +63,12 @@ export type CorrelationRule = {
   /** event_count: events; value_count: distinct values; temporal_ordered: steps. */
   readonly threshold: number;
   readonly strict: boolean;
+  /** What it asks of a group's matches, whole (docs/design/correlation-semantics.md). */
+  readonly definition: CorrelationDefinition;
+  /** Where each step's hits come from. */
+  readonly stepSources: readonly StepSource[];
+  /** 0 for a correlation over detections only; 1 + the deepest inner correlation in a chain (EXACTNESS X11). */
+  readonly depth: number;
   /** Equal as long as nothing changed that could change what it alerts on: its window state may be kept. */
   readonly semanticHash: string;
   readonly falsePositives: readonly string[];
@@ -303,6 +311,27 @@ function resolve(
   return undefined;
 }
 
+function definitionOf(source: CorrelationSource): CorrelationDefinition {
+  const isOrdered = source.type === 'temporal_ordered';
+  return {
+    type: source.type,
+    spanMs: source.timespanMs,
+    window: { kind: 'sliding' },
+    bounds: isOrdered ? [] : [{ relation: 'gte', value: source.threshold }],
+    percentile: null,
+    temporal: null,
+    ordered: isOrdered ? source.references.map((_, step) => ({ step, runs: 1, negated: false })) : [],
+    strict: source.strict,
+    gapMs: null,
+    until: [],
+    reuse: false,
+    onMatch: 'suppress',
+    suppressMs: null,
+    expect: [],
+    decided: 'arrival',
+  };
+}
+
 function planOf(
   rule: RuleHead,
   source: CorrelationSource,
@@ -339,6 +368,9 @@ function planOf(
     timespanMs: source.timespanMs,
     threshold: source.threshold,
     strict: source.strict,
+    definition: definitionOf(source),
+    stepSources: context.steps.map((detection) => ({ kind: 'detection', detection })),
+    depth: 0,
     semanticHash,
     falsePositives: rule.falsePositives,
     valueFields: source.fields,
