@@ -40,6 +40,7 @@ export const repositoryText: Gate = {
           file,
         ) &&
         !file.startsWith('e2e/scenarios/') &&
+        !file.startsWith('testdata/') &&
         !file.includes('/fixtures/'),
     );
     const problems: string[] = [];
