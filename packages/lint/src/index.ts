@@ -1,0 +1,2 @@
+/** Checks, tests and coverage of Sigma rules. Pure: files are read, and reports printed, by the caller. */
+export type { DetectResult } from '@tracehound/detect';
