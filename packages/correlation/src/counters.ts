@@ -10,6 +10,8 @@ export const COUNTER_NAMES = [
   'updates',
   'finals',
   'superseded',
+  'chained',
+  'evicted',
 ] as const;
 
 export type CounterName = (typeof COUNTER_NAMES)[number];
