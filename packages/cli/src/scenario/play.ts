@@ -6,6 +6,7 @@ import type { CorrelationAlert } from '@tracehound/event-model';
 import type { Deployment } from '../deployment/deployment.ts';
 import type { ReceivedNotice, WebhookReceiver } from '../receiver/webhook-receiver.ts';
 import { type AlertProjection, latestRevisions, readAlertLog } from './alert-log.ts';
+import { patiently } from './patiently.ts';
 import { rebase } from './rebase.ts';
 import type { Scenario, ScenarioEvent } from './scenario.ts';
 import { type SendReport, sendEvents } from './send.ts';
@@ -64,7 +65,7 @@ export async function play(deployment: Deployment, scenario: Scenario, options: 
     scenario.rebase === 'now'
       ? rebase(scenario.events, { lastAtMs: began, compress: scenario.compress, runId: randomUUID() })
       : scenario.events;
-  const deadBefore = await deadLetters(deployment);
+  const deadBefore = await patiently(until, () => deadLetters(deployment));
   const sent = await sendEvents(
     events,
     { url: deployment.gatewayUrl, apiKey: readFileSync(deployment.secrets.platformKeyFile, 'utf8').trim() },
