@@ -17,10 +17,19 @@ export type Final = {
   readonly eventIds: readonly string[];
 };
 
+/** What a window keeps of an event. */
+export type FedEvent = {
+  readonly id: string;
+  readonly timeMs: number;
+  readonly organization: string;
+  readonly instance?: string | null;
+  readonly sequence?: number | null;
+};
+
 /** The correlation engine over one source that is read to its end. */
 export type CorrelationFeed = {
   /** The caller has seen to it that the event is not late. */
-  add(match: RuleMatch, event: { readonly id: string; readonly timeMs: number; readonly organization: string }): void;
+  add(match: RuleMatch, event: FedEvent): void;
   /** Everything that is firm at the watermark. */
   advance(watermarkMs: number): readonly Final[];
   end(): readonly Final[];
@@ -62,7 +71,7 @@ class BatchFeed implements CorrelationFeed {
     });
   }
 
-  add(match: RuleMatch, event: { readonly id: string; readonly timeMs: number; readonly organization: string }): void {
+  add(match: RuleMatch, event: FedEvent): void {
     this.timesMs.set(event.id, event.timeMs);
     this.pending.push({
       ...match,
@@ -70,8 +79,8 @@ class BatchFeed implements CorrelationFeed {
       event_id: event.id,
       event_time: event.timeMs,
       source_offset: this.offset++,
-      source_instance: null,
-      source_seq: null,
+      source_instance: event.instance ?? null,
+      source_seq: event.sequence ?? null,
       flags: 0,
     });
     if (this.pending.length === BATCH_MAX) this.flush(false);

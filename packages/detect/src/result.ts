@@ -1,10 +1,27 @@
 import { PLATFORM_ORGANIZATION } from '@tracehound/event-model';
 import { type DetectionRule, groupOf } from '@tracehound/sigma';
 import type { Final } from './correlation-feed.ts';
-import type { DetectEvent, DetectResult } from './detector.ts';
+import type { EventPlace } from './event.ts';
 import { rfc3339 } from './rfc3339.ts';
 
-export function detectionResult(rule: DetectionRule, event: DetectEvent): DetectResult {
+/** One line of `tracehound detect --format ndjson`. */
+export type DetectResult = {
+  readonly kind: 'detection' | 'correlation';
+  readonly rule_id: string;
+  readonly rule_title: string;
+  readonly level: string;
+  readonly author: string | null;
+  /** RFC 3339, UTC, milliseconds. */
+  readonly at: string;
+  /** Null for a detection, and for a correlation without `group-by`. */
+  readonly group: Readonly<Record<string, string | null>> | null;
+  readonly event_ids: readonly string[];
+  readonly count: number;
+  /** Only of events that name an organization: the group is theirs alone (EXACTNESS X13). */
+  readonly organization_id?: string;
+};
+
+export function detectionResult(rule: DetectionRule, event: EventPlace): DetectResult {
   const { description } = rule;
   return {
     kind: 'detection',
