@@ -107,8 +107,8 @@ export type RuleSetCompiled = {
   readonly warnings: readonly SigmaProblem[];
   /** Why rules were left out, with `onProblem: 'refuse-rule'`; else empty. */
   readonly refused: readonly SigmaProblem[];
-  /** Indices of the detections that match the event, growing. */
-  matchEvent(view: FieldView, logSource: LogSource): readonly number[];
+  /** Indices of the detections that match the event, growing. Log source null: every rule is tried, whatever its own. */
+  matchEvent(view: FieldView, logSource: LogSource | null): readonly number[];
   /** What those detections give to correlations, ordered by (rule, step, group key). */
   matchesOf(view: FieldView, detections: readonly number[]): RuleMatches;
   /** What a hit of a correlation in one of its groups gives to the correlations over it. */
@@ -394,11 +394,11 @@ function lazyMatchers(detections: readonly DetectionRule[]): readonly Matcher[] 
 function matchEvent(
   { detections, matchers }: { detections: readonly DetectionRule[]; matchers: readonly Matcher[] },
   view: FieldView,
-  logSource: LogSource,
+  logSource: LogSource | null,
 ): readonly number[] {
   const matched: number[] = [];
   for (const [index, rule] of detections.entries()) {
-    if (covers(rule.logSource, logSource) && matchers[index]?.(view)) matched.push(index);
+    if ((logSource === null || covers(rule.logSource, logSource)) && matchers[index]?.(view)) matched.push(index);
   }
   return matched;
 }
