@@ -7,16 +7,18 @@ export type {
   Bound,
   BoundRelation,
   CorrelationDefinition,
+  CorrelationType,
   OnMatch,
   OrderedStep,
   StepExpression,
   StepSource,
   WindowShape,
 } from './correlation-definition.ts';
-export type { CorrelationType } from './correlation-rule.ts';
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
-export { groupValues } from './group-key.ts';
+export { groupKeyOf, groupValues } from './group-key.ts';
+export { RULE_LIMITS, type RuleLimits } from './limits.ts';
 export { formatProblem, SigmaError, type SigmaProblem, type SigmaProblemCode } from './problems.ts';
+export type { Feed, RuleMatch, RuleMatches } from './rule-matches.ts';
 export {
   type CorrelationRule,
   type DetectionRule,
@@ -24,8 +26,8 @@ export {
   loadRuleSet,
   type RuleDescription,
   type RuleFile,
-  type RuleMatch,
-  type RuleMatches,
   type RuleSetCompiled,
+  type RuleSetOptions,
 } from './rule-set.ts';
 export type { Relation, Test, TimeUnit } from './test-tree.ts';
+export type { Triage } from './triage.ts';

@@ -42,6 +42,8 @@ export type FirmFinal = {
   readonly kind: 'final';
   readonly firstAtMs: number;
   readonly lastAtMs: number;
+  /** The least watermark at which this was decided. */
+  readonly decidedMs: number;
   /** Set where no event triggers: then the alert id is made of it (X9). */
   readonly timerDueMs: number | null;
   /** Id of the event that made the condition true. */
@@ -62,9 +64,9 @@ export type FirmFinal = {
 /** A hit of an inner correlation for the outer ones. */
 export type FirmChainHit = {
   readonly kind: 'chain';
-  /** Time of the newest evidence. */
+  /** Time of the trigger; without one of the newest evidence, without evidence the end of the window. */
   readonly timeMs: number;
-  /** Id of the trigger event, or `due:` and the timer's time: the last part of the alert id (X9). */
+  /** Id of the trigger event, without one `due:` and the timer's time: the last part of the alert id (X9). */
   readonly triggerId: string;
   /** As in a final: part of the alert id. */
   readonly frame: number;
