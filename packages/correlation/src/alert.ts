@@ -163,10 +163,12 @@ function sampleIds(context: AlertContext, episode: Episode): string[] {
 
 /** Neighbouring offsets of one source partition become one range; ranges are sorted by topic id, partition, offset. */
 function sourceRanges(evidence: readonly Hit[], sources: readonly Source[]): CorrelationAlert['source_ranges'] {
-  const byPlace = evidence.filter((hit) => hit.source !== NO_SOURCE).sort((a, b) => {
-    const [x, y] = [sources[a.source] as Source, sources[b.source] as Source];
-    return compareText(x.topicId, y.topicId) || x.partition - y.partition || a.sourceOffset - b.sourceOffset;
-  });
+  const byPlace = evidence
+    .filter((hit) => hit.source !== NO_SOURCE)
+    .sort((a, b) => {
+      const [x, y] = [sources[a.source] as Source, sources[b.source] as Source];
+      return compareText(x.topicId, y.topicId) || x.partition - y.partition || a.sourceOffset - b.sourceOffset;
+    });
   const ranges: { topic_id: string; topic: string; partition: number; from: number; to: number; source: number }[] = [];
   for (const hit of byPlace) {
     const source = sources[hit.source] as Source;

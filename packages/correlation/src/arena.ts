@@ -49,7 +49,8 @@ export class Arena {
 
   private fresh(units: number): number {
     const left = PAGE_UNITS - (this.nextUnit & (PAGE_UNITS - 1));
-    if (this.nextUnit === this.pages.length * PAGE_UNITS) this.pages.push(Buffer.allocUnsafeSlow(PAGE_UNITS * UNIT_BYTES));
+    if (this.nextUnit === this.pages.length * PAGE_UNITS)
+      this.pages.push(Buffer.allocUnsafeSlow(PAGE_UNITS * UNIT_BYTES));
     else if (left < units) {
       this.nextUnit += left;
       return this.fresh(units);

@@ -1,47 +1,44 @@
-import type { CorrelationRule } from '@tracehound/sigma';
+import type { CorrelationRule, RuleSetCompiled } from '@tracehound/sigma';
+import { NO_SOURCE } from './alert.ts';
+import type { FirmChainHit } from './firm/machine.ts';
+import type { Hit } from './hit.ts';
 
-/** A place of an outer correlation that an inner one feeds. */
-export type Feed = {
-  readonly outer: CorrelationRule;
-  readonly step: number;
-  /** For each group-by field of the outer rule its place in the inner group key; undefined where the inner has no such field. */
-  readonly groupPlaces: readonly (number | undefined)[];
-};
+/** A hit of an inner correlation on its way to a step of an outer one. */
+export type ChainHit = { readonly outer: CorrelationRule; readonly groupKey: string; readonly hit: Hit };
 
-/** Which correlations of a set stand on which others (X11), by the index of the inner one. */
-export function feedsOf(correlations: readonly CorrelationRule[]): readonly (readonly Feed[])[] {
-  const feeds: Feed[][] = correlations.map(() => []);
-  for (const outer of correlations) {
-    for (const [step, source] of outer.stepSources.entries()) {
-      if (source.kind !== 'correlation') continue;
-      const inner = correlations[source.correlation];
-      if (!inner) continue;
-      const groupPlaces = outer.groupBy.map((field) => {
-        const place = inner.groupBy.indexOf(field);
-        return place < 0 ? undefined : place;
-      });
-      feeds[source.correlation]?.push({ outer, step, groupPlaces });
-    }
-  }
-  return feeds;
-}
-
-/** Type-tagged values of a group key. */
-export function outerGroupKey(feed: Feed, innerGroupKey: string): string | null {
-  const values: unknown = JSON.parse(innerGroupKey);
-  if (!Array.isArray(values)) return null;
-  const chosen = feed.groupPlaces.map((place) => (place === undefined ? undefined : values[place]));
-  return chosen.includes(undefined) ? null : JSON.stringify(chosen);
+/** X11: what the hit of an inner correlation gives to the correlations that stand on it, by (rule, step). */
+export function chainHits(
+  set: RuleSetCompiled,
+  inner: {
+    readonly rule: CorrelationRule;
+    readonly groupKey: string;
+    readonly id: string;
+    readonly chain: FirmChainHit;
+  },
+): readonly ChainHit[] {
+  const { rule, chain } = inner;
+  const newest = chain.evidence.at(-1);
+  return set.chainMatchesOf(rule.index, inner.groupKey).matches.flatMap((match) => {
+    const outer = set.correlations[match.rule];
+    if (!outer || (countsBursts(outer) && !chain.isNewBurst)) return [];
+    const hit: Hit = {
+      timeMs: chain.timeMs,
+      id: inner.id,
+      step: match.step,
+      value: match.value,
+      number: match.number,
+      source: NO_SOURCE,
+      sourceOffset: newest?.sourceOffset ?? 0,
+      matchesOffset: newest?.matchesOffset ?? 0,
+      instance: null,
+      sequence: null,
+    };
+    return [{ outer, groupKey: match.group_key, hit }];
+  });
 }
 
 /** Counts and sums of chain hits take one per burst of the inner group (semantics section 7). */
-export function countsBursts(rule: CorrelationRule): boolean {
+function countsBursts(rule: CorrelationRule): boolean {
   const { type } = rule.definition;
   return type === 'event_count' || type === 'value_count' || type === 'value_sum';
-}
-
-/** Counts have one step only: an event that matches several referenced rules counts once. */
-export function stepIn(rule: CorrelationRule, step: number): number {
-  const { type } = rule.definition;
-  return type === 'temporal' || type === 'temporal_ordered' ? step : 0;
 }

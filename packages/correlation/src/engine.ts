@@ -6,24 +6,25 @@ import {
   type MatchBatch,
   NO_WATERMARK_MS,
 } from '@tracehound/event-model';
-import type { CorrelationRule, RuleSetCompiled } from '@tracehound/sigma';
-import { type AlertContext, alertRecord, decidedRecord, degradedRecord, NO_SOURCE, type Source } from './alert.ts';
+import type { RuleSetCompiled } from '@tracehound/sigma';
+import { type AlertContext, alertRecord, decidedRecord, degradedRecord, type Source } from './alert.ts';
 import { alertIdOf } from './alert-id.ts';
-import { countsBursts, type Feed, feedsOf, outerGroupKey, stepIn } from './chains.ts';
-import { COUNTER_NAMES, type CounterName } from './counters.ts';
+import { chainHits } from './chains.ts';
+import { COUNTER_NAMES, type CounterName, emptyCounters } from './counters.ts';
 import type { Episode } from './episodes.ts';
 import { CorrelationError } from './errors.ts';
+import { decidedFacts, type FinalFacts, factsOf, triggerOf } from './final-facts.ts';
 import type { FirmChainHit, FirmFinal } from './firm/machine.ts';
 import type { Group, OpenAlert } from './group.ts';
 import type { DirtyGroup } from './group-table.ts';
 import { compareText, type Hit } from './hit.ts';
 import { instanceKey } from './instance.ts';
-import type { Family, GroupRef, Instance } from './live-group.ts';
 import { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
+import type { Family, GroupRef, Instance } from './live-group.ts';
 import { decodeGroup, decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
 import { frameOf } from './window-rule.ts';
-import { newestOf, type Plan, triggerOf, Windows } from './windows.ts';
+import { type Plan, Windows } from './windows.ts';
 
 export type { DirtyGroup } from './group-table.ts';
 
@@ -50,16 +51,6 @@ export type PartitionEngineConfig = {
   /** Most groups, and bytes of state (an estimate), before groups are let go and a range is degraded (X14). */
   readonly groupsMax?: number;
   readonly bytesMax?: number;
-};
-
-/** What a final of `detect` says beyond its record (semantics section 9). */
-export type FinalFacts = {
-  /** Time of the trigger, else `last_at`. */
-  readonly atMs: number;
-  /** Time that the watermark had to pass. */
-  readonly dueMs: number;
-  /** What was counted: events, distinct values, or the sum. */
-  readonly count: number;
 };
 
 /** A hit of an inner correlation, for one step of one outer correlation: a match of `depth` (X11). */
@@ -122,11 +113,8 @@ export function createEngineWith(config: PartitionEngineConfig, switches: Partia
   return new Engine(config, { ...EXACT, ...switches });
 }
 
-/** A rule set with its instances, and who stands on whom. */
-type SetPlan = { readonly rules: readonly Plan[]; readonly feeds: readonly (readonly Feed[])[] };
-
-/** A chain hit on its way to an outer correlation of this engine. */
-type Pending = { readonly plan: Plan; readonly organization: string; readonly groupKey: string; readonly hit: Hit };
+/** A rule set with the instances that run it. */
+type SetPlan = { readonly rules: readonly Plan[]; readonly set: RuleSetCompiled };
 
 class Engine implements PartitionEngine {
   private readonly config: PartitionEngineConfig;
@@ -138,7 +126,6 @@ class Engine implements PartitionEngine {
   private tally = emptyCounters();
   private effects: Effect[] = [];
   private plans = new Map<string, SetPlan>();
-  private pending: Pending[] = [];
   nextOffset = -1;
 
   constructor(config: PartitionEngineConfig, switches: EngineSwitches) {
@@ -216,8 +203,8 @@ class Engine implements PartitionEngine {
       // Chain hits were in time when their events were (X11).
       else if (match.event_time < this.watermarkMs && batch.depth === 0) this.late(match, batch);
       else {
-        const place = { organization: match.organization_id, groupKey: match.group_key };
-        this.windows.apply(rules[match.rule] as Plan, place, hitOf(match, at.slot, at.matchesOffset));
+        const hit = hitOf(match, at.slot, at.matchesOffset);
+        this.windows.apply(rules[match.rule] as Plan, match.organization_id, match.group_key, hit);
       }
     }
   }
@@ -272,13 +259,9 @@ class Engine implements PartitionEngine {
         'dependency',
       );
     }
-    const feeds = feedsOf(set.correlations);
-    const rules = set.correlations.map((rule, index) => ({
-      rule,
-      instance: this.windows.instanceOf(rule, (feeds[index]?.length ?? 0) > 0),
-    }));
-    this.plans.set(rulesetId, { rules, feeds });
-    return { rules, feeds };
+    const rules = set.correlations.map((rule) => ({ rule, instance: this.windows.instanceOf(rule) }));
+    this.plans.set(rulesetId, { rules, set });
+    return { rules, set };
   }
 
   private late(match: Match, batch: MatchBatch): void {
@@ -293,14 +276,9 @@ class Engine implements PartitionEngine {
     if (batch.depth === 0) {
       const sources = this.config.sources(this.sourcesVersion) ?? [];
       this.windows.advance(0, this.leastClaim(sources, 0));
-      if (this.pending.length > 0) this.applyPending();
     }
-    for (let depth = 1; depth <= DEPTH_MAX; depth++) {
-      const watermarkMs = this.depthWatermark(depth);
-      if (watermarkMs <= (this.windows.watermarks[depth] ?? NO_WATERMARK_MS)) continue;
-      this.windows.advance(depth, watermarkMs);
-      if (this.pending.length > 0) this.applyPending();
-    }
+    const chainSources = this.config.chains === 'effects' ? (this.config.chainSources ?? []) : null;
+    this.windows.advanceChains(chainSources ? (depth) => this.leastClaim(chainSources, depth) : null);
   }
 
   private leastClaim(sources: readonly SourceRef[], depth: number): number {
@@ -312,33 +290,6 @@ class Engine implements PartitionEngine {
       watermarkMs = Math.min(watermarkMs, claimMs);
     }
     return watermarkMs;
-  }
-
-  /**
-   * X11: below it no chain hit can come any more: the depth below has decided it, less the longest span of the rules
-   * there that speak of the past; with chains in the log, the least of what the partitions claim.
-   */
-  private depthWatermark(depth: number): number {
-    const below = this.windows.watermarks[depth - 1] ?? NO_WATERMARK_MS;
-    if (this.config.chains === 'effects') {
-      const claimed = this.leastClaim(this.config.chainSources ?? [], depth);
-      return Math.min(below, claimed);
-    }
-    if (below === END_OF_INPUT_WATERMARK_MS || below === NO_WATERMARK_MS) return below;
-    let lagMs = 0;
-    for (const instance of this.windows.table.instances.values()) {
-      if (instance.isInner && instance.groups > 0 && instance.depth < depth) lagMs = Math.max(lagMs, instance.lagMs);
-    }
-    return below - lagMs;
-  }
-
-  private applyPending(): void {
-    const pending = this.pending;
-    this.pending = [];
-    for (const { plan, organization, groupKey, hit } of pending) {
-      this.tally.seen++;
-      this.windows.apply(plan, { organization, groupKey }, hit);
-    }
   }
 
   private speak(
@@ -357,6 +308,7 @@ class Engine implements PartitionEngine {
     group: Group,
     { episode, owned }: { readonly episode: Episode; readonly owned: readonly OpenAlert[] },
   ): void {
+    if (!ref.family.instance.rule.emitsAlert) return;
     const trigger = triggerOf(episode);
     const first = owned[0];
     const id = this.switches.canonicalFinal || !first ? this.alertId(ref, episode.fromMs, trigger) : first.id;
@@ -377,9 +329,10 @@ class Engine implements PartitionEngine {
   }
 
   private decided(ref: GroupRef, final: FirmFinal): void {
+    if (!ref.family.instance.rule.emitsAlert) return;
     const id = this.idOf(ref, final.frame, final.trigger ?? `due:${final.timerDueMs ?? final.lastAtMs}`);
     const context = this.contextOf(ref, []);
-    const facts = decidedFacts(final, ref.family.instance.rule);
+    const facts = decidedFacts(final);
     this.effects.push({ kind: 'alert', alert: decidedRecord(context, { kind: 'FINAL', id, final }), final: facts });
     if (this.config.speak === 'finals') return;
     this.effects.push({ kind: 'alert', alert: decidedRecord(context, { kind: 'END', id, final }) });
@@ -389,40 +342,25 @@ class Engine implements PartitionEngine {
   private chained(ref: GroupRef, chain: FirmChainHit): void {
     const { rule } = ref.family.instance;
     const { organization } = ref.family;
-    const { rules, feeds } = this.planOf(rule.description.ruleset_id);
+    const { rules, set } = this.planOf(rule.description.ruleset_id);
     const id = `chain:${this.idOf(ref, chain.frame, chain.triggerId)}`;
-    const newest = newestOf(chain.evidence);
-    for (const feed of feeds[rule.index] ?? []) {
-      const { outer } = feed;
-      const groupKey = outerGroupKey(feed, ref.groupKey);
-      if (groupKey === null || (countsBursts(outer) && !chain.isNewBurst)) continue;
+    for (const { outer, groupKey, hit } of chainHits(set, { rule, groupKey: ref.groupKey, id, chain })) {
       this.tally.chained++;
-      const hit: Hit = {
-        timeMs: chain.timeMs,
-        id,
-        step: stepIn(outer, feed.step),
-        value: outer.definition.type === 'value_count' ? ref.groupKey : null,
-        number: null,
-        source: NO_SOURCE,
-        sourceOffset: newest?.sourceOffset ?? 0,
-        matchesOffset: newest?.matchesOffset ?? 0,
-        instance: null,
-        sequence: null,
-      };
       if (this.config.chains === 'effects') {
         const { depth, description, index } = outer;
-        const chainMatch = { depth, rulesetId: description.ruleset_id, match: matchOf(hit, { organization, groupKey, index }) };
-        this.effects.push({ kind: 'chain', chain: chainMatch });
-      } else this.pending.push({ plan: rules[outer.index] as Plan, organization, groupKey, hit });
+        const match = matchOf(hit, { organization, groupKey, index });
+        this.effects.push({ kind: 'chain', chain: { depth, rulesetId: description.ruleset_id, match } });
+      } else this.windows.enqueue({ plan: rules[outer.index] as Plan, organization, groupKey, hit });
     }
   }
 
   private degraded(
     family: Family,
-    groupKey: string,
+    givenKey: string | null,
     range: { readonly fromMs: number; readonly toMs: number; readonly reason: string },
   ): void {
     const { fromMs, toMs, reason } = range;
+    const groupKey = givenKey ?? NO_GROUP;
     const id = this.alertIdIn(family, groupKey, {
       frame: Math.floor(fromMs / frameOf(family.instance.rule.definition.spanMs)),
       trigger: `degraded:${reason}:${fromMs}:${toMs}`,
@@ -440,7 +378,11 @@ class Engine implements PartitionEngine {
     return this.alertIdIn(ref.family, ref.groupKey, { frame, trigger });
   }
 
-  private alertIdIn(family: Family, groupKey: string, at: { readonly frame: number; readonly trigger: string }): string {
+  private alertIdIn(
+    family: Family,
+    groupKey: string,
+    at: { readonly frame: number; readonly trigger: string },
+  ): string {
     const { rule } = family.instance;
     const { uid: correlation, semanticHash } = rule;
     return alertIdOf({ organization: family.organization, correlation, semanticHash, groupKey, ...at });
@@ -528,12 +470,8 @@ class Engine implements PartitionEngine {
   }
 }
 
-/** X11: chains are at most four deep. */
-const DEPTH_MAX = 4;
-
-function emptyCounters(): Record<CounterName, number> {
-  return Object.fromEntries(COUNTER_NAMES.map((name) => [name, 0])) as Record<CounterName, number>;
-}
+/** Group key of records about a whole rule. */
+const NO_GROUP = '[]';
 
 function sourceKey(topicId: string, partition: number, depth: number): string {
   return `${topicId}/${partition}/${depth}`;
@@ -568,7 +506,10 @@ function hitOf(match: Match, source: number, matchesOffset: number): Hit {
   };
 }
 
-function matchOf(hit: Hit, at: { readonly organization: string; readonly groupKey: string; readonly index: number }): Match {
+function matchOf(
+  hit: Hit,
+  at: { readonly organization: string; readonly groupKey: string; readonly index: number },
+): Match {
   return {
     rule: at.index,
     organization_id: at.organization,
@@ -582,24 +523,6 @@ function matchOf(hit: Hit, at: { readonly organization: string; readonly groupKe
     source_instance: null,
     source_seq: null,
     flags: 0,
-  };
-}
-
-/** Semantics section 9. */
-export function factsOf(episode: Episode, rule: CorrelationRule): FinalFacts {
-  const { evidence, lastAtMs, dueMs } = episode;
-  const values = rule.definition.type === 'value_count' ? evidence.length : episode.count;
-  return { atMs: newestOf(evidence)?.timeMs ?? lastAtMs, dueMs, count: episode.amount ?? values };
-}
-
-export function decidedFacts(final: FirmFinal, rule: CorrelationRule): FinalFacts {
-  const { window } = rule.definition;
-  const trigger = final.trigger === null ? null : newestOf(final.evidence);
-  const gapMs = window.kind === 'session' ? window.gapMs : 0;
-  return {
-    atMs: trigger?.timeMs ?? final.lastAtMs,
-    dueMs: final.timerDueMs ?? trigger?.timeMs ?? final.lastAtMs + gapMs,
-    count: final.count,
   };
 }
 

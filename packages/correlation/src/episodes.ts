@@ -58,7 +58,10 @@ function addTruth(ranges: EpisodeRange[], truth: Segment, rule: WindowRule, swit
     const last = ranges.at(-1);
     const cutMs = last && rule.suppressMs !== null ? last.fromMs + rule.suppressMs : Number.POSITIVE_INFINITY;
     const joins =
-      last && fromMs - last.lastAtMs <= rule.spanMs && sameFrame(last.fromMs, fromMs, rule, switches) && fromMs <= cutMs;
+      last &&
+      fromMs - last.lastAtMs <= rule.spanMs &&
+      sameFrame(last.fromMs, fromMs, rule, switches) &&
+      fromMs <= cutMs;
     if (joins) last.lastAtMs = Math.max(last.lastAtMs, Math.min(truth.toMs, cutMs));
     else {
       const endMs = rule.suppressMs === null ? truth.toMs : Math.min(truth.toMs, fromMs + rule.suppressMs);
@@ -179,7 +182,10 @@ function countFirm(
 }
 
 /** The first open alert an episode owns: one that was opened at a place inside it. */
-export function openOf(group: Group, range: { readonly fromMs: number; readonly lastAtMs: number }): OpenAlert | undefined {
+export function openOf(
+  group: Group,
+  range: { readonly fromMs: number; readonly lastAtMs: number },
+): OpenAlert | undefined {
   for (const open of group.opens) if (range.fromMs <= open.atMs && open.atMs <= range.lastAtMs) return open;
   return undefined;
 }

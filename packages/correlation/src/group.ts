@@ -1,6 +1,6 @@
 import { firstAtOrAfter, type Hit, insertionIndex } from './hit.ts';
 import type { Segment } from './segment.ts';
-import { EXACT, type EngineSwitches } from './switches.ts';
+import { type EngineSwitches, EXACT } from './switches.ts';
 import type { Tail } from './tail.ts';
 import { type DegradedRange, thinHits } from './thinning.ts';
 import { evidenceAt } from './truth.ts';

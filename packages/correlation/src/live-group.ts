@@ -14,7 +14,7 @@ export type Instance = {
   /** Episodes open on arrival (X10.8); false where a step is chained: then they speak finals only. */
   readonly opens: boolean;
   /** Other correlations stand on it: it gives them its hits of mode `every` (semantics section 7). */
-  readonly isInner: boolean;
+  isInner: boolean;
   /** How long after the newest evidence a chain hit may come: the span, unless the rule is monotone and sliding. */
   readonly lagMs: number;
   readonly depth: number;

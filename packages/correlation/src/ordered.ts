@@ -108,11 +108,7 @@ export function latestStarts(hits: readonly Hit[], rule: WindowRule): Float64Arr
 }
 
 /** Hits of one instant: later places may build on earlier ones of the same instant, with distinct events. */
-function startsOfInstant(
-  hits: readonly Hit[],
-  rule: WindowRule,
-  best: readonly Best[],
-): Float64Array<ArrayBuffer> {
+function startsOfInstant(hits: readonly Hit[], rule: WindowRule, best: readonly Best[]): Float64Array<ArrayBuffer> {
   const places = rule.chain.length;
   const starts = new Float64Array(hits.length * places).fill(Number.NEGATIVE_INFINITY);
   const { timeMs } = hits[0] as Hit;

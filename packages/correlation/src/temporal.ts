@@ -86,7 +86,11 @@ function matchingOf(
 }
 
 /** Whether the remaining steps still have distinct events: augmenting paths, O(steps cubed). */
-function isCompletable(set: readonly number[], latest: readonly (readonly Hit[])[], used: ReadonlySet<string>): boolean {
+function isCompletable(
+  set: readonly number[],
+  latest: readonly (readonly Hit[])[],
+  used: ReadonlySet<string>,
+): boolean {
   const owner = new Map<string, number>();
   const assign = (step: number, seen: Set<string>): boolean => {
     for (const { id } of latest[step] ?? []) {

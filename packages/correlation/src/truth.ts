@@ -61,7 +61,9 @@ export function evidenceAt(
   if (rule.type === 'temporal') return temporalEvidence(hits, rule, window);
   const inside = hits.slice(firstAtOrAfter(hits, window.fromMs), firstAtOrAfter(hits, window.toMs + 1));
   if (rule.type === 'event_count') return inside.slice(0, rule.threshold);
-  return rule.type === 'value_sum' ? inside.slice(-SUM_EVIDENCE_MAX) : valueEvidence(inside, rule, { leftMs, switches });
+  return rule.type === 'value_sum'
+    ? inside.slice(-SUM_EVIDENCE_MAX)
+    : valueEvidence(inside, rule, { leftMs, switches });
 }
 
 /** Per value its last hit in bucket b-1, else its first in b (b = floor(t0/span)): what thinning always keeps. */

@@ -94,7 +94,8 @@ function sumOf(bounds: readonly Bound[]): { value: number; inclusive: boolean } 
 export function sufficientSets(expression: StepExpression): readonly (readonly number[])[] {
   const sets = [...new Map(productOf(expression).map((set) => [set.join(), set])).values()].sort(compareSets);
   const minimal: (readonly number[])[] = [];
-  for (const set of sets) if (!minimal.some((smaller) => smaller.every((step) => set.includes(step)))) minimal.push(set);
+  for (const set of sets)
+    if (!minimal.some((smaller) => smaller.every((step) => set.includes(step)))) minimal.push(set);
   return minimal;
 }
 
@@ -109,7 +110,10 @@ function productOf(expression: StepExpression): readonly (readonly number[])[] {
         .map(productOf)
         .reduce((left, right) => left.flatMap((a) => right.map((b) => union(a, b))), [[]] as (readonly number[])[]);
     case 'at_least':
-      return subsets([...new Set(expression.steps)].sort((a, b) => a - b), expression.count);
+      return subsets(
+        [...new Set(expression.steps)].sort((a, b) => a - b),
+        expression.count,
+      );
     case 'not':
       return [];
   }

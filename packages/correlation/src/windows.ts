@@ -1,19 +1,13 @@
+import { END_OF_INPUT_WATERMARK_MS, NO_WATERMARK_MS } from '@tracehound/event-model';
 import type { CorrelationRule } from '@tracehound/sigma';
 import type { CounterName } from './counters.ts';
-import {
-  type Episode,
-  amountOf,
-  countOfRange,
-  evidenceOfRange,
-  openOf,
-  rangesOf,
-  settleGroup,
-} from './episodes.ts';
+import { amountOf, countOfRange, type Episode, evidenceOfRange, openOf, rangesOf, settleGroup } from './episodes.ts';
 import { evictable } from './eviction.ts';
+import { triggerOf } from './final-facts.ts';
 import { createFirmMachine, type FirmChainHit, type FirmFinal } from './firm/machine.ts';
 import { createGroup, type EpisodeRange, type Group, insertHit, isEmptyGroup, type OpenAlert } from './group.ts';
 import { GroupTable } from './group-table.ts';
-import { compareHits, compareText, type Hit } from './hit.ts';
+import { compareText, type Hit } from './hit.ts';
 import { createInstance, instanceKey } from './instance.ts';
 import type { Family, GroupRef, Instance, Live } from './live-group.ts';
 import type { EngineSwitches } from './switches.ts';
@@ -22,7 +16,11 @@ import { UPDATE_MS, type WindowRule } from './window-rule.ts';
 
 /** Something the windows of a group have to say, in the order in which it must be said. */
 export type Speech = {
-  open(ref: GroupRef, group: Group, said: { readonly id: string; readonly episode: Episode; readonly trigger: string }): void;
+  open(
+    ref: GroupRef,
+    group: Group,
+    said: { readonly id: string; readonly episode: Episode; readonly trigger: string },
+  ): void;
   update(
     ref: GroupRef,
     group: Group,
@@ -34,7 +32,12 @@ export type Speech = {
   decided(ref: GroupRef, final: FirmFinal): void;
   /** A hit for the correlations that stand on this one (X11). */
   chained(ref: GroupRef, hit: FirmChainHit): void;
-  degraded(family: Family, groupKey: string, range: Omit<DegradedRange, 'reason'> & { readonly reason: string }): void;
+  /** `groupKey` null: any group of the family. */
+  degraded(
+    family: Family,
+    groupKey: string | null,
+    range: Omit<DegradedRange, 'reason'> & { readonly reason: string },
+  ): void;
   /** Id of an alert with this left end and trigger, for an open. */
   openId(ref: GroupRef, fromMs: number, trigger: string): string;
 };
@@ -53,6 +56,17 @@ export type WindowsConfig = {
 /** A correlation of a rule set and the instance that keeps its state. */
 export type Plan = { readonly rule: CorrelationRule; readonly instance: Instance };
 
+/** A chain hit on its way to an outer correlation. */
+export type Pending = {
+  readonly plan: Plan;
+  readonly organization: string;
+  readonly groupKey: string;
+  readonly hit: Hit;
+};
+
+/** X11: chains are at most four deep. */
+const DEPTH_MAX = 4;
+
 /** Parts of a span after which a group in steady use lets go of what is past. */
 const SETTLES_PER_SPAN = 4;
 
@@ -63,6 +77,7 @@ export class Windows {
   readonly watermarks: number[];
   private readonly config: WindowsConfig;
   private bytes = 0;
+  private pending: Pending[] = [];
 
   constructor(config: WindowsConfig, watermarkMs: number) {
     this.config = config;
@@ -71,11 +86,14 @@ export class Windows {
   }
 
   /** The instance that runs the rule, made when there is none. */
-  instanceOf(rule: CorrelationRule, isInner: boolean): Instance {
+  instanceOf(rule: CorrelationRule): Instance {
     const key = instanceKey(rule);
     const known = this.table.instances.get(key);
-    if (known) return known;
-    const instance = createInstance(rule, { key, isInner });
+    if (known) {
+      known.isInner ||= rule.feeds.length > 0;
+      return known;
+    }
+    const instance = createInstance(rule, key);
     this.table.instances.set(key, instance);
     return instance;
   }
@@ -84,15 +102,15 @@ export class Windows {
     return this.watermarks[instance.depth] ?? (this.watermarks[0] as number);
   }
 
-  apply({ rule, instance }: Plan, at: { readonly organization: string; readonly groupKey: string }, hit: Hit): void {
+  apply({ rule, instance }: Plan, organization: string, groupKey: string, hit: Hit): void {
     instance.rule = rule;
-    let family = instance.families.get(at.organization);
+    let family = instance.families.get(organization);
     if (!family) {
-      family = this.table.addFamily(instance, at.organization);
+      family = this.table.addFamily(instance, organization);
       this.expectGroups(family);
     }
     if (rule.definition.expect.length > 0) this.expectHit(family, hit.timeMs);
-    const ref = family.groups.get(at.groupKey) ?? this.addGroup(family, at.groupKey);
+    const ref = family.groups.get(groupKey) ?? this.addGroup(family, groupKey);
     this.table.markDirty(ref);
     const live = this.table.live(ref);
     const { counters } = this.config;
@@ -106,10 +124,12 @@ export class Windows {
 
   private addGroup(family: Family, groupKey: string): GroupRef {
     const { instance, organization } = family;
-    const { definition } = instance.rule;
+    const { definition, emitsAlert } = instance.rule;
+    // A rule whose hits are only steps of others needs no state for alerts of its own.
+    const speaks = emitsAlert || !instance.isInner;
     const live: Live = {
-      episodes: instance.window ? createGroup(organization, groupKey, this.watermarkOf(instance)) : null,
-      firm: instance.window ? null : createFirmMachine(definition, { purpose: 'alerts' }),
+      episodes: instance.window && speaks ? createGroup(organization, groupKey, this.watermarkOf(instance)) : null,
+      firm: !instance.window && speaks ? createFirmMachine(definition, { purpose: 'alerts' }) : null,
       chain: instance.isInner ? createFirmMachine(definition, { purpose: 'chain' }) : null,
       used: true,
     };
@@ -135,9 +155,9 @@ export class Windows {
   }
 
   private applyToMachine(ref: GroupRef, live: Live, hit: Hit): boolean {
-    const insertion = live.firm?.insert(hit) ?? 'duplicate';
+    const chained = live.chain?.insert(hit) ?? 'duplicate';
+    const insertion = live.firm ? live.firm.insert(hit) : chained;
     if (insertion === 'duplicate') return false;
-    live.chain?.insert(hit);
     if (typeof insertion === 'object') {
       this.config.counters.degraded++;
       this.config.speech.degraded(ref.family, ref.groupKey, insertion);
@@ -158,6 +178,7 @@ export class Windows {
       const ref = family.groups.get(groupKey) ?? this.addGroup(family, groupKey);
       const live = this.table.live(ref);
       live.firm?.expect(family.firstAtMs, family.lastAtMs);
+      live.chain?.expect(family.firstAtMs, family.lastAtMs);
       this.table.markDirty(ref);
       this.schedule(ref, live);
     }
@@ -210,6 +231,48 @@ export class Windows {
     const visits = this.table.due.popThrough(watermarkMs).filter((ref) => this.isDue(ref));
     if (switches.sortedEmission) visits.sort(compareGroups);
     for (const ref of visits) this.visit(ref);
+  }
+
+  /** X11: a hit of an inner correlation, applied as soon as the depth that gave it has been brought up. */
+  enqueue(pending: Pending): void {
+    this.pending.push(pending);
+  }
+
+  /** Brings up depth by depth what stands on other correlations. `claimOf`: with chains in the log, what its partitions claim. */
+  advanceChains(claimOf: ((depth: number) => number) | null): void {
+    this.applyPending();
+    for (let depth = 1; depth <= DEPTH_MAX; depth++) {
+      const watermarkMs = this.depthWatermark(depth, claimOf);
+      if (watermarkMs <= (this.watermarks[depth] ?? NO_WATERMARK_MS)) continue;
+      this.advance(depth, watermarkMs);
+      this.applyPending();
+    }
+  }
+
+  private applyPending(): void {
+    if (this.pending.length === 0) return;
+    const pending = this.pending;
+    this.pending = [];
+    for (const { plan, organization, groupKey, hit } of pending) {
+      this.config.counters.seen++;
+      this.apply(plan, organization, groupKey, hit);
+    }
+  }
+
+  /**
+   * Below it no chain hit of the depth can come any more: the depth below has decided it, less the longest span of the rules
+   * there that speak of the past.
+   */
+  private depthWatermark(depth: number, claimOf: ((depth: number) => number) | null): number {
+    const belowMs = this.watermarks[depth - 1] ?? NO_WATERMARK_MS;
+    if (claimOf) return Math.min(belowMs, claimOf(depth));
+    if (belowMs === END_OF_INPUT_WATERMARK_MS || belowMs === NO_WATERMARK_MS) return belowMs;
+    let lagMs = 0;
+    for (const instance of this.table.instances.values()) {
+      if (instance.isInner && instance.groups > 0 && instance.depth === depth - 1)
+        lagMs = Math.max(lagMs, instance.lagMs);
+    }
+    return belowMs - lagMs;
   }
 
   /** Whether there is something to do now; if not, it is scheduled again. Says nothing and changes nothing. */
@@ -361,13 +424,10 @@ export class Windows {
     }
     for (const [family, range] of [...ranges].sort(([a], [b]) => compareFamilies(a, b))) {
       counters.degraded++;
-      speech.degraded(family, NO_GROUP, { ...range, reason });
+      speech.degraded(family, null, { ...range, reason });
     }
   }
 }
-
-/** Group key of records about a whole rule. */
-const NO_GROUP = '[]';
 
 /** What a group takes in memory, estimated from its state alone, so that the limit does not depend on what is decoded. */
 const GROUP_BYTES = 240;
@@ -400,17 +460,6 @@ const FAR = 1000;
 
 function isEmpty({ episodes, firm, chain }: Live): boolean {
   return (!episodes || isEmptyGroup(episodes)) && (firm?.isEmpty ?? true) && (chain?.isEmpty ?? true);
-}
-
-/** X10.4: the event that completes the evidence, that is the largest in the total order. */
-export function triggerOf(episode: Pick<Episode, 'evidence'>): string {
-  return newestOf(episode.evidence)?.id ?? '';
-}
-
-export function newestOf(evidence: readonly Hit[]): Hit | undefined {
-  let largest = evidence[0];
-  for (const hit of evidence) if (largest && compareHits(hit, largest) > 0) largest = hit;
-  return largest;
 }
 
 /** X9: emission order at one watermark is (rule, group). */
