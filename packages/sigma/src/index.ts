@@ -13,6 +13,7 @@ export type {
   StepSource,
   WindowShape,
 } from './correlation-definition.ts';
+export { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
 export type { CorrelationType } from './correlation-rule.ts';
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
 export { groupValues } from './group-key.ts';
@@ -29,3 +30,15 @@ export {
   type RuleSetCompiled,
 } from './rule-set.ts';
 export type { Relation, Test, TimeUnit } from './test-tree.ts';
+export { type PatternPart, parsePattern } from './value-pattern.ts';
+export {
+  createProblemSink,
+  type Position,
+  type ProblemSink,
+  readYamlDocuments,
+  type YamlEntry,
+  type YamlList,
+  type YamlMap,
+  type YamlNode,
+  type YamlScalar,
+} from './yaml-tree.ts';
