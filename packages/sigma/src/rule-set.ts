@@ -98,8 +98,8 @@ export type RuleSetCompiled = {
   readonly correlations: readonly CorrelationRule[];
   /** Things that load but deserve a look. */
   readonly warnings: readonly SigmaProblem[];
-  /** Indices of the detections that match the event, growing. */
-  matchEvent(view: FieldView, logSource: LogSource): readonly number[];
+  /** Indices of the detections that match the event, growing. Log source null: every rule is tried, whatever its own. */
+  matchEvent(view: FieldView, logSource: LogSource | null): readonly number[];
   /** What those detections give to correlations, ordered by (rule, step, group key). */
   matchesOf(view: FieldView, detections: readonly number[]): RuleMatches;
   /** The longest window; what must be kept of the log follows from it. */
@@ -388,11 +388,11 @@ function planOf(
 function matchEvent(
   { detections, matchers }: { detections: readonly ParsedDetection[]; matchers: readonly Matcher[] },
   view: FieldView,
-  logSource: LogSource,
+  logSource: LogSource | null,
 ): readonly number[] {
   const matched: number[] = [];
   for (const [index, rule] of detections.entries()) {
-    if (covers(rule.logSource, logSource) && matchers[index]?.(view)) matched.push(index);
+    if ((logSource === null || covers(rule.logSource, logSource)) && matchers[index]?.(view)) matched.push(index);
   }
   return matched;
 }
