@@ -3,6 +3,8 @@
  * `FieldView`; out come the detections an event matches and the match records correlations are fed with. What this
  * version cannot run is refused at load with file, line, column and reason; it never becomes a silent "no match".
  */
+
+export { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
 export type {
   Bound,
   BoundRelation,
@@ -31,3 +33,15 @@ export {
 } from './rule-set.ts';
 export type { Relation, Test, TimeUnit } from './test-tree.ts';
 export type { Triage } from './triage.ts';
+export { type PatternPart, parsePattern } from './value-pattern.ts';
+export {
+  createProblemSink,
+  type Position,
+  type ProblemSink,
+  readYamlDocuments,
+  type YamlEntry,
+  type YamlList,
+  type YamlMap,
+  type YamlNode,
+  type YamlScalar,
+} from './yaml-tree.ts';
