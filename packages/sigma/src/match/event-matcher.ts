@@ -9,7 +9,7 @@ import {
   type Pointer,
   pointerTo,
 } from './field-index.ts';
-import { compilePredicates, type Predicate } from './predicates.ts';
+import { createPredicateCompiler, type Predicate } from './predicates.ts';
 import { keyOf, possibleWitnesses, type Witness, witnessesOf } from './witness.ts';
 
 export type MatcherRule = { readonly logSource: LogSource; readonly test: Test };
@@ -51,7 +51,9 @@ class RuleIndex implements EventMatcher {
   readonly readsAllFields: boolean;
   readonly #rules: readonly MatcherRule[];
   readonly #texts = new EventTexts();
-  readonly #predicates: readonly Predicate[];
+  /** Compiled when a rule is first a candidate: most rules of a large set never are. */
+  readonly #predicates: (Predicate | undefined)[];
+  readonly #compile: (test: Test) => Predicate;
   readonly #groups: readonly { readonly logSource: LogSource; readonly rules: readonly number[] }[];
   readonly #plans = new Map<string, Plan>();
   readonly #planBySource = new Map<string, Plan>();
@@ -78,11 +80,14 @@ class RuleIndex implements EventMatcher {
 
   constructor(rules: readonly MatcherRule[]) {
     this.#rules = rules;
-    this.#predicates = compilePredicates(
+    this.#compile = createPredicateCompiler(
       rules.map(({ test }) => test),
       this.#texts,
     );
-    this.fields = this.#texts.fields;
+    this.#predicates = rules.map(() => undefined);
+    const fields = new Set<string>();
+    for (const { test } of rules) addFields(test, fields);
+    this.fields = [...fields];
     this.readsAllFields = rules.some(({ test }) => hasKeywords(test));
     this.#groups = groupBySource(rules);
     this.#candidates = new Int32Array(rules.length);
@@ -105,11 +110,17 @@ class RuleIndex implements EventMatcher {
     const epoch = this.#texts.epoch;
     let matched: number[] | undefined;
     for (const rule of candidates) {
-      if (this.#sureIn[rule] !== epoch && !(this.#predicates[rule] as Predicate)()) continue;
+      if (this.#sureIn[rule] !== epoch && !(this.#predicates[rule] ?? this.#compileRule(rule))()) continue;
       if (matched) matched.push(rule);
       else matched = [rule];
     }
     return matched ?? NO_MATCH;
+  }
+
+  #compileRule(rule: number): Predicate {
+    const predicate = this.#compile((this.#rules[rule] as MatcherRule).test);
+    this.#predicates[rule] = predicate;
+    return predicate;
   }
 
   #planOf(logSource: LogSource): Plan {
@@ -179,6 +190,13 @@ function addEntry(byField: Map<string | null, Map<string, Entry>>, witness: Witn
   const entries = byField.get(witness.field) ?? new Map<string, Entry>();
   byField.set(witness.field, entries);
   entries.set(`${pointer} ${keyOf(witness)}`, { witness, pointer });
+}
+
+function addFields(test: Test, fields: Set<string>): void {
+  if (test.op === 'and' || test.op === 'or') for (const part of test.of) addFields(part, fields);
+  else if (test.op === 'not') addFields(test.of, fields);
+  if ('field' in test) fields.add(test.field);
+  if ('other' in test) fields.add(test.other);
 }
 
 function hasKeywords(test: Test): boolean {

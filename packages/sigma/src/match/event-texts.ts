@@ -29,10 +29,6 @@ export class EventTexts {
     return slot;
   }
 
-  get fields(): readonly string[] {
-    return [...this.#slots.keys()];
-  }
-
   /** Texts of all leaf values. */
   leaves(): readonly string[] {
     if (this.#leavesEpoch === this.epoch) return this.#leaves;

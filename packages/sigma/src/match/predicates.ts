@@ -15,14 +15,14 @@ const SET_SIZE_MIN = 4;
 const COST_ORDER: readonly Test['op'][] = ['exists', 'null', 'compare', 'text', 'time', 'cidr', 'fieldref', 'regex'];
 
 /**
- * Compiles the tests of many rules over one `EventTexts`. Equal tests are one predicate, and one that several places
- * ask for is decided at most once per event.
+ * Compiles the tests of many rules over one `EventTexts`, each when it is first asked for. Equal tests are one predicate,
+ * and one that several places ask for is decided at most once per event.
  */
-export function compilePredicates(tests: readonly Test[], texts: EventTexts): readonly Predicate[] {
-  const uses = new Map<string, number>();
-  for (const test of tests) countUses(test, uses);
+export function createPredicateCompiler(tests: readonly Test[], texts: EventTexts): (test: Test) => Predicate {
+  let uses: Map<string, number> | undefined;
   const known = new Map<string, Predicate>();
   const compile = (test: Test): Predicate => {
+    uses ??= usesOf(tests);
     const key = JSON.stringify(test);
     let predicate = known.get(key);
     if (!predicate) {
@@ -32,7 +32,13 @@ export function compilePredicates(tests: readonly Test[], texts: EventTexts): re
     }
     return predicate;
   };
-  return tests.map(compile);
+  return compile;
+}
+
+function usesOf(tests: readonly Test[]): Map<string, number> {
+  const uses = new Map<string, number>();
+  for (const test of tests) countUses(test, uses);
+  return uses;
 }
 
 function countUses(test: Test, uses: Map<string, number>): void {
