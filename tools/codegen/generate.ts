@@ -1,11 +1,12 @@
 /**
  * Generates `packages/event-model/src/generated` and `docs/reference/event-types.md` from `schemas/` and
- * `deploy/topics.yaml`. `--check` writes nothing and exits 1 when a file differs from what would be written; `--freeze`
+ * `deploy/topics.yaml`, and the ATT&CK list of `packages/lint` from `testdata/attack`. `--check` writes nothing and exits 1 when a file differs from what would be written; `--freeze`
  * (at a release) adds the schemas to `schemas/history`.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { type AvroObject, bundle, type NamedType, readNamedTypes } from './avro-source.ts';
+import { emitAttack } from './emit-attack.ts';
 import { emitEventTypesPage } from './emit-docs.ts';
 import { emitRecords, emitSchemas } from './emit-records.ts';
 import { emitEventTypes, readCatalogue } from './event-types-source.ts';
@@ -33,6 +34,7 @@ export function generate(root: string): ReadonlyMap<string, string> {
     [`${generated}/topics.ts`, NOTICE + emitTopics(topics, named)],
     [`${generated}/event-types.ts`, NOTICE + emitEventTypes(catalogue, named)],
     ['docs/reference/event-types.md', emitEventTypesPage(catalogue, named)],
+    ['packages/lint/src/generated/attack.ts', emitAttack(root)],
   ]);
 }
 

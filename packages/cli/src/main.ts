@@ -20,6 +20,7 @@ import { runStatus } from './commands/status.ts';
 import { runTopicsApply, runTopicsList } from './commands/topics.ts';
 import { runUp } from './commands/up.ts';
 import { databaseUrl } from './deployment/deployment.ts';
+import { registerOffline } from './offline.ts';
 import { stateDirectory } from './paths.ts';
 import { createTerminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -82,6 +83,8 @@ async function withKafka(work: (kafka: KafkaClient) => Promise<number>): Promise
 }
 
 const namespace = process.env['TRACEHOUND_NAMESPACE'] ?? '';
+
+registerOffline(program, { terminal, interrupted });
 
 type AuditFlags = {
   org?: string;
