@@ -1,6 +1,6 @@
 import { END_OF_INPUT_WATERMARK_MS, type Match, type MatchBatch } from '@tracehound/event-model';
 import { loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
-import type { OracleEvent, OracleRule } from './final-alerts.ts';
+import type { OracleEvent, OracleRule } from './model.ts';
 import { createRandom, type Random } from './random.ts';
 
 /** Random rules and events, and the ways they may reach a matches log: what every property is checked on. */

@@ -3,21 +3,24 @@
  * `FieldView`; out come the detections an event matches and the match records correlations are fed with. What this
  * version cannot run is refused at load with file, line, column and reason; it never becomes a silent "no match".
  */
+
+export { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
 export type {
   Bound,
   BoundRelation,
   CorrelationDefinition,
+  CorrelationType,
   OnMatch,
   OrderedStep,
   StepExpression,
   StepSource,
   WindowShape,
 } from './correlation-definition.ts';
-export { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
-export type { CorrelationType } from './correlation-rule.ts';
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
-export { groupValues } from './group-key.ts';
+export { groupKeyOf, groupValues } from './group-key.ts';
+export { RULE_LIMITS, type RuleLimits } from './limits.ts';
 export { formatProblem, SigmaError, type SigmaProblem, type SigmaProblemCode } from './problems.ts';
+export type { Feed, RuleMatch, RuleMatches } from './rule-matches.ts';
 export {
   type CorrelationRule,
   type DetectionRule,
@@ -25,11 +28,11 @@ export {
   loadRuleSet,
   type RuleDescription,
   type RuleFile,
-  type RuleMatch,
-  type RuleMatches,
   type RuleSetCompiled,
+  type RuleSetOptions,
 } from './rule-set.ts';
 export type { Relation, Test, TimeUnit } from './test-tree.ts';
+export type { Triage } from './triage.ts';
 export { type PatternPart, parsePattern } from './value-pattern.ts';
 export {
   createProblemSink,

@@ -1,3 +1,5 @@
+import { foldCase } from './case-fold.ts';
+
 /**
  * Sigma string values: `*` stands for any run of characters (line ends included), `?` for exactly one code point.
  * Escapes as Sigma 2.1, "Escaping": a backslash before `*`, `?` or `\` takes the meaning away from that
@@ -53,16 +55,6 @@ export function compilePattern(parts: readonly PatternPart[], cased: boolean): (
   const folded = parts.map((part) => (part.kind === 'text' && !cased ? { ...part, text: foldCase(part.text) } : part));
   const test = compileFolded(folded);
   return cased ? test : (text) => test(foldCase(text));
-}
-
-/** Simple case folding. `İ` is the one character whose lower case is longer; it stays as it is. */
-export function foldCase(text: string): string {
-  return text.includes('\u0130')
-    ? text
-        .split('\u0130')
-        .map((piece) => piece.toLowerCase())
-        .join('\u0130')
-    : text.toLowerCase();
 }
 
 function compileFolded(parts: readonly PatternPart[]): (text: string) => boolean {
