@@ -84,8 +84,6 @@ async function withKafka(work: (kafka: KafkaClient) => Promise<number>): Promise
 
 const namespace = process.env['TRACEHOUND_NAMESPACE'] ?? '';
 
-registerOffline(program, { terminal, interrupted });
-
 type AuditFlags = {
   org?: string;
   kind?: string;
@@ -292,6 +290,8 @@ function positive(text: string, name: string, min = 1): number {
     throw new UsageError(`${name} ${text}: write a whole number from ${min} on`);
   return value;
 }
+
+registerOffline(program, { terminal, interrupted });
 
 try {
   await program.parseAsync();
