@@ -4,6 +4,8 @@ import {
   type CorrelationRule,
   loadRuleSet,
   type OrderedStep,
+  type RuleMatch,
+  type RuleMatches,
   type RuleSetCompiled,
   type StepExpression,
   type StepSource,
@@ -368,6 +370,11 @@ function ruleSetOf(seed: number, plans: readonly Plan[]): RuleSetCompiled {
       type: definition.type as CorrelationRule['type'],
       steps: plan.sources.flatMap((source) => (source.kind === 'detection' ? [source.detection] : [])),
       stepSources: plan.sources,
+      feeds: plans.flatMap(({ sources }, correlation) =>
+        sources.flatMap((source, step) =>
+          source.kind === 'correlation' && source.correlation === index ? [{ correlation, step }] : [],
+        ),
+      ),
       groupBy: plan.groupBy,
       groupFields: plan.sources.map(() => plan.groupBy),
       valueFields: plan.valueFields,
@@ -388,7 +395,30 @@ function ruleSetOf(seed: number, plans: readonly Plan[]): RuleSetCompiled {
     };
   });
   const timespanMsMax = Math.max(...plans.map(({ definition }) => definition.spanMs));
-  return { ...base, rulesetId, correlations, timespanMsMax };
+  const chainMatchesOf = (inner: number, groupKey: string) => chainMatches(correlations, inner, groupKey);
+  return { ...base, rulesetId, correlations, timespanMsMax, chainMatchesOf };
+}
+
+/** What a hit of an inner correlation gives to the others: fields by name, from the inner group key. */
+function chainMatches(correlations: readonly CorrelationRule[], inner: number, groupKey: string): RuleMatches {
+  const tags: readonly string[] = JSON.parse(groupKey);
+  const { groupBy, feeds } = correlations[inner] as CorrelationRule;
+  const tuple = (fields: readonly string[]): string | null => {
+    const picked = fields.map((field) => tags[groupBy.indexOf(field)]);
+    return picked.includes(undefined) ? null : JSON.stringify(picked);
+  };
+  const matches = feeds.flatMap(({ correlation, step }): RuleMatch[] => {
+    const { definition, groupBy: fields, valueFields } = correlations[correlation] as CorrelationRule;
+    const isSteps = definition.type === 'temporal' || definition.type === 'temporal_ordered';
+    const group_key = tuple(fields);
+    const value = valueFields.length > 0 ? tuple(valueFields) : null;
+    if (group_key === null || (valueFields.length > 0 && value === null)) return [];
+    const countsValues = definition.type === 'value_count' || definition.type === 'value_rarity';
+    // No group value of these worlds is a number.
+    if (valueFields.length > 0 && !countsValues) return [];
+    return [{ rule: correlation, step: isSteps ? step : 0, group_key, value, number: null }];
+  });
+  return { matches, groupMissing: [] };
 }
 
 /** The first engine's threshold: the least count that meets a lower bound. */

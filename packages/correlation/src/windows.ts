@@ -99,7 +99,7 @@ export class Windows {
   }
 
   watermarkOf(instance: Instance): number {
-    return this.watermarks[instance.depth] ?? (this.watermarks[0] as number);
+    return this.watermarks[instance.depth] ?? NO_WATERMARK_MS;
   }
 
   apply({ rule, instance }: Plan, organization: string, groupKey: string, hit: Hit): void {
@@ -346,7 +346,7 @@ export class Windows {
 
   /** Sets a lower bound of when the group must be looked at next; forgets it when nothing is left of it. */
   private schedule(ref: GroupRef, live: Live): void {
-    if (isEmpty(live) && !ref.family.instance.rule.definition.expect.includes(ref.groupKey)) {
+    if (this.isOver(ref, live)) {
       this.weigh(ref, 0);
       this.table.remove(ref);
       return;
@@ -357,6 +357,12 @@ export class Windows {
     if (episodes) dueMs = Math.min(dueMs, this.episodesDueOf(ref, episodes, false));
     ref.steps = stepsOf(live, ref.family.instance.window);
     this.table.due.schedule(ref, dueMs);
+  }
+
+  /** Nothing is left of it; a listed group (semantics section 8) stays until the input ends. */
+  private isOver({ family, groupKey }: GroupRef, live: Live): boolean {
+    if (!family.instance.rule.definition.expect.includes(groupKey)) return isEmpty(live);
+    return this.watermarkOf(family.instance) === END_OF_INPUT_WATERMARK_MS;
   }
 
   private exactDueOf(ref: GroupRef, live: Live): number {
