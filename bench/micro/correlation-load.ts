@@ -16,7 +16,14 @@ const SHAPES: Readonly<Record<'real' | 'hot', Shape>> = {
 };
 
 const ORDERED = ['login_failed', 'login_success', 'data_export'];
-const RULES: readonly [id: string, type: string, rules: readonly string[], by: string, span: string, condition: string][] = [
+const RULES: readonly [
+  id: string,
+  type: string,
+  rules: readonly string[],
+  by: string,
+  span: string,
+  condition: string,
+][] = [
   ['c01', 'event_count', ['login_failed'], 'src_ip', '15m', '{gte: 5}'],
   ['c02', 'value_count', ['login_failed'], 'src_ip', '10m', '{gte: 10, field: user}'],
   ['c03', 'temporal_ordered', ORDERED, 'trace_id', '10m', ''],
@@ -42,7 +49,8 @@ const DETECTIONS = [
 
 export function loadRules(): RuleSetCompiled {
   const detections = DETECTIONS.map(
-    (name) => `title: ${name}\nname: ${name}\nlogsource: {product: bench}\ndetection: {s: {type: ${name}}, condition: s}\n`,
+    (name) =>
+      `title: ${name}\nname: ${name}\nlogsource: {product: bench}\ndetection: {s: {type: ${name}}, condition: s}\n`,
   );
   const correlations = RULES.map(
     ([id, type, rules, by, span, condition]) =>
@@ -77,7 +85,8 @@ export function createLoad(name: 'real' | 'hot', count: number): LoadedMatch[] {
       event: { id: uuid(random), timeMs, organization: 'acme' },
     });
   }
-  return load;
+  // As a reader gives them: flat strings, not pieces put together.
+  return JSON.parse(JSON.stringify(load));
 }
 
 export function uuid(random: () => number): string {

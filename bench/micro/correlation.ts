@@ -26,7 +26,9 @@ function feedOffline(ruleSet: RuleSetCompiled, load: readonly LoadedMatch[]): nu
     count(engine.advance(event.timeMs - LATENESS_MS));
     engine.add(match, event);
   }
-  console.log(JSON.stringify({ liveGroups: engine.liveGroups, rssMb: Math.round(process.memoryUsage().rss / 2 ** 20) }));
+  console.log(
+    JSON.stringify({ liveGroups: engine.liveGroups, rssMb: Math.round(process.memoryUsage().rss / 2 ** 20) }),
+  );
   count(engine.end());
   return finals;
 }
@@ -104,8 +106,12 @@ function memory(groups: number): void {
   const before = process.memoryUsage();
   for (let hit = 0; hit < 4; hit++) {
     for (let group = 0; group < groups; group++) {
-      const event = { id: uuid(random), timeMs: Date.UTC(2026, 0, 1) + hit * 1000 + (group % 1000), organization: 'acme' };
-      const group_key = `["s:10.${group >> 16}.${(group >> 8) & 255}.${group & 255}"]`;
+      const event = {
+        id: uuid(random),
+        timeMs: Date.UTC(2026, 0, 1) + hit * 1000 + (group % 1000),
+        organization: 'acme',
+      };
+      const group_key = JSON.stringify([`s:10.${group >> 16}.${(group >> 8) & 255}.${group & 255}`]);
       engine.add({ rule: 0, step: 0, group_key, value: null, number: null }, event);
     }
   }
@@ -125,7 +131,9 @@ function memory(groups: number): void {
 if (name === 'memory') memory(Number(count));
 else {
   const load =
-    name === 'spray' || name === 'chain' ? attack(name, Number(count)) : createLoad(name === 'hot' ? 'hot' : 'real', Number(count));
+    name === 'spray' || name === 'chain'
+      ? attack(name, Number(count))
+      : createLoad(name === 'hot' ? 'hot' : 'real', Number(count));
   const ruleSet = loadRules();
   // A small run first, so that the compiler's work is not counted.
   feed(ruleSet, load.slice(0, 50_000));
@@ -135,6 +143,13 @@ else {
   const { user, system } = process.cpuUsage(began);
   const cpuMs = (user + system) / 1000;
   console.log(
-    JSON.stringify({ name, mode, matches: load.length, spoken, cpuMs: Math.round(cpuMs), usPerMatch: Number(((1000 * cpuMs) / load.length).toFixed(2)) }),
+    JSON.stringify({
+      name,
+      mode,
+      matches: load.length,
+      spoken,
+      cpuMs: Math.round(cpuMs),
+      usPerMatch: Number(((1000 * cpuMs) / load.length).toFixed(2)),
+    }),
   );
 }

@@ -36,6 +36,8 @@ export type SettledSegment = Segment & { readonly evidence: readonly Hit[] };
 /** The episodes as known now, left to right. `current`: the first one continues what is firm already. */
 export type EpisodeRange = { readonly fromMs: number; lastAtMs: number; readonly current: boolean };
 
+export type ValueCounts = { readonly bucket: number; readonly counts: Map<string | null, number> };
+
 /** Window state of one (correlation, organization, group). */
 export type Group = {
   readonly organization: string;
@@ -55,8 +57,8 @@ export type Group = {
   /** Caches below are made from the fields above when needed and never written. */
   ranges: EpisodeRange[] | null;
   tail: Tail | null;
-  /** Ids that were seen lately: who is not in it is no copy. */
-  ids: Set<string> | null;
+  /** value_count: kept hits per value in one bucket. */
+  values: ValueCounts | null;
   used: boolean;
 };
 
@@ -73,7 +75,7 @@ export function createGroup(organization: string, groupKey: string, firmToMs: nu
     cutMs: Number.NEGATIVE_INFINITY,
     ranges: null,
     tail: null,
-    ids: null,
+    values: null,
     used: true,
   };
 }
@@ -107,24 +109,23 @@ export function insertHit(group: Group, hit: Hit, rule: WindowRule, switches: En
   return degraded ? { kind: 'applied', degraded } : APPLIED;
 }
 
-/** Hits up to which looking at each is cheaper than remembering ids apart. */
-const SCANNED_HITS_MAX = 24;
-
-function isCopy(group: Group, hit: Hit): boolean {
-  const { hits } = group;
-  if (hits.length > SCANNED_HITS_MAX) {
-    if (!group.ids || group.ids.size > 4 * hits.length + 64) group.ids = new Set(hits.map(({ id }) => id));
-    if (!group.ids.has(hit.id)) {
-      group.ids.add(hit.id);
-      return false;
-    }
-  } else group.ids = null;
+/** Copies of an event have one time (X2): only hits of the same instant need a look. */
+function isCopy({ hits }: Group, hit: Hit): boolean {
   for (let index = hits.length - 1; index >= 0; index--) {
     const other = hits[index] as Hit;
+    if (other.timeMs > hit.timeMs) {
+      if (hits.length - index < SCANNED_HITS_MAX) continue;
+      index = firstAtOrAfter(hits, hit.timeMs + 1);
+      continue;
+    }
+    if (other.timeMs < hit.timeMs) return false;
     if (other.id === hit.id && other.step === hit.step && other.value === hit.value) return true;
   }
   return false;
 }
+
+/** Hits after it up to which a hit's place is looked for one by one. */
+const SCANNED_HITS_MAX = 16;
 
 /** The episodes have to be looked for again in what is kept. */
 export function forgetView(group: Group): void {
@@ -204,7 +205,10 @@ export function thinnedAtLeast(group: Group, fromBucket: number, toBucket: numbe
 export function pruneGroup(group: Group, rule: WindowRule): void {
   const keepFromMs = group.firmToMs - rule.spanMs;
   const first = firstAtOrAfter(group.hits, keepFromMs);
-  if (first > 0) group.hits = group.hits.slice(first);
+  if (first > 0) {
+    group.hits = group.hits.slice(first);
+    group.values = null;
+  }
   for (const bucket of group.thinned.keys()) {
     if ((bucket + 1) * rule.spanMs <= keepFromMs) group.thinned.delete(bucket);
   }

@@ -399,8 +399,7 @@ export class Windows {
   }
 
   private weigh(ref: GroupRef, weight: number): void {
-    this.bytes += weight - ref.weight;
-    ref.weight = weight;
+    this.bytes += this.table.weigh(ref, weight);
   }
 
   /** A group read from a blob. */
@@ -437,7 +436,7 @@ export class Windows {
 
 /** What a group takes in memory, estimated from its state alone, so that the limit does not depend on what is decoded. */
 const GROUP_BYTES = 240;
-const HIT_BYTES = 48;
+const HIT_BYTES = 96;
 const MACHINE_BYTES = 1024;
 
 function weightOf({ episodes, firm, chain }: Live): number {
