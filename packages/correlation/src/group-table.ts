@@ -15,11 +15,15 @@ export type DirtyGroup = { readonly groupId: string; readonly blob: Uint8Array |
 const DECODED_MAX = 32_768;
 const DECODED_BYTES_MAX = 2 ** 26;
 
+/** Freed bytes, and their part of the used ones, from which packed groups move together. */
+const FREE_BYTES_MIN = 2 ** 23;
+const FREE_PART = 0.3;
+
 /** All groups of a partition: who exists, which are decoded, when each is due, and which have changed. */
 export class GroupTable {
   readonly due = new DueHeap<GroupRef>();
   readonly instances = new Map<string, Instance>();
-  private readonly arena = new Arena();
+  private arena = new Arena();
   private readonly writer = new ByteWriter();
   private readonly reader = new ByteReader(new Uint8Array(0));
   private decoded: GroupRef[] = [];
@@ -185,7 +189,15 @@ export class GroupTable {
     }
   }
 
+  /** Copies every block to fresh pages; costs a look at every group, after as many bytes have been freed. */
+  private compact(): void {
+    const arena = new Arena();
+    for (const ref of this.refs()) if (ref.place >= 0) ref.place = arena.put(this.arena.get(ref.place));
+    this.arena = arena;
+  }
+
   private packed(ref: GroupRef): boolean {
+    if (this.arena.bytesFree > Math.max(FREE_BYTES_MIN, this.arena.bytesUsed * FREE_PART)) this.compact();
     const place = this.arena.put(this.bytesOf(ref));
     if (place < 0) return false;
     ref.place = place;
