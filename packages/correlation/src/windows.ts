@@ -5,9 +5,10 @@ import { amountOf, countOfRange, type Episode, evidenceOfRange, openOf, rangesOf
 import { evictable } from './eviction.ts';
 import { triggerOf } from './final-facts.ts';
 import { createFirmMachine, type FirmChainHit, type FirmFinal } from './firm/machine.ts';
-import { createGroup, type EpisodeRange, type Group, insertHit, isEmptyGroup, type OpenAlert } from './group.ts';
+import { createGroup, type EpisodeRange, type Group, isEmptyGroup, type OpenAlert } from './group.ts';
 import { GroupTable } from './group-table.ts';
 import { compareText, type Hit } from './hit.ts';
+import { insertHit } from './insert-hit.ts';
 import { createInstance, instanceKey } from './instance.ts';
 import type { Family, GroupRef, Instance, Live } from './live-group.ts';
 import type { EngineSwitches } from './switches.ts';
