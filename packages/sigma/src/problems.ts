@@ -4,6 +4,8 @@ import { TracehoundError } from '@tracehound/event-model';
 export type SigmaProblemCode =
   | 'yaml_syntax'
   | 'yaml_alias'
+  | 'yaml_merge_key'
+  | 'duplicate_key'
   | 'not_a_map'
   | 'key_missing'
   | 'key_unknown'
@@ -13,9 +15,13 @@ export type SigmaProblemCode =
   | 'pattern_matches_nothing'
   | 'modifier_unknown'
   | 'modifier_combination'
+  | 'regex_refused'
+  | 'placeholder_unresolved'
   | 'unsupported'
   | 'reference_unknown'
   | 'reference_ambiguous'
+  | 'reference_cycle'
+  | 'reference_refused'
   | 'duplicate_rule'
   | 'limit_exceeded';
 

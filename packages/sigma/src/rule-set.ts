@@ -1,22 +1,19 @@
 import { createHash } from 'node:crypto';
 import type { CorrelationDefinition, StepSource } from './correlation-definition.ts';
-import { type CorrelationSource, type CorrelationType, parseCorrelation } from './correlation-rule.ts';
-import { parseDetection } from './detection.ts';
+import { type LinkedCorrelation, linkCorrelations } from './correlation-link.ts';
+import type { PlaceholderLists } from './expand.ts';
 import type { FieldView, LogSource } from './field-view.ts';
-import { groupValues, tuplesOf } from './group-key.ts';
-import { compileTest, type Matcher } from './matcher.ts';
+import { applyFilters, type FilterRule } from './filter-link.ts';
+import { tagsOf, untagged } from './group-key.ts';
+import { RULE_LIMITS, type RuleLimits } from './limits.ts';
+import { createEventMatcher } from './match/event-matcher.ts';
 import { SigmaError, type SigmaProblem } from './problems.ts';
+import { createRuleSink, type ParsedCorrelation, type ParsedDetection, parseRuleDocument } from './rule-document.ts';
+import { chainMatches, eventMatches, type Feed, type MatchPlan, type RuleMatches } from './rule-matches.ts';
+import { indexNames, type NamedRule } from './rule-names.ts';
 import type { Test } from './test-tree.ts';
-import {
-  createProblemSink,
-  entryOf,
-  type Position,
-  type ProblemSink,
-  readYamlDocuments,
-  textEntry,
-  textListEntry,
-  type YamlMap,
-} from './yaml-tree.ts';
+import type { Triage } from './triage.ts';
+import { createProblemSink, readYamlDocuments } from './yaml-tree.ts';
 
 /** One rule file; `path` is relative, with forward slashes, and is part of the rule set's identity. */
 export type RuleFile = { readonly path: string; readonly content: string };
@@ -36,31 +33,53 @@ export type RuleDescription = {
   readonly timespan_ms: number;
 };
 
+/** Where a rule stands, and what people want to read of it. */
+type RuleText = {
+  readonly path: string;
+  /** 1-based line of the document in its file. */
+  readonly line: number;
+  readonly falsePositives: readonly string[];
+  readonly references: readonly string[];
+  readonly date: string | null;
+  readonly modified: string | null;
+  readonly triage: Triage | null;
+};
+
 /** A detection that another part of the set, or a finding, stands on. */
-export type DetectionRule = {
+export type DetectionRule = RuleText & {
   readonly index: number;
   readonly id: string;
   readonly name: string | null;
   readonly logSource: LogSource;
-  readonly falsePositives: readonly string[];
+  /** What it asks of an event, filters included. */
+  readonly test: Test;
+  /** `fields`: what to look at in a matching event. */
+  readonly fields: readonly string[];
   /** True when a match is a finding of its own: no correlation stands on it, or one that says `generate`. */
   readonly emitsFinding: boolean;
   /** Correlations fed by this detection, in order of their index. */
-  readonly feeds: readonly { readonly correlation: number; readonly step: number }[];
+  readonly feeds: readonly Feed[];
   readonly description: RuleDescription;
 };
 
 /** A correlation ready to run. `index` is stable within the set: order of paths, then of documents. */
-export type CorrelationRule = {
+export type CorrelationRule = RuleText & {
   readonly index: number;
   /** Id, or else name: the correlation's uid in alert ids and partition keys. */
   readonly uid: string;
-  readonly type: CorrelationType;
-  /** Detection index per step. */
+  readonly name: string | null;
+  /**
+   * For an engine that knows three types only: `temporal` counts as ordered, everything over values or numbers as a
+   * count. The type itself is `definition.type`.
+   */
+  readonly type: 'event_count' | 'value_count' | 'temporal_ordered';
+  /** Detection index per step; -1 for a step that is a correlation. */
   readonly steps: readonly number[];
   readonly groupBy: readonly string[];
+  /** Fields whose tuples or numbers hits carry, as named in the rule. */
+  readonly valueFields: readonly string[];
   readonly timespanMs: number;
-  /** event_count: events; value_count: distinct values; temporal_ordered: steps. */
+  /** Counts: the lower bound, else 0; temporal_ordered: steps. The whole condition is `definition`. */
   readonly threshold: number;
   readonly strict: boolean;
   /** What it asks of a group's matches, whole (docs/design/correlation-semantics.md). */
@@ -69,25 +88,13 @@ export type CorrelationRule = {
   readonly stepSources: readonly StepSource[];
   /** 0 for a correlation over detections only; 1 + the deepest inner correlation in a chain (EXACTNESS X11). */
   readonly depth: number;
+  /** Correlations that stand on this one, in order of their index. */
+  readonly feeds: readonly Feed[];
+  /** False when a correlation stands on it and none of those says `generate`: its alerts are only steps of others. */
+  readonly emitsAlert: boolean;
   /** Equal as long as nothing changed that could change what it alerts on: its window state may be kept. */
   readonly semanticHash: string;
-  readonly falsePositives: readonly string[];
   readonly description: RuleDescription;
-};
-
-/** One match record in the making; the caller adds the event's coordinates (contracts section 3, `Match`). */
-export type RuleMatch = {
-  readonly rule: number;
-  readonly step: number;
-  readonly group_key: string;
-  readonly value: string | null;
-  readonly number: number | null;
-};
-
-export type RuleMatches = {
-  readonly matches: readonly RuleMatch[];
-  /** Correlations a match was dropped for, because a group or value field was missing. To be counted. */
-  readonly groupMissing: readonly number[];
 };
 
 export type RuleSetCompiled = {
@@ -98,60 +105,104 @@ export type RuleSetCompiled = {
   readonly correlations: readonly CorrelationRule[];
   /** Things that load but deserve a look. */
   readonly warnings: readonly SigmaProblem[];
-  /** Indices of the detections that match the event, growing. */
-  matchEvent(view: FieldView, logSource: LogSource): readonly number[];
+  /** Why rules were left out, with `onProblem: 'refuse-rule'`; else empty. */
+  readonly refused: readonly SigmaProblem[];
+  /** Indices of the detections that match the event, growing. Log source null: every rule is tried, whatever its own. */
+  matchEvent(view: FieldView, logSource: LogSource | null): readonly number[];
   /** What those detections give to correlations, ordered by (rule, step, group key). */
   matchesOf(view: FieldView, detections: readonly number[]): RuleMatches;
-  /** The longest window; what must be kept of the log follows from it. */
+  /** What a hit of a correlation in one of its groups gives to the correlations over it. */
+  chainMatchesOf(correlation: number, groupKey: string): RuleMatches;
+  /** The longest window, along chains the longest sum; what must be kept of the log follows from it. */
   readonly timespanMsMax: number;
 };
 
-const LEVELS: readonly string[] = ['informational', 'low', 'medium', 'high', 'critical'];
-const RULE_KEYS: readonly string[] = [
-  'title',
-  'id',
-  'name',
-  'taxonomy',
-  'status',
-  'description',
-  'license',
-  'author',
-  'references',
-  'date',
-  'modified',
-  'logsource',
-  'detection',
-  'correlation',
-  'fields',
-  'falsepositives',
-  'level',
-  'tags',
-  'scope',
-  'related',
-  'generate',
-];
+export type RuleSetOptions = {
+  /**
+   * What to do when a rule cannot be run. `refuse-set` (default): throw. `refuse-rule`: leave the rule out, with
+   * everything that stands on it, and say so in `refused`; rules are named, never silently without a match.
+   */
+  readonly onProblem?: 'refuse-set' | 'refuse-rule';
+  /** Values of `%placeholders%` for the modifier `expand`, by name. */
+  readonly expand?: PlaceholderLists;
+  /** In place of the defaults of `RULE_LIMITS`. */
+  readonly limits?: Partial<RuleLimits>;
+};
 
 /**
- * Parses and compiles rule files. Pure: the same files give the same set, in the same order.
- * @throws SigmaError listing every problem, when any rule cannot be run. Nothing is loaded in part.
+ * Parses and compiles rule files: detections, correlations and filters. Pure: the same files and options give the
+ * same set, in the same order.
+ * @throws SigmaError listing every problem of every file, when any rule cannot be run; unless told to leave it out.
  */
-export function loadRuleSet(files: readonly RuleFile[]): RuleSetCompiled {
+export function loadRuleSet(files: readonly RuleFile[], options: RuleSetOptions = {}): RuleSetCompiled {
   const canonical = files
     .map(({ path, content }) => ({ path, content: content.replaceAll('\r\n', '\n') }))
     .sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   const problems: SigmaProblem[] = [];
   const warnings: SigmaProblem[] = [];
-  const rules: ParsedRule[] = [];
-  for (const file of canonical) {
-    const sink = createProblemSink(file.path, problems);
-    for (const document of readYamlDocuments(file.content, sink)) {
-      if (document.kind !== 'map') sink.report('not_a_map', document.at, 'a rule must be a map of keys');
-      else parseRule(document, { sink, warnings: createProblemSink(file.path, warnings), rules });
+  const limits = { ...RULE_LIMITS, ...options.limits };
+  const isLenient = options.onProblem === 'refuse-rule';
+  const parsed = parseFiles(canonical, { problems, warnings, limits, expand: options.expand ?? {} });
+  const twins = reportTwins(parsed.rules);
+  const names = indexNames(isLenient ? parsed.rules.filter((rule) => !twins.has(rule)) : parsed.rules);
+  const tests = applyFilters(parsed.filters, parsed.rules, names);
+  const linked = linkCorrelations(
+    parsed.rules.filter((rule) => rule.kind === 'correlation'),
+    { limits, names, isLenient },
+  );
+  if (problems.length > 0 && !isLenient) throw new SigmaError(problems);
+  const rulesetId = hashOf(canonical.flatMap(({ path, content }) => [path, content]));
+  const set = compile({ rules: parsed.rules, tests, linked, rulesetId });
+  return { ...set, rulesetId, files: canonical, warnings, refused: problems };
+}
+
+type ParsedFiles = { readonly rules: readonly NamedRule[]; readonly filters: readonly FilterRule[] };
+
+function parseFiles(
+  files: readonly RuleFile[],
+  context: {
+    readonly problems: SigmaProblem[];
+    readonly warnings: SigmaProblem[];
+    readonly limits: RuleLimits;
+    readonly expand: PlaceholderLists;
+  },
+): ParsedFiles {
+  const { problems, warnings, limits, expand } = context;
+  const rules: NamedRule[] = [];
+  const filters: FilterRule[] = [];
+  for (const { path, content } of files) {
+    const fileSink = createProblemSink(path, problems);
+    for (const document of readYamlDocuments(content, fileSink, limits)) {
+      if (document.kind !== 'map') {
+        fileSink.report('not_a_map', document.at, 'a rule must be a map of keys');
+        continue;
+      }
+      const documentContext = { sink: createRuleSink(path, problems), warnings: createProblemSink(path, warnings) };
+      const rule = parseRuleDocument(document, { ...documentContext, limits, expand });
+      if (rule?.kind === 'filter') filters.push(rule);
+      else if (rule) rules.push(rule);
+      if (rules.length + filters.length > limits.rulesMax) {
+        fileSink.report('limit_exceeded', document.at, `the set has more than ${limits.rulesMax} rules`);
+        return { rules, filters };
+      }
     }
   }
-  const set = link(rules, hashOf(canonical.flatMap(({ path, content }) => [path, content])));
-  if (problems.length > 0) throw new SigmaError(problems);
-  return { ...set, files: canonical, warnings };
+  return { rules, filters };
+}
+
+/** Rules with the id of an earlier one. */
+function reportTwins(rules: readonly NamedRule[]): ReadonlySet<NamedRule> {
+  const first = new Map<string, NamedRule>();
+  const twins = new Set<NamedRule>();
+  for (const rule of rules) {
+    const twin = first.get(rule.uid);
+    if (twin) {
+      const message = `'${rule.uid}' is also the id of the rule at ${twin.path}:${twin.at.line}`;
+      rule.sink.report('duplicate_rule', rule.at, message);
+      twins.add(rule);
+    } else first.set(rule.uid, rule);
+  }
+  return twins;
 }
 
 /** SHA-256 in hex over length-prefixed parts, so that no two lists of parts have the same bytes. */
@@ -161,291 +212,172 @@ function hashOf(parts: readonly string[]): string {
   return hash.digest('hex');
 }
 
-type RuleHead = {
-  readonly uid: string;
-  readonly name: string | null;
-  readonly at: Position;
-  readonly sink: ProblemSink;
-  readonly falsePositives: readonly string[];
-  readonly description: Omit<RuleDescription, 'ruleset_id' | 'semantic_hash' | 'type' | 'timespan_ms'>;
+type Compilation = {
+  readonly rules: readonly NamedRule[];
+  readonly tests: ReadonlyMap<ParsedDetection, Test>;
+  readonly linked: ReadonlyMap<ParsedCorrelation, LinkedCorrelation>;
+  readonly rulesetId: string;
 };
-type ParsedRule =
-  | (RuleHead & { readonly kind: 'detection'; readonly logSource: LogSource; readonly test: Test | undefined })
-  | (RuleHead & { readonly kind: 'correlation'; readonly source: CorrelationSource | undefined });
-type ParsedDetection = Extract<ParsedRule, { kind: 'detection' }>;
+type Compiled = Omit<RuleSetCompiled, 'files' | 'warnings' | 'refused' | 'rulesetId'>;
 
-function parseRule(
-  rule: YamlMap,
-  { sink, warnings, rules }: { sink: ProblemSink; warnings: ProblemSink; rules: ParsedRule[] },
-): void {
-  for (const { key, keyAt } of rule.entries) {
-    if (!RULE_KEYS.includes(key) && key !== 'custom' && !key.startsWith('x-')) {
-      warnings.report('key_unknown', keyAt, `Sigma has no key '${key}': it has no effect`);
+function compile(compilation: Compilation): Compiled {
+  const { rules, tests, linked, rulesetId } = compilation;
+  const sound = rules.filter((rule) => !rule.sink.hasFailed);
+  const parsed = sound.filter((rule) => rule.kind === 'detection' && tests.has(rule)) as ParsedDetection[];
+  const ready = sound.flatMap((rule) => (rule.kind === 'correlation' ? (linked.get(rule) ?? []) : []));
+  const indices = new Map<NamedRule, number>([
+    ...parsed.map((rule, index) => [rule, index] as const),
+    ...ready.map(({ rule }, index) => [rule, index] as const),
+  ]);
+  const hashes = hashAll(compilation, ready);
+  const feedsOf = feedsByRule(ready);
+  const detections = parsed.map((rule, index): DetectionRule => {
+    const feeds = feedsOf.get(rule) ?? [];
+    return {
+      ...textOf(rule),
+      index,
+      id: rule.uid,
+      name: rule.name,
+      logSource: rule.logSource,
+      test: tests.get(rule) as Test,
+      fields: rule.fields,
+      emitsFinding: isSpoken(feeds, ready),
+      feeds,
+      description: {
+        ...rule.description,
+        type: 'detection',
+        semantic_hash: hashes.get(rule) ?? '',
+        ruleset_id: rulesetId,
+        timespan_ms: 0,
+      },
+    };
+  });
+  const correlations = ready.map((one, index) =>
+    correlationOf(one, {
+      index,
+      indices,
+      ready,
+      rulesetId,
+      feeds: feedsOf.get(one.rule) ?? [],
+      hash: hashes.get(one.rule) ?? '',
+    }),
+  );
+  const plans = ready.map(planOf);
+  const matcher = createEventMatcher(detections);
+  return {
+    detections,
+    correlations,
+    timespanMsMax: Math.max(0, ...ready.map(({ horizonMs }) => horizonMs)),
+    matchEvent: (view, logSource) => matcher.match(view, logSource),
+    matchesOf: (view, matched) =>
+      eventMatches(
+        plans,
+        view,
+        matched.flatMap((index) => detections[index]?.feeds ?? []),
+      ),
+    chainMatchesOf: (index, groupKey) => chainMatches(plans, groupKey, correlations[index]?.feeds ?? []),
+  };
+}
+
+function textOf(rule: NamedRule): RuleText {
+  const { path, falsePositives, references, date, modified, triage } = rule;
+  return { path, line: rule.at.line, falsePositives, references, date, modified, triage };
+}
+
+/** A rule speaks for itself when nothing stands on it, or something that says `generate`. */
+function isSpoken(feeds: readonly Feed[], ready: readonly LinkedCorrelation[]): boolean {
+  return feeds.length === 0 || feeds.some(({ correlation }) => ready[correlation]?.source.generate === true);
+}
+
+function feedsByRule(ready: readonly LinkedCorrelation[]): ReadonlyMap<NamedRule, readonly Feed[]> {
+  const feeds = new Map<NamedRule, Feed[]>();
+  for (const [correlation, { targets }] of ready.entries()) {
+    for (const [step, target] of targets.entries()) {
+      const known = feeds.get(target);
+      if (known) known.push({ correlation, step });
+      else feeds.set(target, [{ correlation, step }]);
     }
   }
-  const title = textEntry(rule, 'title', sink);
-  if (title === undefined) sink.report('key_missing', rule.at, "a rule needs a 'title'");
-  const level = textEntry(rule, 'level', sink) ?? 'medium';
-  if (!LEVELS.includes(level))
-    sink.report(
-      'value_invalid',
-      entryOf(rule, 'level')?.keyAt ?? rule.at,
-      `'level' must be one of ${LEVELS.join(', ')}`,
-    );
-  const id = textEntry(rule, 'id', sink);
-  const name = textEntry(rule, 'name', sink) ?? null;
-  const uid = id ?? name ?? title ?? '';
-  const twin = rules.find((other) => other.uid === uid);
-  if (twin)
-    sink.report('duplicate_rule', rule.at, `'${uid}' is also the id of the rule at ${twin.sink.path}:${twin.at.line}`);
-  const head: RuleHead = {
-    uid,
-    name,
-    at: rule.at,
-    sink,
-    falsePositives: textListEntry(rule, 'falsepositives', sink).map(({ text }) => text),
-    description: {
-      rule_id: uid,
-      title: title ?? '',
-      level,
-      author: textEntry(rule, 'author', sink) ?? null,
-      description: textEntry(rule, 'description', sink) ?? null,
-      status: textEntry(rule, 'status', sink) ?? null,
-      tags: textListEntry(rule, 'tags', sink).map(({ text }) => text),
-    },
-  };
-  const detection = entryOf(rule, 'detection');
-  const correlation = entryOf(rule, 'correlation');
-  if (detection && correlation) {
-    sink.report('value_invalid', correlation.keyAt, 'a rule is either a detection or a correlation');
-  } else if (detection?.value.kind === 'map') {
-    const logSource = parseLogSource(rule, sink);
-    rules.push({ ...head, kind: 'detection', logSource, test: parseDetection(detection.value, sink) });
-  } else if (correlation?.value.kind === 'map') {
-    rules.push({ ...head, kind: 'correlation', source: parseCorrelation(rule, correlation.value, sink) });
-  } else if (entryOf(rule, 'filter')) {
-    sink.report('unsupported', rule.at, 'filters are not supported yet: put the exclusion into the rule');
-  } else {
-    sink.report('key_missing', rule.at, "a rule needs 'detection' or 'correlation', a map");
+  return feeds;
+}
+
+/** Semantic hashes, inner rules first: a correlation's holds those of everything it stands on. */
+function hashAll({ tests, linked }: Compilation, ready: readonly LinkedCorrelation[]): ReadonlyMap<NamedRule, string> {
+  const hashes = new Map<NamedRule, string>();
+  for (const [rule, test] of tests) hashes.set(rule, hashOf([JSON.stringify([rule.logSource, test])]));
+  // The linker's order is from the inside out.
+  const isReady = new Set(ready);
+  for (const one of linked.values()) {
+    if (!isReady.has(one)) continue;
+    const { source, definition, groupFields, valueFields, groupPositions, valuePositions } = one;
+    const steps = one.targets.map((target) => hashes.get(target) ?? null);
+    const fields = [source.groupBy, groupFields, valueFields, groupPositions, valuePositions, source.nullGroup];
+    hashes.set(one.rule, hashOf([JSON.stringify([definition, steps, fields])]));
   }
+  return hashes;
 }
 
-function parseLogSource(rule: YamlMap, sink: ProblemSink): LogSource {
-  const entry = entryOf(rule, 'logsource');
-  if (entry?.value.kind !== 'map') {
-    sink.report('key_missing', entry?.keyAt ?? rule.at, "a detection needs a 'logsource'");
-    return { product: null, service: null, category: null };
-  }
-  return {
-    product: textEntry(entry.value, 'product', sink) ?? null,
-    service: textEntry(entry.value, 'service', sink) ?? null,
-    category: textEntry(entry.value, 'category', sink) ?? null,
-  };
-}
-
-type Compiled = Omit<RuleSetCompiled, 'files' | 'warnings'>;
-type CorrelationPlan = CorrelationRule & {
-  readonly valueFields: readonly string[];
-  /** Group-by fields per step, aliases resolved. */
-  readonly groupFields: readonly (readonly string[])[];
-};
-
-function link(rules: readonly ParsedRule[], rulesetId: string): Compiled {
-  const detections = rules.filter((rule) => rule.kind === 'detection');
-  const plans: CorrelationPlan[] = [];
-  const generating = new Set<number>();
-  for (const rule of rules) {
-    if (rule.kind !== 'correlation' || !rule.source) continue;
-    const steps = rule.source.references.map(({ text, at }) => resolve(text, { at, rule, rules, detections }));
-    const known = steps.filter((step) => step !== undefined);
-    if (known.length !== steps.length) continue;
-    if (rule.source.generate) for (const step of known) generating.add(step);
-    plans.push(planOf(rule, rule.source, { index: plans.length, steps: known, detections, rulesetId }));
-  }
-  const feeds = detections.map((_, index) =>
-    plans.flatMap((plan) =>
-      plan.steps.flatMap((detection, step) => (detection === index ? [{ correlation: plan.index, step }] : [])),
-    ),
-  );
-  const linked: DetectionRule[] = detections.map((rule, index) => ({
-    index,
-    id: rule.uid,
-    name: rule.name,
-    logSource: rule.logSource,
-    falsePositives: rule.falsePositives,
-    emitsFinding: feeds[index]?.length === 0 || generating.has(index),
-    feeds: feeds[index] ?? [],
-    description: {
-      ...rule.description,
-      type: 'detection',
-      semantic_hash: hashOf([JSON.stringify([rule.logSource, rule.test ?? null])]),
-      ruleset_id: rulesetId,
-      timespan_ms: 0,
-    },
-  }));
-  const matchers = detections.map((rule) => (rule.test ? compileTest(rule.test) : () => false));
-  return {
-    rulesetId,
-    detections: linked,
-    correlations: plans,
-    timespanMsMax: Math.max(0, ...plans.map((plan) => plan.timespanMs)),
-    matchEvent: (view, logSource) => matchEvent({ detections, matchers }, view, logSource),
-    matchesOf: (view, matched) => matchesOf({ detections: linked, plans }, view, matched),
-  };
-}
-
-/** A reference is an id or a name; it must name exactly one detection. */
-function resolve(
-  text: string,
-  context: { at: Position; rule: RuleHead; rules: readonly ParsedRule[]; detections: readonly ParsedDetection[] },
-): number | undefined {
-  const named = context.rules.filter((rule) => rule.uid === text || rule.name === text);
-  const target = named[0];
-  const { sink } = context.rule;
-  if (!target) sink.report('reference_unknown', context.at, `there is no rule with the id or name '${text}'`);
-  else if (named.length > 1)
-    sink.report('reference_ambiguous', context.at, `${named.length} rules have the id or name '${text}'`);
-  else if (target.kind === 'correlation') {
-    sink.report('unsupported', context.at, `'${text}' is a correlation: chains of correlations are not supported yet`);
-  } else return context.detections.indexOf(target);
-  return undefined;
-}
-
-function definitionOf(source: CorrelationSource): CorrelationDefinition {
-  const isOrdered = source.type === 'temporal_ordered';
-  return {
-    type: source.type,
-    spanMs: source.timespanMs,
-    window: { kind: 'sliding' },
-    bounds: isOrdered ? [] : [{ relation: 'gte', value: source.threshold }],
-    percentile: null,
-    temporal: null,
-    ordered: isOrdered ? source.references.map((_, step) => ({ step, runs: 1, negated: false })) : [],
-    strict: source.strict,
-    gapMs: null,
-    until: [],
-    reuse: false,
-    onMatch: 'suppress',
-    suppressMs: null,
-    expect: [],
-    decided: 'arrival',
-  };
-}
-
-function planOf(
-  rule: RuleHead,
-  source: CorrelationSource,
-  context: { index: number; steps: readonly number[]; detections: readonly ParsedDetection[]; rulesetId: string },
-): CorrelationPlan {
-  const groupFields = context.steps.map((step) => {
-    const target = context.detections[step];
-    return source.groupBy.map((field) => {
-      const alias = source.aliases.get(field);
-      return alias?.get(target?.name ?? '') ?? alias?.get(target?.uid ?? '') ?? field;
-    });
+function correlationOf(
+  { rule, source, definition, targets, depth }: LinkedCorrelation,
+  context: {
+    readonly index: number;
+    readonly indices: ReadonlyMap<NamedRule, number>;
+    readonly ready: readonly LinkedCorrelation[];
+    readonly feeds: readonly Feed[];
+    readonly rulesetId: string;
+    readonly hash: string;
+  },
+): CorrelationRule {
+  const stepSources = targets.map((target): StepSource => {
+    const index = context.indices.get(target) ?? -1;
+    return target.kind === 'detection'
+      ? { kind: 'detection', detection: index }
+      : { kind: 'correlation', correlation: index };
   });
-  const tests = context.steps.map((step) => {
-    const target = context.detections[step];
-    return target ? [target.logSource, target.test ?? null] : null;
-  });
-  const semantics = [
-    source.type,
-    tests,
-    groupFields,
-    source.groupBy,
-    source.timespanMs,
-    source.threshold,
-    source.fields,
-    source.strict,
-  ];
-  const semanticHash = hashOf([JSON.stringify(semantics)]);
   return {
+    ...textOf(rule),
     index: context.index,
     uid: rule.uid,
-    type: source.type,
-    steps: context.steps,
+    name: rule.name,
+    type: nearestType(definition),
+    steps: stepSources.map((step) => (step.kind === 'detection' ? step.detection : -1)),
     groupBy: source.groupBy,
-    timespanMs: source.timespanMs,
-    threshold: source.threshold,
-    strict: source.strict,
-    definition: definitionOf(source),
-    stepSources: context.steps.map((detection) => ({ kind: 'detection', detection })),
-    depth: 0,
-    semanticHash,
-    falsePositives: rule.falsePositives,
     valueFields: source.fields,
-    groupFields,
+    timespanMs: definition.spanMs,
+    threshold: thresholdOf(definition),
+    strict: definition.strict,
+    definition,
+    stepSources,
+    depth,
+    feeds: context.feeds,
+    emitsAlert: isSpoken(context.feeds, context.ready),
+    semanticHash: context.hash,
     description: {
       ...rule.description,
-      type: source.type,
-      semantic_hash: semanticHash,
+      type: definition.type,
+      semantic_hash: context.hash,
       ruleset_id: context.rulesetId,
-      timespan_ms: source.timespanMs,
+      timespan_ms: definition.spanMs,
     },
   };
 }
 
-function matchEvent(
-  { detections, matchers }: { detections: readonly ParsedDetection[]; matchers: readonly Matcher[] },
-  view: FieldView,
-  logSource: LogSource,
-): readonly number[] {
-  const matched: number[] = [];
-  for (const [index, rule] of detections.entries()) {
-    if (covers(rule.logSource, logSource) && matchers[index]?.(view)) matched.push(index);
-  }
-  return matched;
+function nearestType({ type }: CorrelationDefinition): CorrelationRule['type'] {
+  if (type === 'temporal' || type === 'temporal_ordered') return 'temporal_ordered';
+  return type === 'value_count' ? type : 'event_count';
 }
 
-/** A rule's log source names what it needs; what it leaves out may be anything. */
-function covers(rule: LogSource, event: LogSource): boolean {
-  return same(rule.product, event.product) && same(rule.service, event.service) && same(rule.category, event.category);
+function thresholdOf(definition: CorrelationDefinition): number {
+  if (definition.type === 'temporal_ordered') return definition.ordered.length;
+  if (definition.type !== 'event_count' && definition.type !== 'value_count') return 0;
+  return Math.max(0, ...definition.bounds.map(({ relation, value }) => (relation === 'gte' ? value : 0)));
 }
 
-function same(wanted: string | null, found: string | null): boolean {
-  return wanted === null || (found !== null && wanted.toLowerCase() === found.toLowerCase());
-}
-
-function matchesOf(
-  { detections, plans }: { detections: readonly DetectionRule[]; plans: readonly CorrelationPlan[] },
-  view: FieldView,
-  matched: readonly number[],
-): RuleMatches {
-  const matches: RuleMatch[] = [];
-  const groupMissing: number[] = [];
-  for (const index of matched) {
-    for (const { correlation, step } of detections[index]?.feeds ?? []) {
-      const plan = plans[correlation];
-      if (!plan) continue;
-      const keys = tuplesOf(view, plan.groupFields[step] ?? []);
-      const values = plan.type === 'value_count' ? tuplesOf(view, plan.valueFields) : [null];
-      if (keys.length === 0 || values.length === 0) groupMissing.push(correlation);
-      // An event counts once, however many of the rules of a count it matches.
-      const counted = plan.type === 'temporal_ordered' ? step : 0;
-      for (const group_key of keys) {
-        for (const value of values) matches.push({ rule: correlation, step: counted, group_key, value, number: null });
-      }
-    }
-  }
-  return { matches: sortedDistinct(matches), groupMissing };
-}
-
-function sortedDistinct(matches: readonly RuleMatch[]): readonly RuleMatch[] {
-  if (matches.length < 2) return matches;
-  const keyed = new Map(
-    matches.map((match) => [JSON.stringify([match.rule, match.step, match.group_key, match.value]), match]),
-  );
-  return [...keyed.values()].sort(
-    (a, b) =>
-      a.rule - b.rule ||
-      a.step - b.step ||
-      compareText(a.group_key, b.group_key) ||
-      compareText(a.value ?? '', b.value ?? ''),
-  );
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+function planOf(one: LinkedCorrelation, index: number): MatchPlan {
+  const { groupFields, valueFields, groupPositions, valuePositions, skipsNegative } = one;
+  const { nullGroup } = one.source;
+  const { type } = one.definition;
+  return { index, type, groupFields, valueFields, groupPositions, valuePositions, nullGroup, skipsNegative };
 }
 
 /** The group of an alert as people read it: field names with their values, in the order of `group-by`. */
@@ -453,6 +385,9 @@ export function groupOf(
   rule: Pick<CorrelationRule, 'groupBy'>,
   groupKey: string,
 ): { field: string; value: string | null }[] {
-  const values = groupValues(groupKey);
-  return rule.groupBy.map((field, index) => ({ field, value: values[index] ?? null }));
+  const tags = tagsOf(groupKey);
+  return rule.groupBy.map((field, index) => {
+    const tagged = tags[index];
+    return { field, value: tagged === undefined ? null : untagged(tagged) };
+  });
 }

@@ -1,10 +1,21 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseAllDocuments,
+  type Scalar,
+} from 'yaml';
+import { RULE_LIMITS, type RuleLimits } from './limits.ts';
 import type { SigmaProblem, SigmaProblemCode } from './problems.ts';
 
 /** A place in a rule file, 1-based. */
 export type Position = { readonly line: number; readonly column: number };
 
-/** A YAML document reduced to what rules may hold, every node with its place. */
+/** A YAML document reduced to what rules may hold, every node with its place. Aliases are resolved: nodes are shared. */
 export type YamlNode = YamlMap | YamlList | YamlScalar;
 export type YamlMap = { readonly kind: 'map'; readonly at: Position; readonly entries: readonly YamlEntry[] };
 export type YamlList = { readonly kind: 'list'; readonly at: Position; readonly items: readonly YamlNode[] };
@@ -21,79 +32,172 @@ export type ProblemSink = {
   report(code: SigmaProblemCode, at: Position, message: string): void;
 };
 
-/** Bytes of one rule file. SigmaHQ's largest has 40 kB. */
-const FILE_CHARACTERS_MAX = 1_000_000;
-/** Nesting of a rule document. Public rules stay below 8. */
-const DEPTH_MAX = 40;
+const START: Position = { line: 1, column: 1 };
 
-/** The documents of a multi-document file; empty documents are left out. Anchors and duplicate keys are refused. */
-export function readYamlDocuments(content: string, problems: ProblemSink): readonly YamlNode[] {
-  if (content.length > FILE_CHARACTERS_MAX) {
-    problems.report(
-      'limit_exceeded',
-      { line: 1, column: 1 },
-      `the file has more than ${FILE_CHARACTERS_MAX} characters`,
-    );
+/**
+ * The documents of a multi-document file; empty documents are left out, and so is a document with a problem.
+ * Aliases are followed within limits (count, and size of the document when each is written out); merge keys and
+ * duplicate keys are refused. Work and memory are linear in the length of the text.
+ */
+export function readYamlDocuments(
+  content: string,
+  problems: ProblemSink,
+  limits: RuleLimits = RULE_LIMITS,
+): readonly YamlNode[] {
+  if (content.length > limits.fileCharactersMax) {
+    problems.report('limit_exceeded', START, `the file has more than ${limits.fileCharactersMax} characters`);
     return [];
   }
   const lines = new LineCounter();
-  const documents = parseAllDocuments(content, { lineCounter: lines, uniqueKeys: true, version: '1.2' });
+  const documents = parseSafely(content, lines, problems);
   const nodes: YamlNode[] = [];
-  for (const document of 'empty' in documents ? [] : documents) {
+  for (const document of documents) {
     for (const error of document.errors) {
       const at = positionAt(lines, error.pos[0]);
       problems.report('yaml_syntax', at, error.message.split('\n')[0] ?? 'the file is not YAML');
     }
     if (document.errors.length > 0 || document.contents === null) continue;
-    const node = convert(document.contents, { lines, problems, depth: 0 });
-    if (node && !(node.kind === 'scalar' && node.value === null)) nodes.push(node);
+    const conversion = createConversion(lines, problems, limits);
+    const node = convert(document.contents, 1, conversion);
+    if (node && conversion.isSound && !(node.kind === 'scalar' && node.value === null)) nodes.push(node);
   }
   return nodes;
 }
 
-type Conversion = { readonly lines: LineCounter; readonly problems: ProblemSink; readonly depth: number };
+function parseSafely(content: string, lines: LineCounter, problems: ProblemSink) {
+  try {
+    // Duplicate keys are looked for in `convert`: the parser's own search is quadratic in the number of keys.
+    // The schema is fixed: a `%YAML 1.1` directive must not turn `no` into a boolean or bring merge keys.
+    const options = { lineCounter: lines, uniqueKeys: false, version: '1.2', schema: 'core', merge: false } as const;
+    const documents = parseAllDocuments(content, options);
+    return 'empty' in documents ? [] : documents;
+  } catch (error) {
+    if (error instanceof RangeError) problems.report('limit_exceeded', START, 'the file is nested too deeply');
+    else problems.report('yaml_syntax', START, 'the file is not YAML');
+    return [];
+  }
+}
 
-function convert(node: Node, context: Conversion): YamlNode | undefined {
-  const at = positionAt(context.lines, node.range?.[0] ?? 0);
-  const inner = { ...context, depth: context.depth + 1 };
-  if (inner.depth > DEPTH_MAX) {
-    context.problems.report('limit_exceeded', at, `the document is nested more than ${DEPTH_MAX} levels deep`);
+type Sized = { readonly node: YamlNode; readonly size: number };
+type Conversion = {
+  readonly lines: LineCounter;
+  readonly limits: RuleLimits;
+  readonly anchors: Map<string, Sized>;
+  isSound: boolean;
+  nodes: number;
+  aliases: number;
+  refuse(code: SigmaProblemCode, at: Position, message: string): void;
+};
+
+function createConversion(lines: LineCounter, problems: ProblemSink, limits: RuleLimits): Conversion {
+  const conversion: Conversion = {
+    lines,
+    limits,
+    anchors: new Map(),
+    isSound: true,
+    nodes: 0,
+    aliases: 0,
+    refuse(code, at, message) {
+      conversion.isSound = false;
+      problems.report(code, at, message);
+    },
+  };
+  return conversion;
+}
+
+/** True once, and from then on, when the document has grown past its limit. */
+function isTooLarge(conversion: Conversion, added: number, at: Position): boolean {
+  const before = conversion.nodes;
+  conversion.nodes += added;
+  if (conversion.nodes <= conversion.limits.nodesMax) return false;
+  if (before <= conversion.limits.nodesMax) {
+    const hint = conversion.aliases > 0 ? ' once its aliases are written out' : '';
+    conversion.refuse('limit_exceeded', at, `the document has more than ${conversion.limits.nodesMax} values${hint}`);
+  }
+  return true;
+}
+
+function convert(node: Node, depth: number, conversion: Conversion): YamlNode | undefined {
+  const at = positionAt(conversion.lines, node.range?.[0] ?? 0);
+  if (depth > conversion.limits.depthMax) {
+    const { depthMax } = conversion.limits;
+    conversion.refuse('limit_exceeded', at, `the document is nested more than ${depthMax} levels deep`);
     return undefined;
   }
-  if (isAlias(node)) {
-    context.problems.report('yaml_alias', at, 'anchors and aliases are not accepted in rules: write the value out');
+  if (isAlias(node)) return resolveAlias(node.source, at, conversion);
+  const before = conversion.nodes;
+  if (isTooLarge(conversion, 1, at)) return undefined;
+  const converted = convertContent(node, { depth: depth + 1, at }, conversion);
+  if (converted && 'anchor' in node && typeof node.anchor === 'string') {
+    conversion.anchors.set(node.anchor, { node: converted, size: conversion.nodes - before });
+  }
+  return converted;
+}
+
+function resolveAlias(name: string, at: Position, conversion: Conversion): YamlNode | undefined {
+  const target = conversion.anchors.get(name);
+  if (!target) {
+    conversion.refuse('yaml_alias', at, `alias '*${name}' has no anchor '&${name}' that ends before it`);
     return undefined;
   }
-  if (isMap(node)) {
-    const entries: YamlEntry[] = [];
-    for (const pair of node.items) {
-      const key = pair.key as Node;
-      const keyAt = positionAt(context.lines, key.range?.[0] ?? 0);
-      if (!isScalar(key)) {
-        context.problems.report('value_invalid', keyAt, 'a key must be plain text');
-        continue;
-      }
-      const value = pair.value === null ? nullAt(keyAt) : convert(pair.value as Node, inner);
-      if (value) entries.push({ key: key.source ?? String(key.value), keyAt, value });
-    }
-    return { kind: 'map', at, entries };
+  if (++conversion.aliases > conversion.limits.aliasesMax) {
+    if (conversion.aliases === conversion.limits.aliasesMax + 1)
+      conversion.refuse('limit_exceeded', at, `the document has more than ${conversion.limits.aliasesMax} aliases`);
+    return undefined;
   }
+  return isTooLarge(conversion, target.size, at) ? undefined : target.node;
+}
+
+type Place = { readonly depth: number; readonly at: Position };
+
+function convertContent(node: Node, { depth, at }: Place, conversion: Conversion): YamlNode | undefined {
+  if (isMap(node)) return { kind: 'map', at, entries: convertEntries(node.items, depth, conversion) };
   if (isSeq(node)) {
     const items: YamlNode[] = [];
     for (const item of node.items) {
-      const converted = convert(item as Node, inner);
+      const converted = convert(item as Node, depth, conversion);
       if (converted) items.push(converted);
+      if (conversion.nodes > conversion.limits.nodesMax) break;
     }
     return { kind: 'list', at, items };
   }
-  if (isScalar(node)) {
-    const value = node.value;
-    if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') {
-      return { kind: 'scalar', at, value };
-    }
-    return { kind: 'scalar', at, value: String(value) };
-  }
+  if (isScalar(node)) return { kind: 'scalar', at, value: scalarValue(node) };
+  conversion.refuse('value_invalid', at, 'this is no map, no list and no plain value');
   return undefined;
+}
+
+function convertEntries(pairs: readonly Pair[], depth: number, conversion: Conversion): YamlEntry[] {
+  const entries: YamlEntry[] = [];
+  const seen = new Map<string, Position>();
+  for (const pair of pairs) {
+    const keyNode = pair.key as Node;
+    const keyAt = positionAt(conversion.lines, keyNode.range?.[0] ?? 0);
+    if (!isScalar(keyNode)) {
+      conversion.refuse('value_invalid', keyAt, 'a key must be plain text');
+      continue;
+    }
+    const key = keyNode.source ?? String(keyNode.value);
+    const earlier = seen.get(key);
+    if (key === '<<') {
+      conversion.refuse('yaml_merge_key', keyAt, "merge keys ('<<') are not part of Sigma: write the entries out");
+    } else if (earlier) {
+      conversion.refuse('duplicate_key', keyAt, `'${key}' stands on line ${earlier.line} too: keys must be unique`);
+    }
+    seen.set(key, keyAt);
+    const value = pair.value === null ? nullAt(keyAt) : convert(pair.value as Node, depth, conversion);
+    if (value) entries.push({ key, keyAt, value });
+    if (conversion.nodes > conversion.limits.nodesMax) break;
+  }
+  return entries;
+}
+
+/** Whole numbers that a double cannot hold stay the text they were written as. */
+function scalarValue({ value, source }: Scalar): YamlScalar['value'] {
+  if (typeof value === 'number') {
+    const isExact = !Number.isInteger(value) || Number.isSafeInteger(value);
+    return !isExact && source !== undefined && /^[+-]?\d+$/.test(source) ? source : value;
+  }
+  return value === null || typeof value === 'string' || typeof value === 'boolean' ? value : String(value);
 }
 
 function nullAt(at: Position): YamlScalar {

@@ -1,0 +1,61 @@
+import { type DetectionOptions, parseConditions } from './detection.ts';
+import type { LogSource } from './field-view.ts';
+import type { Test } from './test-tree.ts';
+import { entryOf, type Position, type ProblemSink, textListEntry, type YamlMap } from './yaml-tree.ts';
+
+/** A Sigma filter (Sigma 2.1, "Filters"): an exclusion put into other rules before they are compiled. */
+export type ParsedFilter = {
+  readonly kind: 'filter';
+  readonly logSource: LogSource | null;
+  /** Rules by id or name; null for every rule of the log source. */
+  readonly targets: readonly { readonly text: string; readonly at: Position }[] | null;
+  /** What each rule is joined with by AND. */
+  readonly exclusion: Test | undefined;
+};
+
+/** Reads the `filter` part. What cannot be run is reported; the exclusion is then undefined. */
+export function parseFilter(
+  filter: YamlMap,
+  problems: ProblemSink,
+  { logSource, ...options }: DetectionOptions & { readonly logSource: LogSource | null },
+): ParsedFilter {
+  const listed = textListEntry(filter, 'rules', problems);
+  const isAny = listed.length === 0 || (listed.length === 1 && listed[0]?.text.toLowerCase() === 'any');
+  if (isAny && !namesSomething(logSource)) {
+    const at = entryOf(filter, 'rules')?.keyAt ?? filter.at;
+    problems.report('key_missing', at, "a filter of all rules needs a 'logsource'; or list ids or names in 'rules'");
+  }
+  const parsed = parseConditions(filter, problems, { ...options, owner: 'filter', besides: ['condition', 'rules'] });
+  return { kind: 'filter', logSource, targets: isAny ? null : listed, exclusion: parsed && exclusionOf(parsed) };
+}
+
+function namesSomething(logSource: LogSource | null): boolean {
+  return logSource !== null && Object.values(logSource).some((value) => value !== null);
+}
+
+/**
+ * The condition says what to leave out. pySigma instead joins it by AND as it stands, and its filters are written
+ * `not selection`. Both mean an exclusion, and no filter means "only what I name", so a condition that is
+ * negative as a whole is not negated again.
+ */
+function exclusionOf({ test, isExclusion }: { test: Test; isExclusion: boolean }): Test {
+  return isExclusion ? test : { op: 'not', of: test };
+}
+
+/** Does the filter's log source hold the rule's? What the filter leaves out may be anything. */
+export function filterCovers(filter: LogSource | null, rule: LogSource): boolean {
+  if (filter === null) return true;
+  const agrees = (wanted: string | null, found: string | null): boolean =>
+    wanted === null || (found !== null && wanted.toLowerCase() === found.toLowerCase());
+  return (
+    agrees(filter.product, rule.product) &&
+    agrees(filter.service, rule.service) &&
+    agrees(filter.category, rule.category)
+  );
+}
+
+/** The rule's test with one filter put in. */
+export function withExclusion(test: Test, exclusion: Test): Test {
+  const of = test.op === 'and' ? test.of : [test];
+  return { op: 'and', of: [...of, exclusion] };
+}

@@ -1,0 +1,128 @@
+import type { CorrelationType } from './correlation-definition.ts';
+import type { FieldView } from './field-view.ts';
+import { NULL_TAG, numberIn, tagsOf, tuplesOf, untagged } from './group-key.ts';
+
+/** What turning an event, or the hit of an inner correlation, into matches of a correlation needs to know. */
+export type MatchPlan = {
+  readonly index: number;
+  readonly type: CorrelationType;
+  /** Group-by fields and value fields per step, aliases resolved. */
+  readonly groupFields: readonly (readonly string[])[];
+  readonly valueFields: readonly (readonly string[])[];
+  /** For steps fed by a correlation: where the fields stand in its group key; -1 for nowhere (null_group). */
+  readonly groupPositions: readonly (readonly number[])[];
+  readonly valuePositions: readonly (readonly number[])[];
+  readonly nullGroup: boolean;
+  /** value_sum with lower bounds only: negative numbers make no hit, so the sum can only grow. */
+  readonly skipsNegative: boolean;
+};
+
+/** A correlation that takes hits of a rule, and as which of its steps. */
+export type Feed = { readonly correlation: number; readonly step: number };
+
+/** One match record in the making; the caller adds the event's coordinates (contracts section 3, `Match`). */
+export type RuleMatch = {
+  readonly rule: number;
+  readonly step: number;
+  readonly group_key: string;
+  readonly value: string | null;
+  readonly number: number | null;
+};
+
+export type RuleMatches = {
+  readonly matches: readonly RuleMatch[];
+  /** Correlations a match was dropped for, because a group or value field was missing. To be counted. */
+  readonly groupMissing: readonly number[];
+};
+
+/** What one hit has for one step: its groups, the values it counts as, its number. */
+type Hit = {
+  readonly keys: readonly string[];
+  readonly values: readonly (string | null)[];
+  readonly number: number | null;
+};
+
+/** Matches of an event that matched detections with these feeds, ordered by (rule, step, group key, value). */
+export function eventMatches(plans: readonly MatchPlan[], view: FieldView, feeds: Iterable<Feed>): RuleMatches {
+  return collect(plans, feeds, (plan, step) => ({
+    keys: tuplesOf(view, plan.groupFields[step] ?? [], plan.nullGroup),
+    values: countsValues(plan.type) ? tuplesOf(view, plan.valueFields[step] ?? []) : [null],
+    number: takesNumber(plan.type) ? (numberIn(view.values(plan.valueFields[step]?.[0] ?? '') ?? []) ?? null) : null,
+  }));
+}
+
+/** Matches that a hit of an inner correlation, in that group, gives to the correlations over it (EXACTNESS X11). */
+export function chainMatches(plans: readonly MatchPlan[], innerGroupKey: string, feeds: Iterable<Feed>): RuleMatches {
+  const tags = tagsOf(innerGroupKey);
+  const tuple = (positions: readonly number[], allowsNull: boolean): readonly string[] => {
+    const picked = positions.map((position) => tags[position] ?? NULL_TAG);
+    return allowsNull || !picked.includes(NULL_TAG) ? [JSON.stringify(picked)] : [];
+  };
+  return collect(plans, feeds, (plan, step) => {
+    const positions = plan.valuePositions[step] ?? [];
+    const tagged = tags[positions[0] ?? -1];
+    return {
+      keys: tuple(plan.groupPositions[step] ?? [], plan.nullGroup),
+      values: countsValues(plan.type) ? tuple(positions, false) : [null],
+      number: takesNumber(plan.type) && tagged !== undefined ? (numberOfTag(tagged) ?? null) : null,
+    };
+  });
+}
+
+function numberOfTag(tagged: string): number | undefined {
+  return tagged.startsWith('b:') ? undefined : numberIn([untagged(tagged)]);
+}
+
+export function countsValues(type: CorrelationType): boolean {
+  return type === 'value_count' || type === 'value_rarity';
+}
+
+export function takesNumber(type: CorrelationType): boolean {
+  return type === 'value_sum' || type === 'value_avg' || type === 'value_percentile';
+}
+
+function collect(
+  plans: readonly MatchPlan[],
+  feeds: Iterable<Feed>,
+  hitOf: (plan: MatchPlan, step: number) => Hit,
+): RuleMatches {
+  const matches: RuleMatch[] = [];
+  const groupMissing: number[] = [];
+  for (const { correlation, step } of feeds) {
+    const plan = plans[correlation];
+    if (!plan) continue;
+    const { keys, values, number } = hitOf(plan, step);
+    const lacksNumber = takesNumber(plan.type) && number === null;
+    if (keys.length === 0 || values.length === 0 || lacksNumber) {
+      groupMissing.push(correlation);
+      continue;
+    }
+    if (plan.skipsNegative && number !== null && number < 0) continue;
+    // An event counts once, however many of the rules of a count it matches.
+    const counted = plan.type === 'temporal' || plan.type === 'temporal_ordered' ? step : 0;
+    for (const group_key of keys) {
+      for (const value of values) matches.push({ rule: correlation, step: counted, group_key, value, number });
+    }
+  }
+  return { matches: sortedDistinct(matches), groupMissing };
+}
+
+function sortedDistinct(matches: readonly RuleMatch[]): readonly RuleMatch[] {
+  if (matches.length < 2) return matches;
+  const keyed = new Map<string, RuleMatch>();
+  for (const match of matches) {
+    const key = JSON.stringify([match.rule, match.step, match.group_key, match.value]);
+    if (!keyed.has(key)) keyed.set(key, match);
+  }
+  return [...keyed.values()].sort(
+    (a, b) =>
+      a.rule - b.rule ||
+      a.step - b.step ||
+      compareText(a.group_key, b.group_key) ||
+      compareText(a.value ?? '', b.value ?? ''),
+  );
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
