@@ -24,7 +24,12 @@ export default defineConfig({
     projects: [
       {
         ...shared,
-        test: { name: 'unit', execArgv, include: ['{packages,services}/*/src/**/*.test.ts', 'tools/**/*.test.ts'] },
+        test: {
+          name: 'unit',
+          execArgv,
+          testTimeout: 60_000,
+          include: ['{packages,services}/*/src/**/*.test.ts', 'tools/**/*.test.ts'],
+        },
       },
       {
         ...shared,

@@ -42,6 +42,18 @@ export function emitEventTypesPage(source: CatalogueSource, named: ReadonlyMap<s
       (source.types[name]?.aliases ?? []).map((alias) => `| ${alias.name} | ${alias.vocabulary} | ${name} |`),
     ),
     '',
+    '## Enriched fields',
+    '',
+    'Enrichers add these to the payload. Rules read them under the same name; a number compares as a number. A value that a',
+    'sender puts there itself proves nothing.',
+    '',
+    '| Field | Type | Unit | Sensitivity | On | Meaning |',
+    '|---|---|---|---|---|---|',
+    ...Object.entries(source.enriched ?? {}).map(
+      ([name, field]) =>
+        `| ${name} | ${field.type} | ${field.unit ?? '-'} | ${field.sensitivity} | ${field.on.join(', ')} | ${field.doc} |`,
+    ),
+    '',
     '## Fields',
     '',
     'Sensitivity: none, low (pseudonymous or inferable), high (personal data). A payload key that no type lists counts as high.',

@@ -22,6 +22,14 @@ export type TypeSource = Partial<Inherited> & {
   readonly payload?: Readonly<Record<string, Sensitivity>>;
   readonly aliases?: readonly { readonly name: string; readonly vocabulary: string }[];
 };
+/** A fact that an enricher adds to the payload of some types. */
+export type EnrichedSource = {
+  readonly type: 'number' | 'boolean' | 'text';
+  readonly unit: string | null;
+  readonly sensitivity: Sensitivity;
+  readonly on: readonly string[];
+  readonly doc: string;
+};
 export type CatalogueSource = {
   readonly severities: Readonly<
     Record<string, { readonly sigma: string | null; readonly ocsf: number; readonly aliases: readonly string[] }>
@@ -29,6 +37,7 @@ export type CatalogueSource = {
   readonly retention: Readonly<Record<string, { readonly duration: string; readonly reason: string }>>;
   readonly sensitivity: Readonly<Record<string, Sensitivity>>;
   readonly record_sensitivity?: Readonly<Record<string, Readonly<Record<string, Sensitivity>>>>;
+  readonly enriched?: Readonly<Record<string, EnrichedSource>>;
   readonly families: Readonly<Record<string, FamilySource>>;
   readonly types: Readonly<Record<string, TypeSource>>;
 };
@@ -74,11 +83,17 @@ export function completeType(name: string, source: CatalogueSource): CompleteTyp
     topic: type.topic ?? family.topic,
     retention: type.retention ?? family.retention,
     sample: type.sample ?? family.sample,
-    payload: type.payload ?? {},
+    payload: { ...type.payload, ...enrichedPayload(name, source) },
     ecs: { category: type.ecs.category, type: type.ecs.type },
     ocsf: { classUid: type.ocsf.class_uid, activityId: type.ocsf.activity_id },
     aliases: type.aliases ?? [],
   };
+}
+
+/** Sensitivity of what enrichers add to a type, by payload key. */
+function enrichedPayload(name: string, source: CatalogueSource): Readonly<Record<string, Sensitivity>> {
+  const fields = Object.entries(source.enriched ?? {}).filter(([, field]) => field.on.includes(name));
+  return Object.fromEntries(fields.map(([key, field]) => [key, field.sensitivity]));
 }
 
 export function emitEventTypes(source: CatalogueSource, named: ReadonlyMap<string, NamedType>): string {
@@ -89,6 +104,10 @@ export function emitEventTypes(source: CatalogueSource, named: ReadonlyMap<strin
   );
   const vocabularies = [...new Set(aliases.map((alias) => alias.vocabulary))].sort();
   const eventRecords = [...new Set(types.map((name) => completeType(name, source).record))].sort();
+  for (const [field, { on }] of Object.entries(source.enriched ?? {})) {
+    const unknown = on.find((name) => source.types[name] === undefined);
+    if (unknown !== undefined) throw new Error(`enriched field ${field} is on unknown type ${unknown}`);
+  }
   for (const record of eventRecords) {
     if (![...named.values()].some((type) => type.name === record))
       throw new Error(`catalogue names unknown record ${record}`);
@@ -160,6 +179,10 @@ export function emitEventTypes(source: CatalogueSource, named: ReadonlyMap<strin
     '',
     '/** Sensitivity of the fields every event has, by dotted name without `envelope`. */',
     `export const ENVELOPE_SENSITIVITY: Readonly<Record<string, Sensitivity>> = ${JSON.stringify(source.sensitivity)};`,
+    '',
+    '/** What enrichers add to the payload, as text that reads as this type; `on` names the types that carry it. */',
+    "export type EnrichedField = { readonly type: 'number' | 'boolean' | 'text'; readonly unit: string | null; readonly sensitivity: Sensitivity; readonly on: readonly EventType[]; readonly doc: string };",
+    `export const ENRICHED_FIELDS: Readonly<Record<string, EnrichedField>> = ${JSON.stringify(source.enriched ?? {})};`,
     '',
     '/** Sensitivity of the typed fields of each record. */',
     `export const RECORD_SENSITIVITY: Readonly<Partial<Record<EventRecordName, Readonly<Record<string, Sensitivity>>>>> = ${JSON.stringify(source.record_sensitivity ?? {})};`,

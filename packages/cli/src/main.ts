@@ -14,12 +14,14 @@ import { Command, CommanderError, Option } from 'commander';
 import { runAuditQuery } from './commands/audit.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
+import { addRulesCommands } from './commands/rules-program.ts';
 import { runSchemasApply, runSchemasCheck, runSchemasList } from './commands/schemas.ts';
 import { runSend } from './commands/send.ts';
 import { runStatus } from './commands/status.ts';
 import { runTopicsApply, runTopicsList } from './commands/topics.ts';
 import { runUp } from './commands/up.ts';
 import { databaseUrl } from './deployment/deployment.ts';
+import { registerOffline } from './offline.ts';
 import { stateDirectory } from './paths.ts';
 import { createTerminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -207,6 +209,11 @@ program
     ),
   );
 
+addRulesCommands(program.command('rules').description('lint, test, list and map rules; needs no server'), {
+  terminal,
+  exits,
+});
+
 const topics = program.command('topics').description('topics of deploy/topics.yaml');
 for (const [name, about, run] of [
   ['apply', 'create what is missing, adjust settings; never shrinks or deletes', runTopicsApply],
@@ -289,6 +296,8 @@ function positive(text: string, name: string, min = 1): number {
     throw new UsageError(`${name} ${text}: write a whole number from ${min} on`);
   return value;
 }
+
+registerOffline(program, { terminal, interrupted });
 
 try {
   await program.parseAsync();

@@ -9,8 +9,8 @@ import {
   type RuleSetCompiled,
 } from '@tracehound/sigma';
 import { createPartitionEngine } from '../src/engine.ts';
-import type { FinalAlert, OracleEvent } from './final-alerts.ts';
 import { finalAlerts } from './final-alerts.ts';
+import type { FinalAlert, OracleEvent } from './model.ts';
 
 /** An event of a scenario as rules see it. */
 export type OfflineEvent = {
@@ -121,9 +121,7 @@ export function oracleOffline(ruleSet: RuleSetCompiled, index: number, events: r
       timeMs: match.event_time,
       step: match.step,
       value: match.value,
+      number: match.number,
     }));
-  return finalAlerts(
-    { type: rule.type, spanMs: rule.timespanMs, threshold: rule.threshold, strict: rule.strict },
-    matched,
-  );
+  return finalAlerts(rule.definition, matched);
 }

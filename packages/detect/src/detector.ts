@@ -1,35 +1,27 @@
-import type { FieldView, LogSource, OnMatch, RuleSetCompiled } from '@tracehound/sigma';
-
-/** An event as the engine takes it. */
-export type DetectEvent = {
-  readonly id: string;
-  /** Event time, ms since the epoch. */
-  readonly timeMs: number;
-  readonly organization: string;
-  readonly view: FieldView;
-  /** Null: every rule is tried whatever its log source. */
-  readonly logSource: LogSource | null;
-};
-
-/** One line of `tracehound detect --format ndjson`. */
-export type DetectResult = {
-  readonly kind: 'detection' | 'correlation';
-  readonly rule_id: string;
-  readonly rule_title: string;
-  readonly level: string;
-  readonly author: string | null;
-  /** RFC 3339, UTC, milliseconds. */
-  readonly at: string;
-  readonly group: Readonly<Record<string, string>> | null;
-  readonly event_ids: readonly string[];
-  readonly count: number;
-};
+import type { DetectionRule, OnMatch, RuleSetCompiled } from '@tracehound/sigma';
+import { type CorrelationFeed, createCorrelationFeed } from './correlation-feed.ts';
+import type { DetectEvent, EventPlace } from './event.ts';
+import { createMatchStage, type Matched } from './match-stage.ts';
+import { withMode } from './on-match.ts';
+import { createRecentFindings, type RecentFindings } from './recent-findings.ts';
+import { correlationResult, type DetectResult, detectionResult } from './result.ts';
 
 export type DetectOptions = {
   /** Allowed lateness L in ms: how far behind the newest event an event may be (X3). */
   readonly latenessMs: number;
-  /** In place of what each correlation says of itself. */
+  /** In place of what each correlation says of itself; holds for monotone rules with sliding windows. */
   readonly onMatch?: OnMatch;
+};
+
+/** What went in, and what of it took no part; every event is in `events`. */
+export type DetectCounters = {
+  readonly events: number;
+  /** Further behind the newest event than the lateness: seen by detections, not by correlations (X3). */
+  readonly late: number;
+  /** Detections of an event id that had given the same detection before (X6). */
+  readonly duplicates: number;
+  /** Matches that lacked a group or value field of a correlation. */
+  readonly groupMissing: number;
 };
 
 /** Results come in the order in which they are decided. */
@@ -37,9 +29,83 @@ export type Detector = {
   push(event: DetectEvent): readonly DetectResult[];
   /** Closes the input: every window is decided. */
   end(): readonly DetectResult[];
+  counters(): DetectCounters;
 };
 
-/** @see Detector */
+const NOTHING: readonly DetectResult[] = [];
+
+/**
+ * Detections are told at once, correlations when they are firm, that is when the newest event is more than the
+ * lateness past the last time that could change them. A result never depends on how the events were batched.
+ */
 export function createDetector(ruleSet: RuleSetCompiled, options: DetectOptions): Detector {
-  throw new RangeError(`not wired for ${ruleSet.rulesetId} and ${options.latenessMs} ms`);
+  const match = createMatchStage(ruleSet);
+  const decider = createDecider(ruleSet, options);
+  return {
+    push: (event) => decider.push(event, match(event)),
+    end: () => decider.end(),
+    counters: () => decider.counters(),
+  };
+}
+
+/**
+ * The second half of a detector, which needs the events in their order. The first half, `createMatchStage`, does not: it
+ * may run anywhere, many times over.
+ */
+export type Decider = {
+  push(event: EventPlace, matched: Matched): readonly DetectResult[];
+  end(): readonly DetectResult[];
+  counters(): DetectCounters;
+};
+
+/** @see Decider */
+export function createDecider(ruleSet: RuleSetCompiled, options: DetectOptions): Decider {
+  return new StreamDecider(options.onMatch ? withMode(ruleSet, options.onMatch) : ruleSet, options.latenessMs);
+}
+
+class StreamDecider implements Decider {
+  private readonly detections: RuleSetCompiled['detections'];
+  private readonly latenessMs: number;
+  private readonly feed: CorrelationFeed;
+  private readonly recent: RecentFindings;
+  private newestMs = Number.NEGATIVE_INFINITY;
+  private readonly tally = { events: 0, late: 0, duplicates: 0, groupMissing: 0 };
+
+  constructor(ruleSet: RuleSetCompiled, latenessMs: number) {
+    this.detections = ruleSet.detections;
+    this.latenessMs = latenessMs;
+    this.feed = createCorrelationFeed(ruleSet);
+    this.recent = createRecentFindings(ruleSet.detections.length);
+  }
+
+  counters(): DetectCounters {
+    return { ...this.tally };
+  }
+
+  push(event: EventPlace, matched: Matched): readonly DetectResult[] {
+    this.tally.events++;
+    let results: DetectResult[] | null = null;
+    for (const rule of matched.findings) {
+      if (this.recent.isCopy(rule, event)) this.tally.duplicates++;
+      else (results ??= []).push(detectionResult(this.detections[rule] as DetectionRule, event));
+    }
+    if (event.timeMs > this.newestMs) {
+      this.newestMs = event.timeMs;
+      for (const final of this.feed.advance(event.timeMs - this.latenessMs)) {
+        (results ??= []).push(correlationResult(final));
+      }
+    }
+    this.correlate(event, matched);
+    return results ?? NOTHING;
+  }
+
+  end(): readonly DetectResult[] {
+    return this.feed.end().map(correlationResult);
+  }
+
+  private correlate(event: EventPlace, matched: Matched): void {
+    this.tally.groupMissing += matched.groupMissing;
+    if (event.timeMs < this.newestMs - this.latenessMs) this.tally.late++;
+    else for (const match of matched.matches) this.feed.add(match, event);
+  }
 }

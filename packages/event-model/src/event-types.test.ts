@@ -4,6 +4,7 @@ import {
   type AuthenticationEvent,
   aliasOf,
   definitionOf,
+  ENRICHED_FIELDS,
   ENVELOPE_SENSITIVITY,
   EVENT_TYPES,
   type EventType,
@@ -182,6 +183,18 @@ describe('R-109: every type is mapped', () => {
       expect(new Set(named), record).toEqual(new Set(typed));
     }
   });
+});
+
+test('R-202: what enrichers add is defined with type and unit, on the types that carry it, and hides no typed field', () => {
+  expect(Object.keys(ENRICHED_FIELDS)).toEqual(['geo.speed_kmh', 'days_idle', 'device_is_new', 'network_is_new']);
+  for (const [field, { type, unit, sensitivity, on, doc }] of Object.entries(ENRICHED_FIELDS)) {
+    expect(doc).toMatch(/\.$/);
+    expect(unit === null, field).toBe(type !== 'number');
+    for (const name of on) {
+      expect(definitionOf(name).payload[field]).toBe(sensitivity);
+      expect(fieldNames(definitionOf(name).record)).not.toContain(field);
+    }
+  }
 });
 
 test('R-107: what happens before a login needs no organization, what tenants do needs one', () => {

@@ -84,6 +84,8 @@ const ENVELOPE_LISTS: ReadonlyMap<string, LeafList> = new Map<string, LeafList>(
   ['flags', (envelope) => envelope.flags],
 ]);
 
+/** Every envelope field a rule may name, but for `metadata.*` and `tags.*`. */
+export const ENVELOPE_FIELD_NAMES: readonly string[] = [...ENVELOPE_LEAVES.keys(), ...ENVELOPE_LISTS.keys()];
 const ENVELOPE_MAPS = ['metadata', 'tags'] as const;
 const CHANGE_FIELDS = ['field', 'old_value', 'new_value'] as const;
 /** What a record has beside its typed fields. */

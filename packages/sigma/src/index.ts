@@ -3,6 +3,8 @@
  * `FieldView`; out come the detections an event matches and the match records correlations are fed with. What this
  * version cannot run is refused at load with file, line, column and reason; it never becomes a silent "no match".
  */
+
+export { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
 export type {
   Bound,
   BoundRelation,
@@ -14,9 +16,12 @@ export type {
   StepSource,
   WindowShape,
 } from './correlation-definition.ts';
+export { blockersOf, type Explanation, explainTest, type LeafExplanation } from './explain.ts';
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
 export { groupKeyOf, groupValues } from './group-key.ts';
 export { RULE_LIMITS, type RuleLimits } from './limits.ts';
+export { createEventMatcher, type EventMatcher, type MatcherRule } from './match/event-matcher.ts';
+export { compileTest, type Matcher } from './matcher.ts';
 export { formatProblem, SigmaError, type SigmaProblem, type SigmaProblemCode } from './problems.ts';
 export type { Feed, RuleMatch, RuleMatches } from './rule-matches.ts';
 export {
@@ -31,3 +36,15 @@ export {
 } from './rule-set.ts';
 export type { Relation, Test, TimeUnit } from './test-tree.ts';
 export type { Triage } from './triage.ts';
+export { type PatternPart, parsePattern } from './value-pattern.ts';
+export {
+  createProblemSink,
+  type Position,
+  type ProblemSink,
+  readYamlDocuments,
+  type YamlEntry,
+  type YamlList,
+  type YamlMap,
+  type YamlNode,
+  type YamlScalar,
+} from './yaml-tree.ts';

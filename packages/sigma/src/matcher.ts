@@ -1,11 +1,25 @@
+import { foldCase } from './case-fold.ts';
 import { type FieldView, type Scalar, textOf } from './field-view.ts';
+import { isInNetwork, type Network, parseAddress, parseNetwork } from './match/ip-address.ts';
+import { timePart } from './match/time-part.ts';
+import { compileRegex } from './regex/index.ts';
 import type { Relation, Test } from './test-tree.ts';
-import { anchorPattern, compilePattern } from './value-pattern.ts';
+import { anchorPattern, compilePattern, type PatternAnchor } from './value-pattern.ts';
 
 /** A compiled detection. Pure; cost is bounded by the rule's size times the text it looks at. */
 export type Matcher = (view: FieldView) => boolean;
 
-/** Compiles a test tree once, at load; nothing of the rule is interpreted per event. */
+/** Tests that look at one field's values, one by one. */
+export type ValueTest = Extract<
+  Test,
+  { op: 'text' | 'compare' | 'regex' | 'cidr' | 'time' | 'keyword' | 'keyword_regex' }
+>;
+
+/**
+ * Compiles a test tree once, at load; nothing of the rule is interpreted per event. This is the reference: each rule
+ * by itself, in the plainest way. `createEventMatcher` gives the same answers for many rules at once.
+ * @throws RegexRefusal for a pattern, and RangeError for a network, that the parser should have refused.
+ */
 export function compileTest(test: Test): Matcher {
   switch (test.op) {
     case 'and': {
@@ -24,43 +38,75 @@ export function compileTest(test: Test): Matcher {
       return (view) => (view.values(test.field) !== undefined) === test.present;
     case 'null':
       return (view) => view.values(test.field)?.includes(null) ?? true;
-    case 'text': {
-      const matches = compilePattern(anchorPattern(test.parts, test.anchor), test.cased);
-      return (view) => anyText(view.values(test.field), matches);
+    case 'fieldref': {
+      const holds = compileFieldPair(test);
+      return (view) => holds(view.values(test.field), view.values(test.other));
     }
-    case 'compare': {
-      const holds = compileRelation(test.relation, test.value);
-      return (view) => view.values(test.field)?.some((value) => holds(numberOf(value))) ?? false;
+    case 'keyword':
+    case 'keyword_regex': {
+      const holds = compileValueTest(test);
+      return (view) => {
+        for (const value of view.keywords()) if (holds(value)) return true;
+        return false;
+      };
     }
+    default: {
+      const holds = compileValueTest(test);
+      return (view) => view.values(test.field)?.some(holds) ?? false;
+    }
+  }
+}
+
+/** Whether one value satisfies the test. */
+export function compileValueTest(test: ValueTest): (value: Scalar) => boolean {
+  switch (test.op) {
+    case 'text':
+      return onText(compilePattern(anchorPattern(test.parts, test.anchor), test.cased));
+    case 'keyword':
+      return onText(compilePattern(anchorPattern(test.parts, 'contains'), test.cased));
     case 'regex':
     case 'keyword_regex':
-    case 'cidr':
-    case 'fieldref':
-    case 'time':
-      throw new TypeError('no rule asks for this yet');
-    case 'keyword': {
-      const matches = compilePattern(anchorPattern(test.parts, 'contains'), test.cased);
-      return (view) => anyText(view.keywords(), matches);
+      return onText(compileRegex(test.pattern, test.flags));
+    case 'compare': {
+      const holds = compileRelation(test.relation, test.value);
+      return (value) => holds(numberOf(value));
+    }
+    case 'cidr': {
+      const network = networkOf(test.network);
+      return onText((text) => {
+        const address = parseAddress(text);
+        return address !== undefined && isInNetwork(address, network);
+      });
+    }
+    case 'time': {
+      const holds = compileRelation(test.relation, test.value);
+      return (value) => holds(timePart(value, test.unit) ?? Number.NaN);
     }
   }
 }
 
-function anyText(values: Iterable<Scalar> | undefined, matches: (text: string) => boolean): boolean {
-  if (!values) return false;
-  for (const value of values) {
-    const text = textOf(value);
-    if (text !== undefined && matches(text)) return true;
-  }
-  return false;
+/** @throws RangeError for what is not a network. */
+export function networkOf(text: string): Network {
+  const network = parseNetwork(text);
+  if (!network) throw new RangeError('a cidr test without a network');
+  return network;
 }
 
-/** A number, or a text that is one; NaN never satisfies a relation. */
+function onText(holds: (text: string) => boolean): (value: Scalar) => boolean {
+  return (value) => {
+    const text = textOf(value);
+    return text !== undefined && holds(text);
+  };
+}
+
+/** A number, or a text that is one in decimal; NaN never satisfies a relation. */
 function numberOf(value: Scalar): number {
   if (typeof value === 'number') return value;
-  return typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
+  return typeof value === 'string' && DECIMAL.test(value) ? Number(value) : Number.NaN;
 }
+const DECIMAL = /^\s{0,8}[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s{0,8}$/;
 
-function compileRelation(relation: Relation, bound: number): (value: number) => boolean {
+function compileRelation(relation: Relation | 'eq', bound: number): (value: number) => boolean {
   switch (relation) {
     case 'lt':
       return (value) => value < bound;
@@ -70,5 +116,39 @@ function compileRelation(relation: Relation, bound: number): (value: number) => 
       return (value) => value > bound;
     case 'gte':
       return (value) => value >= bound;
+    case 'eq':
+      return (value) => value === bound;
+  }
+}
+
+/** Whether the values of two fields stand in the relation of the test; undefined means absent. */
+export function compileFieldPair(
+  test: Extract<Test, { op: 'fieldref' }>,
+): (values: readonly Scalar[] | undefined, others: readonly Scalar[] | undefined) => boolean {
+  const isMatch = compilePair(test.anchor);
+  const normal = test.cased ? (text: string): string => text : foldCase;
+  const pairMatches = (value: Scalar, other: Scalar): boolean => {
+    const text = textOf(value);
+    const otherText = textOf(other);
+    // Two nulls are not texts that match, but neither do they differ.
+    if (text === undefined || otherText === undefined) return test.negated && value === other;
+    return isMatch(normal(text), normal(otherText));
+  };
+  return (values, others) => {
+    if (!values || !others) return false;
+    return values.some((value) => others.some((other) => pairMatches(value, other))) !== test.negated;
+  };
+}
+
+function compilePair(anchor: PatternAnchor): (text: string, other: string) => boolean {
+  switch (anchor) {
+    case 'whole':
+      return (text, other) => text === other;
+    case 'contains':
+      return (text, other) => text.includes(other);
+    case 'startswith':
+      return (text, other) => text.startsWith(other);
+    case 'endswith':
+      return (text, other) => text.endsWith(other);
   }
 }

@@ -1,3 +1,5 @@
+import { foldCase } from './case-fold.ts';
+
 /**
  * Sigma string values: `*` stands for any run of characters (line ends included), `?` for exactly one code point.
  * Escapes as Sigma 2.1, "Escaping": a backslash before `*`, `?` or `\` takes the meaning away from that
@@ -50,22 +52,17 @@ export function anchorPattern(parts: readonly PatternPart[], anchor: PatternAnch
  * Cost: one search for a plain value; with wildcards at most length of text times length of pattern.
  */
 export function compilePattern(parts: readonly PatternPart[], cased: boolean): (text: string) => boolean {
-  const folded = parts.map((part) => (part.kind === 'text' && !cased ? { ...part, text: foldCase(part.text) } : part));
-  const test = compileFolded(folded);
-  return cased ? test : (text) => test(foldCase(text));
+  if (cased) return compileParts(parts);
+  const test = compileFoldedPattern(parts);
+  return (text) => test(foldCase(text));
 }
 
-/** Simple case folding. `İ` is the one character whose lower case is longer; it stays as it is. */
-export function foldCase(text: string): string {
-  return text.includes('\u0130')
-    ? text
-        .split('\u0130')
-        .map((piece) => piece.toLowerCase())
-        .join('\u0130')
-    : text.toLowerCase();
+/** As `compilePattern` without `cased`, for texts that the caller has folded, once for many patterns. */
+export function compileFoldedPattern(parts: readonly PatternPart[]): (folded: string) => boolean {
+  return compileParts(parts.map((part) => (part.kind === 'text' ? { ...part, text: foldCase(part.text) } : part)));
 }
 
-function compileFolded(parts: readonly PatternPart[]): (text: string) => boolean {
+function compileParts(parts: readonly PatternPart[]): (text: string) => boolean {
   const texts = parts.filter((part) => part.kind === 'text');
   const shape = parts.map((part) => part.kind).join(' ');
   const first = texts[0]?.kind === 'text' ? texts[0].text : '';

@@ -177,7 +177,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
         channelOf,
         linkBase,
         principal: SERVICE,
-        hasToldEntity: direct.hasToldEntity,
+        toldInstead: direct.toldInstead,
         onViolation: reporter.violated,
       },
       now,

@@ -60,7 +60,7 @@ function world() {
     ...shared,
     channelOf: () => 'webhook',
     principal: 'test',
-    hasToldEntity: direct.hasToldEntity,
+    toldInstead: direct.toldInstead,
     onViolation: (violation: string) => void violations.push(violation),
   };
   const run: IntakeRunDeps = {
@@ -412,6 +412,33 @@ describe('X16', () => {
     it.clock.advance(1_000);
     await it.intakes.get(0)?.tellOverdue();
     expect(it.taken).toHaveLength(1);
+  });
+
+  test('store away: what was told of one alert does not silence another one that begins after it', async () => {
+    const it = world();
+    const group = [{ field: 'e', value: hexId() }];
+    const DAY_MS = 24 * 3_600_000;
+    const long = one({ group, first_at: T0, last_at: T0 });
+    await it.consume(it.make(long));
+    // The attack goes on for nearly a day, so the next hit still joins the first alert and the one after does not.
+    await it.consume(it.make({ ...long, kind: 'UPDATE', revision: long.revision + 1, last_at: T0 + DAY_MS - 60_000 }));
+    await it.deliver();
+    expect(it.taken).toHaveLength(1);
+
+    it.store.fail(AWAY);
+    const joins = it.make(one({ group, first_at: T0 + DAY_MS - 30_000, last_at: T0 + DAY_MS - 30_000 }));
+    await it.consume(joins);
+    it.clock.advance(2_000);
+    await it.intakes.get(0)?.tellOverdue();
+    expect(it.taken).toHaveLength(2);
+
+    it.store.fail(null);
+    it.clock.advance(1_000);
+    await it.intakes.get(0)?.retry();
+    const begins = one({ group, first_at: T0 + DAY_MS + 60_000, last_at: T0 + DAY_MS + 60_000 });
+    await it.consume(it.make(begins));
+    await it.deliver();
+    expect(it.taken.map((notice) => notice.alertId)).toContain(begins.alert_id);
   });
 
   test('store away: the backlog is bounded, and what did not fit is taken when it comes again', async () => {

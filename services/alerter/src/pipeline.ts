@@ -25,8 +25,8 @@ export type IntakeDeps = {
   readonly channelOf: (receiver: string) => string;
   /** Read at each run: the address of our own interface is known only when it listens. */
   readonly linkBase: () => string;
-  /** `DirectNotices.hasToldEntity`. */
-  readonly hasToldEntity: (record: AlertRecord) => boolean;
+  /** `DirectNotices.toldInstead`. */
+  readonly toldInstead: (record: AlertRecord) => string | null;
   /** Written into lifecycle records. */
   readonly principal: string;
   readonly onViolation: (violation: IntegrityViolation, alert: RefetchedAlert) => void;

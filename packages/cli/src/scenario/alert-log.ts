@@ -1,9 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import type { AvroCodec, DecodedRecord } from '@tracehound/avro';
-import { type CorrelationAlert, TracehoundError } from '@tracehound/event-model';
+import type { AvroCodec } from '@tracehound/avro';
+import type { CorrelationAlert } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
-
-const RETRY_MS = 200;
+import { patiently } from './patiently.ts';
 
 /**
  * Every record of `security.alerts` as it lies in the log, partition by partition, in log order. A registry that is
@@ -22,23 +20,13 @@ export async function readAlertLog(
   const alerts: CorrelationAlert[] = [];
   for (const { partition } of await deployment.admin.offsets(topic)) {
     for await (const record of deployment.kafka.read({ topic, partition })) {
-      if (record.value === null) continue;
-      const decoded = await decodePatiently(deployment.codec, record.value, until);
+      const { value } = record;
+      if (value === null) continue;
+      const decoded = await patiently(until, () => deployment.codec.decode(value));
       if (decoded.name === 'tracehound.pipeline.v1.CorrelationAlert') alerts.push(decoded.value);
     }
   }
   return alerts;
-}
-
-async function decodePatiently(codec: AvroCodec, bytes: Buffer, until: number): Promise<DecodedRecord> {
-  for (;;) {
-    try {
-      return await codec.decode(bytes);
-    } catch (error) {
-      if (!(error instanceof TracehoundError && error.retriable) || Date.now() > until) throw error;
-      await delay(RETRY_MS);
-    }
-  }
 }
 
 /** The state of each alert: its highest revision, which wins also after `end` (X9). */

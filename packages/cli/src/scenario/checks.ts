@@ -112,6 +112,6 @@ export function checkPlay(play: PlayResult): Check[] {
         new Set(notices.map((notice) => notice.id)).size === play.webhookDeliveries,
       `${notices.length} received, ${notices.filter((notice) => notice.verified).length} verified, ${play.webhookDeliveries} sent`,
     ),
-    check('nothing is left in a dead-letter topic', play.deadLetters === 0, `${play.deadLetters} records`),
+    check('nothing went to a dead-letter topic', play.deadLetters === 0, `${play.deadLetters} records`),
   ];
 }

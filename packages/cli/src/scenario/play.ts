@@ -6,6 +6,7 @@ import type { CorrelationAlert } from '@tracehound/event-model';
 import type { Deployment } from '../deployment/deployment.ts';
 import type { ReceivedNotice, WebhookReceiver } from '../receiver/webhook-receiver.ts';
 import { type AlertProjection, latestRevisions, readAlertLog } from './alert-log.ts';
+import { patiently } from './patiently.ts';
 import { rebase } from './rebase.ts';
 import type { Scenario, ScenarioEvent } from './scenario.ts';
 import { type SendReport, sendEvents } from './send.ts';
@@ -37,6 +38,7 @@ export type PlayResult = {
   readonly notices: readonly ReceivedNotice[];
   /** Alert ids some delivered notice speaks of. */
   readonly noticedAlerts: ReadonlySet<string>;
+  /** Records this play added to dead-letter topics; what lay there before is not its own. */
   readonly deadLetters: number;
   /** Final alerts as SQL computes them from the audit rows; null when the scenario has no such oracle. */
   readonly oracle: readonly AlertProjection[] | null;
@@ -63,6 +65,7 @@ export async function play(deployment: Deployment, scenario: Scenario, options: 
     scenario.rebase === 'now'
       ? rebase(scenario.events, { lastAtMs: began, compress: scenario.compress, runId: randomUUID() })
       : scenario.events;
+  const deadBefore = await patiently(until, () => deadLetters(deployment));
   const sent = await sendEvents(
     events,
     { url: deployment.gatewayUrl, apiKey: readFileSync(deployment.secrets.platformKeyFile, 'utf8').trim() },
@@ -110,7 +113,7 @@ export async function play(deployment: Deployment, scenario: Scenario, options: 
       .length,
     notices: options.receiver.notices(),
     noticedAlerts: noticed(views),
-    deadLetters: await deadLetters(deployment),
+    deadLetters: (await deadLetters(deployment)) - deadBefore,
     oracle: scenario.oracle === null ? null : await oracleAlerts(deployment, scenario),
     tookMs: Date.now() - began,
     originalId: (eventId) => original.get(eventId) || eventId,

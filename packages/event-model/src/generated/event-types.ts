@@ -17,12 +17,19 @@ export type EventType =
   | 'auth.password.reset'
   | 'auth.session.expired'
   | 'auth.session.terminated'
+  | 'auth.mfa.approved'
+  | 'auth.mfa.denied'
+  | 'auth.token.used'
+  | 'auth.key.created'
+  | 'auth.key.rotated'
+  | 'auth.key.revoked'
   | 'authz.permission.granted'
   | 'authz.permission.denied'
   | 'authz.role.assigned'
   | 'authz.role.removed'
   | 'authz.access.denied'
   | 'authz.policy.violated'
+  | 'authz.privilege.used'
   | 'org.created'
   | 'org.updated'
   | 'org.deleted'
@@ -33,6 +40,7 @@ export type EventType =
   | 'member.removed'
   | 'member.role.changed'
   | 'member.permissions.changed'
+  | 'member.suspended'
   | 'project.created'
   | 'project.updated'
   | 'project.deleted'
@@ -67,6 +75,8 @@ export type EventType =
   | 'system.migration'
   | 'system.config.changed'
   | 'system.integrity.violated'
+  | 'system.audit.disabled'
+  | 'system.audit.enabled'
   | 'compliance.data_export.requested'
   | 'compliance.data_export.completed'
   | 'compliance.retention.policy_applied'
@@ -83,10 +93,13 @@ export type EventType =
   | 'performance.throughput.measured'
   | 'performance.error_rate.measured'
   | 'data.exported'
+  | 'data.listed'
+  | 'data.read'
   | 'session.heartbeat'
   | 'session.activity'
   | 'telemetry.gap'
   | 'telemetry.client_report'
+  | 'telemetry.heartbeat'
   | 'external.event';
 
 /** Names of other vocabularies that are accepted at intake. */
@@ -108,12 +121,19 @@ export type EventRecordByType = {
   'auth.password.reset': AuthenticationEvent;
   'auth.session.expired': AuthenticationEvent;
   'auth.session.terminated': AuthenticationEvent;
+  'auth.mfa.approved': AuthenticationEvent;
+  'auth.mfa.denied': AuthenticationEvent;
+  'auth.token.used': AuthenticationEvent;
+  'auth.key.created': AuthenticationEvent;
+  'auth.key.rotated': AuthenticationEvent;
+  'auth.key.revoked': AuthenticationEvent;
   'authz.permission.granted': AuthorizationEvent;
   'authz.permission.denied': AuthorizationEvent;
   'authz.role.assigned': AuthorizationEvent;
   'authz.role.removed': AuthorizationEvent;
   'authz.access.denied': AuthorizationEvent;
   'authz.policy.violated': AuthorizationEvent;
+  'authz.privilege.used': AuthorizationEvent;
   'org.created': ActivityEvent;
   'org.updated': ActivityEvent;
   'org.deleted': ActivityEvent;
@@ -124,6 +144,7 @@ export type EventRecordByType = {
   'member.removed': ActivityEvent;
   'member.role.changed': ActivityEvent;
   'member.permissions.changed': ActivityEvent;
+  'member.suspended': ActivityEvent;
   'project.created': ActivityEvent;
   'project.updated': ActivityEvent;
   'project.deleted': ActivityEvent;
@@ -158,6 +179,8 @@ export type EventRecordByType = {
   'system.migration': SystemEvent;
   'system.config.changed': SystemEvent;
   'system.integrity.violated': SystemEvent;
+  'system.audit.disabled': SystemEvent;
+  'system.audit.enabled': SystemEvent;
   'compliance.data_export.requested': ComplianceEvent;
   'compliance.data_export.completed': ComplianceEvent;
   'compliance.retention.policy_applied': ComplianceEvent;
@@ -174,10 +197,13 @@ export type EventRecordByType = {
   'performance.throughput.measured': PerformanceEvent;
   'performance.error_rate.measured': PerformanceEvent;
   'data.exported': ActivityEvent;
+  'data.listed': ActivityEvent;
+  'data.read': ActivityEvent;
   'session.heartbeat': ActivityEvent;
   'session.activity': ActivityEvent;
   'telemetry.gap': SystemEvent;
   'telemetry.client_report': SystemEvent;
+  'telemetry.heartbeat': SystemEvent;
   'external.event': ExternalEvent;
 };
 export type EventRecordName = 'ActivityEvent' | 'AuthenticationEvent' | 'AuthorizationEvent' | 'ComplianceEvent' | 'ConfigurationEvent' | 'ExternalEvent' | 'PerformanceEvent' | 'SecurityEvent' | 'SystemEvent';
@@ -206,8 +232,8 @@ export type EventTypeDefinition = {
 };
 
 export const EVENT_TYPES: readonly EventTypeDefinition[] = [
-  {"name":"auth.login.success","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A login succeeded.","origin":"R-102","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":true,"topic":"security.events","retention":"long","sample":"never","payload":{"auth_method":"none"},"ecs":{"category":["authentication"],"type":["start"]},"ocsf":{"classUid":3002,"activityId":1},"aliases":[{"name":"login_success","vocabulary":"session"}]},
-  {"name":"auth.login.failure","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A login failed.","origin":"R-102","severity":"MEDIUM","outcome":"FAILURE","nullOrganization":true,"topic":"security.events","retention":"long","sample":"never","payload":{"auth_method":"none","attempted_user":"high"},"ecs":{"category":["authentication"],"type":["start"]},"ocsf":{"classUid":3002,"activityId":1},"aliases":[{"name":"login_failed","vocabulary":"session"}]},
+  {"name":"auth.login.success","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A login succeeded.","origin":"R-102","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":true,"topic":"security.events","retention":"long","sample":"never","payload":{"auth_method":"none","geo.speed_kmh":"low","days_idle":"low","device_is_new":"low","network_is_new":"low"},"ecs":{"category":["authentication"],"type":["start"]},"ocsf":{"classUid":3002,"activityId":1},"aliases":[{"name":"login_success","vocabulary":"session"}]},
+  {"name":"auth.login.failure","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A login failed.","origin":"R-102","severity":"MEDIUM","outcome":"FAILURE","nullOrganization":true,"topic":"security.events","retention":"long","sample":"never","payload":{"auth_method":"none","attempted_user":"high","network_is_new":"low"},"ecs":{"category":["authentication"],"type":["start"]},"ocsf":{"classUid":3002,"activityId":1},"aliases":[{"name":"login_failed","vocabulary":"session"}]},
   {"name":"auth.logout","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A user logged out.","origin":"R-102","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{},"ecs":{"category":["authentication"],"type":["end"]},"ocsf":{"classUid":3002,"activityId":2},"aliases":[{"name":"logout","vocabulary":"session"}]},
   {"name":"auth.token.created","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A token was issued.","origin":"R-102","severity":"LOW","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"token_kind":"none","scopes":"none","expires_at":"none"},"ecs":{"category":["iam"],"type":["creation"]},"ocsf":{"classUid":3002,"activityId":3},"aliases":[]},
   {"name":"auth.token.revoked","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A token was revoked.","origin":"R-102","severity":"LOW","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"token_kind":"none","reason":"none"},"ecs":{"category":["iam"],"type":["deletion"]},"ocsf":{"classUid":3002,"activityId":99},"aliases":[]},
@@ -217,12 +243,19 @@ export const EVENT_TYPES: readonly EventTypeDefinition[] = [
   {"name":"auth.password.reset","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A password was reset.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":true,"topic":"security.events","retention":"long","sample":"never","payload":{"reset_by":"low"},"ecs":{"category":["iam"],"type":["user","change"]},"ocsf":{"classUid":3001,"activityId":4},"aliases":[]},
   {"name":"auth.session.expired","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A session ran out.","origin":"R-102","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"age_seconds":"none"},"ecs":{"category":["session"],"type":["end"]},"ocsf":{"classUid":3002,"activityId":2},"aliases":[]},
   {"name":"auth.session.terminated","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A session was ended by someone or by policy.","origin":"R-103","severity":"LOW","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"reason":"none"},"ecs":{"category":["session"],"type":["end"]},"ocsf":{"classUid":3002,"activityId":2},"aliases":[{"name":"session_terminated","vocabulary":"session"}]},
+  {"name":"auth.mfa.approved","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A prompt for a second factor was approved.","origin":"own","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"prompt_kind":"none"},"ecs":{"category":["authentication"],"type":["info"]},"ocsf":{"classUid":3002,"activityId":99},"aliases":[]},
+  {"name":"auth.mfa.denied","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A prompt for a second factor was declined, or ran out unanswered.","origin":"own","severity":"MEDIUM","outcome":"FAILURE","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"prompt_kind":"none"},"ecs":{"category":["authentication"],"type":["info"]},"ocsf":{"classUid":3002,"activityId":99},"aliases":[]},
+  {"name":"auth.token.used","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A token was presented; the outcome says whether it was accepted.","origin":"own","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"token_kind":"none"},"ecs":{"category":["authentication"],"type":["info"]},"ocsf":{"classUid":3002,"activityId":99},"aliases":[]},
+  {"name":"auth.key.created","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A key for programs was created.","origin":"own","severity":"LOW","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"key_kind":"none","scopes":"none"},"ecs":{"category":["iam"],"type":["creation"]},"ocsf":{"classUid":3001,"activityId":99},"aliases":[]},
+  {"name":"auth.key.rotated","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A key for programs was replaced by a new one.","origin":"own","severity":"LOW","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"key_kind":"none","scopes":"none"},"ecs":{"category":["iam"],"type":["user","change"]},"ocsf":{"classUid":3001,"activityId":99},"aliases":[]},
+  {"name":"auth.key.revoked","family":"auth","record":"AuthenticationEvent","category":"authentication","doc":"A key for programs was made worthless.","origin":"own","severity":"LOW","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"key_kind":"none","reason":"none"},"ecs":{"category":["iam"],"type":["deletion"]},"ocsf":{"classUid":3001,"activityId":99},"aliases":[]},
   {"name":"authz.permission.granted","family":"authz","record":"AuthorizationEvent","category":"authorization","doc":"A permission check passed or a permission was granted.","origin":"R-102","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"required_permission":"none","user_role":"none"},"ecs":{"category":["iam"],"type":["allowed"]},"ocsf":{"classUid":3003,"activityId":1},"aliases":[]},
   {"name":"authz.permission.denied","family":"authz","record":"AuthorizationEvent","category":"authorization","doc":"A permission check failed.","origin":"R-102","severity":"MEDIUM","outcome":"FAILURE","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"required_permission":"none","user_role":"none"},"ecs":{"category":["iam"],"type":["denied"]},"ocsf":{"classUid":3003,"activityId":99},"aliases":[{"name":"permission_denied","vocabulary":"session"}]},
   {"name":"authz.role.assigned","family":"authz","record":"AuthorizationEvent","category":"authorization","doc":"A role was assigned.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"assigned_role":"none"},"ecs":{"category":["iam"],"type":["user","change"]},"ocsf":{"classUid":3005,"activityId":1},"aliases":[]},
   {"name":"authz.role.removed","family":"authz","record":"AuthorizationEvent","category":"authorization","doc":"A role was removed.","origin":"R-102","severity":"LOW","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"removed_role":"none"},"ecs":{"category":["iam"],"type":["user","change"]},"ocsf":{"classUid":3005,"activityId":2},"aliases":[]},
   {"name":"authz.access.denied","family":"authz","record":"AuthorizationEvent","category":"authorization","doc":"Access to a resource was denied.","origin":"R-102","severity":"MEDIUM","outcome":"FAILURE","nullOrganization":true,"topic":"security.events","retention":"long","sample":"never","payload":{"required_permission":"none"},"ecs":{"category":["iam"],"type":["denied"]},"ocsf":{"classUid":3003,"activityId":99},"aliases":[]},
   {"name":"authz.policy.violated","family":"authz","record":"AuthorizationEvent","category":"authorization","doc":"An action violated a verification or access policy.","origin":"R-104","severity":"HIGH","outcome":"FAILURE","nullOrganization":true,"topic":"security.events","retention":"long","sample":"never","payload":{"policy_name":"none"},"ecs":{"category":["iam"],"type":["denied"]},"ocsf":{"classUid":2003,"activityId":1},"aliases":[]},
+  {"name":"authz.privilege.used","family":"authz","record":"AuthorizationEvent","category":"authorization","doc":"An action that only administrators may do was done.","origin":"own","severity":"LOW","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"privileged_action":"none"},"ecs":{"category":["iam"],"type":["admin"]},"ocsf":{"classUid":6003,"activityId":99},"aliases":[]},
   {"name":"org.created","family":"org","record":"ActivityEvent","category":"organization","doc":"An organization was created.","origin":"R-102","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"org_name":"low","org_slug":"low"},"ecs":{"category":["iam"],"type":["group","creation"]},"ocsf":{"classUid":3004,"activityId":1},"aliases":[]},
   {"name":"org.updated","family":"org","record":"ActivityEvent","category":"organization","doc":"An organization was changed.","origin":"R-102","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"org_name":"low"},"ecs":{"category":["iam"],"type":["group","change"]},"ocsf":{"classUid":3004,"activityId":3},"aliases":[]},
   {"name":"org.deleted","family":"org","record":"ActivityEvent","category":"organization","doc":"An organization was deleted.","origin":"R-102","severity":"CRITICAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"org_name":"low","org_slug":"low","deletion_reason":"low"},"ecs":{"category":["iam"],"type":["group","deletion"]},"ocsf":{"classUid":3004,"activityId":4},"aliases":[]},
@@ -233,6 +266,7 @@ export const EVENT_TYPES: readonly EventTypeDefinition[] = [
   {"name":"member.removed","family":"member","record":"ActivityEvent","category":"member","doc":"A member was removed.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"reason":"low"},"ecs":{"category":["iam"],"type":["group","change"]},"ocsf":{"classUid":3006,"activityId":4},"aliases":[]},
   {"name":"member.role.changed","family":"member","record":"ActivityEvent","category":"member","doc":"The role of a member was changed.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"old_role":"none","new_role":"none"},"ecs":{"category":["iam"],"type":["user","change"]},"ocsf":{"classUid":3005,"activityId":1},"aliases":[]},
   {"name":"member.permissions.changed","family":"member","record":"ActivityEvent","category":"member","doc":"Permissions of a member were changed.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"added":"none","removed":"none"},"ecs":{"category":["iam"],"type":["user","change"]},"ocsf":{"classUid":3005,"activityId":1},"aliases":[]},
+  {"name":"member.suspended","family":"member","record":"ActivityEvent","category":"member","doc":"A member was disabled without being removed.","origin":"own","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"reason":"low"},"ecs":{"category":["iam"],"type":["user","change"]},"ocsf":{"classUid":3001,"activityId":5},"aliases":[]},
   {"name":"project.created","family":"project","record":"ActivityEvent","category":"project","doc":"A project was created.","origin":"R-102","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"project_name":"low"},"ecs":{"category":["configuration"],"type":["creation"]},"ocsf":{"classUid":3004,"activityId":1},"aliases":[]},
   {"name":"project.updated","family":"project","record":"ActivityEvent","category":"project","doc":"A project was changed.","origin":"R-102","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"project_name":"low"},"ecs":{"category":["configuration"],"type":["change"]},"ocsf":{"classUid":3004,"activityId":3},"aliases":[]},
   {"name":"project.deleted","family":"project","record":"ActivityEvent","category":"project","doc":"A project was deleted.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"standard","sample":"never","payload":{"project_name":"low"},"ecs":{"category":["configuration"],"type":["deletion"]},"ocsf":{"classUid":3004,"activityId":4},"aliases":[]},
@@ -267,6 +301,8 @@ export const EVENT_TYPES: readonly EventTypeDefinition[] = [
   {"name":"system.migration","family":"system","record":"SystemEvent","category":"system","doc":"A migration was run.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":true,"topic":"security.events","retention":"standard","sample":"never","payload":{"direction":"none"},"ecs":{"category":["database"],"type":["change"]},"ocsf":{"classUid":6005,"activityId":2},"aliases":[]},
   {"name":"system.config.changed","family":"system","record":"SystemEvent","category":"system","doc":"The configuration of a system was changed.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":true,"topic":"security.events","retention":"standard","sample":"never","payload":{"setting":"none"},"ecs":{"category":["configuration"],"type":["change"]},"ocsf":{"classUid":6002,"activityId":8},"aliases":[]},
   {"name":"system.integrity.violated","family":"system","record":"SystemEvent","category":"system","doc":"What was read back differs from what was promised: an absent audit row, another organization, a broken chain.","origin":"own","severity":"CRITICAL","outcome":"FAILURE","nullOrganization":true,"topic":"security.events","retention":"permanent","sample":"never","payload":{"check":"none"},"ecs":{"category":["intrusion_detection"],"type":["info"]},"ocsf":{"classUid":2004,"activityId":1},"aliases":[]},
+  {"name":"system.audit.disabled","family":"system","record":"SystemEvent","category":"system","doc":"A log or the place it is sent to was switched off, or its scope was narrowed.","origin":"own","severity":"HIGH","outcome":"SUCCESS","nullOrganization":true,"topic":"security.events","retention":"permanent","sample":"never","payload":{"sink":"none","reason":"low"},"ecs":{"category":["configuration"],"type":["change"]},"ocsf":{"classUid":6002,"activityId":8},"aliases":[]},
+  {"name":"system.audit.enabled","family":"system","record":"SystemEvent","category":"system","doc":"A log or the place it is sent to was switched on again.","origin":"own","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":true,"topic":"security.events","retention":"permanent","sample":"never","payload":{"sink":"none"},"ecs":{"category":["configuration"],"type":["change"]},"ocsf":{"classUid":6002,"activityId":8},"aliases":[]},
   {"name":"compliance.data_export.requested","family":"compliance","record":"ComplianceEvent","category":"compliance","doc":"An export of data was requested.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"permanent","sample":"never","payload":{"export_format":"none","scope":"low"},"ecs":{"category":["database"],"type":["access"]},"ocsf":{"classUid":6003,"activityId":2},"aliases":[]},
   {"name":"compliance.data_export.completed","family":"compliance","record":"ComplianceEvent","category":"compliance","doc":"An export of data was completed.","origin":"R-102","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"permanent","sample":"never","payload":{"export_format":"none","scope":"low"},"ecs":{"category":["database"],"type":["access"]},"ocsf":{"classUid":6003,"activityId":2},"aliases":[]},
   {"name":"compliance.retention.policy_applied","family":"compliance","record":"ComplianceEvent","category":"compliance","doc":"A retention policy was applied.","origin":"R-102","severity":"LOW","outcome":"SUCCESS","nullOrganization":true,"topic":"security.events","retention":"permanent","sample":"never","payload":{"deleted_count":"none","archived_count":"none"},"ecs":{"category":["database"],"type":["deletion"]},"ocsf":{"classUid":6005,"activityId":7},"aliases":[]},
@@ -283,10 +319,13 @@ export const EVENT_TYPES: readonly EventTypeDefinition[] = [
   {"name":"performance.throughput.measured","family":"performance","record":"PerformanceEvent","category":"performance","doc":"How many operations a window had.","origin":"R-104","severity":"INFORMATIONAL","outcome":"UNKNOWN","nullOrganization":true,"topic":"security.telemetry","retention":"short","sample":"allowed","payload":{},"ecs":{"category":["api"],"type":["info"]},"ocsf":{"classUid":6003,"activityId":99},"aliases":[]},
   {"name":"performance.error_rate.measured","family":"performance","record":"PerformanceEvent","category":"performance","doc":"How many operations of a window failed.","origin":"R-104","severity":"INFORMATIONAL","outcome":"UNKNOWN","nullOrganization":true,"topic":"security.telemetry","retention":"short","sample":"allowed","payload":{},"ecs":{"category":["api"],"type":["info","error"]},"ocsf":{"classUid":6003,"activityId":99},"aliases":[]},
   {"name":"data.exported","family":"data","record":"ActivityEvent","category":"data_access","doc":"Data left the system.","origin":"R-103","severity":"MEDIUM","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"long","sample":"never","payload":{"export_format":"none","scope":"low"},"ecs":{"category":["database"],"type":["access"]},"ocsf":{"classUid":6003,"activityId":2},"aliases":[{"name":"data_export","vocabulary":"session"}]},
+  {"name":"data.listed","family":"data","record":"ActivityEvent","category":"data_access","doc":"Names or ids of resources were listed.","origin":"own","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"short","sample":"never","payload":{"scope":"low"},"ecs":{"category":["database"],"type":["access"]},"ocsf":{"classUid":6003,"activityId":2},"aliases":[]},
+  {"name":"data.read","family":"data","record":"ActivityEvent","category":"data_access","doc":"A resource was read.","origin":"own","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.events","retention":"short","sample":"never","payload":{"scope":"low"},"ecs":{"category":["database"],"type":["access"]},"ocsf":{"classUid":6003,"activityId":2},"aliases":[]},
   {"name":"session.heartbeat","family":"session","record":"ActivityEvent","category":"session","doc":"A user is present; one per organization and window.","origin":"own","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.telemetry","retention":"short","sample":"allowed","payload":{"user_count":"none"},"ecs":{"category":["session"],"type":["info"]},"ocsf":{"classUid":3002,"activityId":99},"aliases":[]},
   {"name":"session.activity","family":"session","record":"ActivityEvent","category":"session","doc":"A white-listed action of a user.","origin":"own","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":false,"topic":"security.telemetry","retention":"short","sample":"allowed","payload":{},"ecs":{"category":["session"],"type":["info"]},"ocsf":{"classUid":6003,"activityId":99},"aliases":[]},
   {"name":"telemetry.gap","family":"telemetry","record":"SystemEvent","category":"telemetry","doc":"A sequence has a hole: events were lost or an SDK was muted.","origin":"own","severity":"MEDIUM","outcome":"FAILURE","nullOrganization":true,"topic":"security.events","retention":"standard","sample":"never","payload":{},"ecs":{"category":["host"],"type":["error"]},"ocsf":{"classUid":6002,"activityId":99},"aliases":[]},
   {"name":"telemetry.client_report","family":"telemetry","record":"SystemEvent","category":"telemetry","doc":"An SDK reports what it dropped.","origin":"own","severity":"LOW","outcome":"FAILURE","nullOrganization":true,"topic":"security.events","retention":"standard","sample":"never","payload":{},"ecs":{"category":["host"],"type":["error"]},"ocsf":{"classUid":6002,"activityId":99},"aliases":[]},
+  {"name":"telemetry.heartbeat","family":"telemetry","record":"SystemEvent","category":"telemetry","doc":"An SDK instance is alive; sent every 5 minutes as long as it runs.","origin":"own","severity":"INFORMATIONAL","outcome":"SUCCESS","nullOrganization":true,"topic":"security.events","retention":"short","sample":"never","payload":{},"ecs":{"category":["host"],"type":["info"]},"ocsf":{"classUid":6002,"activityId":99},"aliases":[]},
   {"name":"external.event","family":"external","record":"ExternalEvent","category":"external","doc":"A record of a third-party log; its meaning lies in its native fields.","origin":"own","severity":"INFORMATIONAL","outcome":"UNKNOWN","nullOrganization":true,"topic":"security.events","retention":"standard","sample":"never","payload":{},"ecs":{"category":["host"],"type":["info"]},"ocsf":{"classUid":0,"activityId":0},"aliases":[]},
 ];
 
@@ -333,6 +372,10 @@ export const RETENTION_CLASSES: Readonly<Record<RetentionClass, { readonly durat
 
 /** Sensitivity of the fields every event has, by dotted name without `envelope`. */
 export const ENVELOPE_SENSITIVITY: Readonly<Record<string, Sensitivity>> = {"event_id":"none","event_type":"none","family":"none","category":"none","severity":"none","outcome":"none","occurred_at":"none","event_time":"none","event_time_source":"none","clock_skew_ms":"none","received_at":"none","organization_id":"none","intake_org":"none","cluster_id":"none","trace.trace_id":"none","trace.span_id":"none","trace.parent_span_id":"none","trace.trust":"none","actor.type":"none","actor.id":"low","actor.name":"high","subject.type":"none","subject.id":"low","subject.name":"high","source.platform":"none","source.service":"none","source.version":"none","source.sdk":"none","source.instance":"none","source.seq":"none","network.ip":"high","network.ip_hash":"low","network.ip_hash_kid":"none","network.country":"low","network.asn":"low","network.user_agent":"high","session_id":"low","request_id":"none","error.code":"none","error.message":"low","tags":"low","metadata":"high","redactions":"none","flags":"none"};
+
+/** What enrichers add to the payload, as text that reads as this type; `on` names the types that carry it. */
+export type EnrichedField = { readonly type: 'number' | 'boolean' | 'text'; readonly unit: string | null; readonly sensitivity: Sensitivity; readonly on: readonly EventType[]; readonly doc: string };
+export const ENRICHED_FIELDS: Readonly<Record<string, EnrichedField>> = {"geo.speed_kmh":{"type":"number","unit":"km/h","sensitivity":"low","on":["auth.login.success"],"doc":"Speed it takes from the place of the account's login before to this one; absent without a geo database or an earlier login."},"days_idle":{"type":"number","unit":"days","sensitivity":"low","on":["auth.login.success"],"doc":"Whole days since the account last did anything; absent for an account never seen."},"device_is_new":{"type":"boolean","unit":null,"sensitivity":"low","on":["auth.login.success"],"doc":"The account did not use this device in the last ninety days; absent without a device id."},"network_is_new":{"type":"boolean","unit":null,"sensitivity":"low","on":["auth.login.success","auth.login.failure"],"doc":"The account did not come from this autonomous system in the last ninety days; absent without a geo database."}};
 
 /** Sensitivity of the typed fields of each record. */
 export const RECORD_SENSITIVITY: Readonly<Partial<Record<EventRecordName, Readonly<Record<string, Sensitivity>>>>> = {"AuthenticationEvent":{"method":"none","mfa_method":"none","mfa_used":"none","key_id":"low","algorithm":"none","failure_reason":"none","token_id":"low","device_id":"low"},"AuthorizationEvent":{"permission":"none","role":"none","resource_type":"none","resource_id":"low","policy_id":"none","decision_reason":"none"},"ConfigurationEvent":{"component":"none","environment":"none","previous_environment":"none","policy_id":"none","change_id":"none"},"PerformanceEvent":{"operation":"none","duration_us":"none","window_ms":"none","operation_count":"none","error_count":"none"},"SecurityEvent":{"threat":"none","detector":"none","confidence_percent":"none","blocked":"none","limit_name":"none","blocklist":"none","attempt_count":"none","resource_type":"none","resource_id":"low"},"ActivityEvent":{"action":"none","resource_type":"none","resource_id":"low","resource_name":"high","record_count":"none","size_bytes":"none","destination":"low"},"SystemEvent":{"component":"none","status":"none","migration_id":"none","gap_instance":"none","gap_from_seq":"none","gap_to_seq":"none","dropped_count":"none","drop_reason":"none"},"ComplianceEvent":{"framework":"none","control_id":"none","policy_id":"none","purpose":"low","record_count":"none","resource_type":"none","resource_id":"low"},"ExternalEvent":{"log_source.product":"none","log_source.service":"none","log_source.category":"none","fields":"high"}};

@@ -22,10 +22,11 @@ export type DirectNotices = {
   save(tx: AlertTransaction): Promise<() => void>;
   readonly unsaved: number;
   /**
-   * Another alert of the same entity was told directly: this one needs no notice of its own, whichever of the two the
-   * store sees first.
+   * Id of another alert of the same entity that was told directly and is close enough to be one with this record; null
+   * when none was. As long as the store has not seen that one, this record needs no notice of its own: whichever comes
+   * first opens the alert that both belong to.
    */
-  hasToldEntity(record: AlertRecord): boolean;
+  toldInstead(record: AlertRecord): string | null;
   /** The store has a notice of this record: its entity is not told again while the store is away. */
   remember(record: AlertRecord): void;
 };
@@ -115,9 +116,10 @@ export function createDirectNotices(deps: {
       return sent.size;
     },
 
-    hasToldEntity(record) {
+    toldInstead(record) {
       const known = entities.get(suppressionKey(record));
-      return known?.isToldDirectly === true && known.alertId !== record.alert_id && isWithinWindow(known, record);
+      if (!known?.isToldDirectly || known.alertId === record.alert_id || !isWithinWindow(known, record)) return null;
+      return known.alertId;
     },
 
     remember(record) {

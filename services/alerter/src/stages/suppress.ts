@@ -30,8 +30,8 @@ export function createSuppressStage(deps: {
   readonly tx: AlertTransaction;
   readonly nowMs: number;
   readonly principal: string;
-  /** Another alert of the entity was told from memory while the store was away. */
-  readonly hasToldEntity: (record: AlertRecord) => boolean;
+  /** `DirectNotices.toldInstead`. */
+  readonly toldInstead: (record: AlertRecord) => string | null;
 }) {
   const { tx, nowMs } = deps;
 
@@ -48,7 +48,7 @@ export function createSuppressStage(deps: {
     if (decision.action === 'ignore') {
       return alert.toldDirectly && owner ? ok({ ...alert, alert: owner, reason: 'completed' }) : drop(decision.reason);
     }
-    const notice = decision.notice === 'opened' && deps.hasToldEntity(record) ? null : decision.notice;
+    const notice = decision.notice === 'opened' && (await isTold(record)) ? null : decision.notice;
     await tx.saveAlert({ ...decision, record, firedAtMs: alert.firedAtMs, nowMs });
     const action: LifecycleAction | null = decision.notice ?? (decision.reason === 'suppressed' ? 'suppressed' : null);
     if (action) {
@@ -66,6 +66,12 @@ export function createSuppressStage(deps: {
     }
     return notice ? ok({ ...alert, alert: decision.alert, reason: notice }) : drop(decision.reason);
   };
+
+  /** A told alert that the store already has belongs to that alert; it says nothing of the one that opens now. */
+  async function isTold(record: AlertRecord): Promise<boolean> {
+    const told = deps.toldInstead(record);
+    return told !== null && !(await tx.alertsOf([told])).has(told);
+  }
 }
 
 function firstOf(ids: readonly string[], known: ReadonlyMap<string, AlertState>): AlertState | null {

@@ -1,0 +1,150 @@
+import { createDetector, type DetectCounters, type DetectOptions } from '@tracehound/detect';
+import { formatProblem, type LogSource, type OnMatch, type RuleSetCompiled } from '@tracehound/sigma';
+import { parseDuration } from '../events/duration.ts';
+import { EventInputError, openEvents } from '../events/event-input.ts';
+import { createEventStream, readEvents, type StreamCounters } from '../events/event-stream.ts';
+import { loadRules } from '../events/load-rules.ts';
+import { parseLogSource } from '../events/log-source.ts';
+import { createProgress } from '../events/progress.ts';
+import { createResultWriter, type ResultFormat } from '../events/result-writer.ts';
+import type { Terminal } from '../terminal.ts';
+
+export type DetectFlags = {
+  readonly rules: readonly string[];
+  readonly events: string;
+  readonly pipeline?: string;
+  readonly logsource?: string;
+  readonly timeField?: string;
+  readonly idField?: string;
+  readonly lateness: string;
+  readonly onMatch?: OnMatch;
+  readonly jobs: number;
+  readonly format: ResultFormat;
+  readonly explain?: true;
+};
+
+/** Lines that are no events are named up to here, then only counted. */
+const INVALID_NAMED_MAX = 10;
+
+/** Ended by a signal, as shells report it. */
+const INTERRUPTED = 130;
+
+/**
+ * `tracehound detect`: results on stdout, everything else on stderr. Exit code 0 whatever was found, 2 for rules or input
+ * that cannot be used, 130 when interrupted; what was decided until then is printed.
+ */
+export async function runDetect(
+  flags: DetectFlags,
+  { terminal, stdout, stderr, interrupted }: DetectContext,
+): Promise<number> {
+  const options: DetectOptions = {
+    latenessMs: parseDuration(flags.lateness, '--lateness'),
+    ...(flags.onMatch === undefined ? {} : { onMatch: flags.onMatch }),
+  };
+  const logSource = flags.logsource === undefined ? undefined : parseLogSource(flags.logsource);
+  const { ruleSet, refused } = loadRules(flags.rules);
+  for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
+  const input = await openEvents(flags.events);
+
+  const writer = createResultWriter(stdout, flags.format, { colours: terminal.outColours });
+  const progress = createProgress(stderr, { bytesTotal: input.bytesTotal });
+  const detector = createDetector(ruleSet, options);
+  let stop = false;
+  void interrupted.then(() => {
+    stop = true;
+  });
+  const invalid = invalidLines(terminal, progress.clear);
+  const stream = createEventStream({
+    ...readerOptions(flags, logSource),
+    onEvent: (event) => {
+      for (const result of detector.push(event)) writer.add(result);
+    },
+    onInvalid: invalid,
+  });
+  let broken: EventInputError | undefined;
+  try {
+    await readEvents(input, stream, {
+      stopped: () => stop,
+      afterChunk: async () => {
+        progress.update({ bytes: input.bytesRead(), events: stream.counters.events });
+        await writer.flush();
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof EventInputError)) throw error;
+    broken = error;
+  }
+  if (!stop) for (const result of detector.end()) writer.add(result);
+  await writer.end();
+  progress.clear();
+  for (const note of summary({ ruleSet, refused: refused.length, stream: stream.counters, found: detector.counters() }))
+    terminal.note(note);
+  terminal.note(`${counted(writer.count, 'result')}`);
+  if (broken) {
+    terminal.note(`tracehound: ${broken.message}; results are those of what could be read`);
+    return 2;
+  }
+  if (stop) {
+    terminal.note('interrupted: what was decided so far is printed, open windows are not decided');
+    return INTERRUPTED;
+  }
+  return 0;
+}
+
+export type DetectContext = {
+  readonly terminal: Terminal;
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WriteStream;
+  /** Resolves when the user wants an end. */
+  readonly interrupted: Promise<void>;
+};
+
+function readerOptions(
+  flags: DetectFlags,
+  logSource: LogSource | undefined,
+): { timeField?: string; idField?: string; logSource?: LogSource } {
+  return {
+    ...(flags.timeField === undefined ? {} : { timeField: flags.timeField }),
+    ...(flags.idField === undefined ? {} : { idField: flags.idField }),
+    ...(logSource === undefined ? {} : { logSource }),
+  };
+}
+
+/** Names the first lines that are no events; a file of another kind must not fill the screen. */
+function invalidLines(terminal: Terminal, clear: () => void): (line: number, reason: string) => void {
+  let named = 0;
+  return (line, reason) => {
+    if (named > INVALID_NAMED_MAX) return;
+    clear();
+    terminal.note(named < INVALID_NAMED_MAX ? `line ${line}: ${reason}` : 'further such lines are only counted');
+    named++;
+  };
+}
+
+function summary(of: {
+  readonly ruleSet: RuleSetCompiled;
+  readonly refused: number;
+  readonly stream: StreamCounters;
+  readonly found: DetectCounters;
+}): string[] {
+  const { ruleSet, refused, stream, found } = of;
+  const rules = ruleSet.detections.length + ruleSet.correlations.length;
+  const notes = [
+    `${counted(stream.events, 'event')}, ${counted(rules, 'rule')}${refused > 0 ? `, ${counted(refused, 'problem')} in refused rules` : ''}`,
+  ];
+  if (stream.invalid > 0) notes.push(`${counted(stream.invalid, 'line')} no events`);
+  if (stream.untimed > 0)
+    notes.push(`${counted(stream.untimed, 'event')} without a time: took that of the event before`);
+  if (found.late > 0)
+    notes.push(`${counted(found.late, 'event')} later than --lateness: seen by detections, not by correlations`);
+  if (found.duplicates > 0) notes.push(`${counted(found.duplicates, 'detection')} of copies left out`);
+  if (found.groupMissing > 0)
+    notes.push(
+      `${counted(found.groupMissing, 'match', 'matches')} without a group or value field of their correlation`,
+    );
+  return notes;
+}
+
+function counted(count: number, one: string, many: string = `${one}s`): string {
+  return `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`;
+}
