@@ -129,6 +129,7 @@ function linkOne(
   }
   const hasChainedStep = inner.some((one) => one !== undefined);
   const definition = { ...source.definition, decided: decidedOf(source.definition, hasChainedStep) };
+  warnOfAliases(rule, source, targets);
   const groupFields = targets.map((target) => source.groupBy.map((field) => aliased(field, target, source)));
   const valueFields = targets.map((target) => source.fields.map((field) => aliased(field, target, source)));
   const positionsOf = (fields: readonly (readonly string[])[]): readonly (readonly number[])[] =>
@@ -171,6 +172,24 @@ function standsOnSound(
 function aliased(field: string, target: NamedRule, { aliases }: CorrelationSource): string {
   const alias = aliases.get(field);
   return alias?.get(target.name ?? '') ?? alias?.get(target.uid) ?? field;
+}
+
+/** An alias that leaves a rule out, or names one that is not there, is most often a slip: the group is then missing. */
+function warnOfAliases(rule: ParsedCorrelation, { aliases }: CorrelationSource, targets: readonly NamedRule[]): void {
+  for (const [alias, fields] of aliases) {
+    const left = new Set(fields.keys());
+    for (const target of new Set(targets)) {
+      const wasNamed = [left.delete(target.uid), left.delete(target.name ?? '')].includes(true);
+      if (wasNamed) continue;
+      const name = target.name ?? target.uid;
+      const message = `alias '${alias}' says nothing of '${name}': there the field '${alias}' itself is taken`;
+      rule.warnings.report('reference_unknown', rule.correlation.at, message);
+    }
+    for (const name of left) {
+      const message = `alias '${alias}' names '${name}', which is no rule of this correlation`;
+      rule.warnings.report('reference_unknown', rule.correlation.at, message);
+    }
+  }
 }
 
 /**
