@@ -176,18 +176,18 @@ function aliased(field: string, target: NamedRule, { aliases }: CorrelationSourc
 
 /** An alias that leaves a rule out, or names one that is not there, is most often a slip: the group is then missing. */
 function warnOfAliases(rule: ParsedCorrelation, { aliases }: CorrelationSource, targets: readonly NamedRule[]): void {
+  const warn = (message: string): void => rule.warnings.report('reference_unknown', rule.correlation.at, message);
+  const distinct = [...new Set(targets)];
+  const known = new Set(distinct.flatMap(({ uid, name }) => [uid, name]));
   for (const [alias, fields] of aliases) {
-    const left = new Set(fields.keys());
-    for (const target of new Set(targets)) {
-      const wasNamed = [left.delete(target.uid), left.delete(target.name ?? '')].includes(true);
-      if (wasNamed) continue;
-      const name = target.name ?? target.uid;
-      const message = `alias '${alias}' says nothing of '${name}': there the field '${alias}' itself is taken`;
-      rule.warnings.report('reference_unknown', rule.correlation.at, message);
+    const omitted = distinct.find(({ uid, name }) => !fields.has(uid) && !(name !== null && fields.has(name)));
+    if (omitted) {
+      const name = omitted.name ?? omitted.uid;
+      warn(`alias '${alias}' says nothing of '${name}': there the field '${alias}' itself is taken`);
     }
-    for (const name of left) {
-      const message = `alias '${alias}' names '${name}', which is no rule of this correlation`;
-      rule.warnings.report('reference_unknown', rule.correlation.at, message);
+    const stranger = [...fields.keys()].find((name) => !known.has(name));
+    if (stranger !== undefined) {
+      warn(`alias '${alias}' names '${stranger}', which is no rule of this correlation`);
     }
   }
 }
