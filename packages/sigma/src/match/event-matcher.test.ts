@@ -114,8 +114,8 @@ const event = fc.record(
 
 /** A view without `lookup`, as other packages have it. */
 function plainView(json: Readonly<Record<string, unknown>>): FieldView {
-  const { values, keywords } = createJsonFieldView(json);
-  return { values, keywords };
+  const view = createJsonFieldView(json);
+  return { values: (name) => view.values(name), keywords: () => view.keywords() };
 }
 
 describe('the matcher of many rules', () => {

@@ -105,11 +105,13 @@ class RuleIndex implements EventMatcher {
   }
 
   #evaluate(): readonly number[] {
-    const candidates = this.#candidates.subarray(0, this.#candidateCount);
-    if (candidates.length > 1) candidates.sort();
+    const count = this.#candidateCount;
+    const candidates = this.#candidates;
+    if (count > 1) sortStart(candidates, count);
     const epoch = this.#texts.epoch;
     let matched: number[] | undefined;
-    for (const rule of candidates) {
+    for (let i = 0; i < count; i++) {
+      const rule = candidates[i] as number;
       if (this.#sureIn[rule] !== epoch && !(this.#predicates[rule] ?? this.#compileRule(rule))()) continue;
       if (matched) matched.push(rule);
       else matched = [rule];
@@ -190,6 +192,20 @@ function addEntry(byField: Map<string | null, Map<string, Entry>>, witness: Witn
   const entries = byField.get(witness.field) ?? new Map<string, Entry>();
   byField.set(witness.field, entries);
   entries.set(`${pointer} ${keyOf(witness)}`, { witness, pointer });
+}
+
+/** Sorts the first `count` numbers. */
+function sortStart(numbers: Int32Array, count: number): void {
+  if (count > 32) {
+    numbers.subarray(0, count).sort();
+    return;
+  }
+  for (let i = 1; i < count; i++) {
+    const number = numbers[i] as number;
+    let at = i;
+    for (; at > 0 && (numbers[at - 1] as number) > number; at--) numbers[at] = numbers[at - 1] as number;
+    numbers[at] = number;
+  }
 }
 
 function addFields(test: Test, fields: Set<string>): void {
