@@ -16,6 +16,11 @@ export type FieldView = {
   keywords(): Iterable<Scalar>;
   /** As `keywords`, in any order, without a list or an iterator per event. Optional. */
   forEachLeaf?(visit: (value: Scalar) => void): void;
+  /**
+   * Keys at the top of the event: every name that `values` knows is one of them, or one with a dot and more after it.
+   * Lets a matcher with rules over many fields look only at those the event has. Optional.
+   */
+  forEachKey?(visit: (key: string) => void): void;
 };
 
 /** Log source of an event, or of a rule; null in a rule means "any". Compared without case. */
@@ -64,6 +69,10 @@ class JsonFieldView implements FieldView {
 
   forEachLeaf(visit: (value: Scalar) => void): void {
     for (const key in this.#event) if (Object.hasOwn(this.#event, key)) visitLeaves(this.#event[key], visit, 1);
+  }
+
+  forEachKey(visit: (key: string) => void): void {
+    for (const key in this.#event) visit(key);
   }
 
   #flattened(): Map<string, Scalar[]> {

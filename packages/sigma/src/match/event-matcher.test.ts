@@ -140,6 +140,25 @@ describe('the matcher of many rules', () => {
     );
   }, 60_000);
 
+  it('finds nested and dotted fields among many', () => {
+    const any = { product: null, service: null, category: null };
+    const names = [...Array.from({ length: 30 }, (_, index) => `n${index}`), 'a.b.c', 'a.b', 'x'];
+    const rules = names.map(
+      (name): MatcherRule => ({
+        logSource: any,
+        test: { op: 'text', field: name, parts: parsePattern('v'), anchor: 'whole', cased: false },
+      }),
+    );
+    const matcher = createEventMatcher(rules);
+    const matched = (json: Record<string, unknown>): readonly string[] =>
+      matcher.match(createJsonFieldView(json), null).map((index) => names[index] ?? '');
+    expect(matched({ 'a.b.c': 'v' })).toEqual(['a.b.c']);
+    expect(matched({ 'a.b': { c: 'v' }, n3: 'v' })).toEqual(['n3', 'a.b.c']);
+    expect(matched({ a: { 'b.c': ['v'], b: 'v' } })).toEqual(['a.b.c', 'a.b']);
+    expect(matched({ a: [{ b: [{ c: 'v' }] }], x: 'v' })).toEqual(['a.b.c', 'x']);
+    expect(matched({ y: 'v' })).toEqual([]);
+  });
+
   it('names every field a rule looks at, and whether some rule looks at all', () => {
     const any = { product: null, service: null, category: null };
     const equal = (name: string): Test => ({
