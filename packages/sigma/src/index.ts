@@ -16,6 +16,7 @@ export type {
   StepSource,
   WindowShape,
 } from './correlation-definition.ts';
+export { blockersOf, type Explanation, explainTest, type LeafExplanation } from './explain.ts';
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
 export { groupKeyOf, groupValues } from './group-key.ts';
 export { RULE_LIMITS, type RuleLimits } from './limits.ts';
