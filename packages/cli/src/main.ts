@@ -14,6 +14,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { runAuditQuery } from './commands/audit.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
+import { addRulesCommands } from './commands/rules-program.ts';
 import { runSchemasApply, runSchemasCheck, runSchemasList } from './commands/schemas.ts';
 import { runSend } from './commands/send.ts';
 import { runStatus } from './commands/status.ts';
@@ -83,8 +84,6 @@ async function withKafka(work: (kafka: KafkaClient) => Promise<number>): Promise
 }
 
 const namespace = process.env['TRACEHOUND_NAMESPACE'] ?? '';
-
-registerOffline(program, { terminal, interrupted });
 
 type AuditFlags = {
   org?: string;
@@ -210,6 +209,11 @@ program
     ),
   );
 
+addRulesCommands(program.command('rules').description('lint, test, list and map rules; needs no server'), {
+  terminal,
+  exits,
+});
+
 const topics = program.command('topics').description('topics of deploy/topics.yaml');
 for (const [name, about, run] of [
   ['apply', 'create what is missing, adjust settings; never shrinks or deletes', runTopicsApply],
@@ -292,6 +296,8 @@ function positive(text: string, name: string, min = 1): number {
     throw new UsageError(`${name} ${text}: write a whole number from ${min} on`);
   return value;
 }
+
+registerOffline(program, { terminal, interrupted });
 
 try {
   await program.parseAsync();
