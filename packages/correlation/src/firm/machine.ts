@@ -28,7 +28,7 @@ export type {
  * Hits of a group that wait for the watermark. Recorded logs run with a lateness of weeks, so nearly all of a group may wait:
  * 262,144 hits of some 250 bytes are 64 MB for a group under flood.
  */
-export const PENDING_HITS_MAX = 262_144;
+const PENDING_HITS_MAX = 262_144;
 
 const NOTHING: readonly FirmOutcome[] = [];
 

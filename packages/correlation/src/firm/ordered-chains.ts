@@ -1,6 +1,6 @@
 import type { FirmEvent } from './firm-event.ts';
 import type { FirmHit } from './machine-types.ts';
-import type { OrderedPlan } from './ordered-plan.ts';
+import { mayPrecede, type OrderedPlan } from './ordered-plan.ts';
 import { Queue } from './queue.ts';
 import { type Instant, type StageEntry, startsOfInstant } from './tied-chains.ts';
 
@@ -126,14 +126,4 @@ export class OrderedChains {
       while ((own.at(0)?.startMs ?? beforeMs) < beforeMs) own.shift();
     }
   }
-}
-
-/** X2: times not falling; ties either way unless one source instance numbered them or the rule is strict. */
-export function mayPrecede(before: FirmHit, after: FirmHit, plan: OrderedPlan): boolean {
-  if (before.timeMs !== after.timeMs) return before.timeMs < after.timeMs;
-  if (plan.strict) return false;
-  if (before.id === after.id) return plan.reuse;
-  const isNumbered = before.instance !== null && before.instance === after.instance;
-  if (!isNumbered || before.sequence === null || after.sequence === null) return true;
-  return before.sequence < after.sequence;
 }
