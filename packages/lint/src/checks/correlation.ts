@@ -416,8 +416,8 @@ export const CORRELATION_CHECKS: readonly Check[] = [
   {
     code: 'correlation-rank-missing',
     area: 'correlation',
-    level: 'warning',
-    doc: 'A `value_percentile` without `percentile` in its condition takes the 50th, the median, which is seldom what the threshold was made for. Name the rank, or use value_median.',
+    level: 'error',
+    doc: 'A `value_percentile` without `percentile` in its condition does not say which one it compares, and engines differ in what they take. Name the rank, or use value_median.',
     run: onCorrelation(({ correlation }, { report }) => {
       const condition = entry(correlation.map, 'condition')?.value;
       if (
