@@ -85,8 +85,6 @@ async function withKafka(work: (kafka: KafkaClient) => Promise<number>): Promise
 
 const namespace = process.env['TRACEHOUND_NAMESPACE'] ?? '';
 
-registerOffline(program, { terminal, interrupted });
-
 type AuditFlags = {
   org?: string;
   kind?: string;
@@ -298,6 +296,8 @@ function positive(text: string, name: string, min = 1): number {
     throw new UsageError(`${name} ${text}: write a whole number from ${min} on`);
   return value;
 }
+
+registerOffline(program, { terminal, interrupted });
 
 try {
   await program.parseAsync();

@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { BacktestFlags } from './commands/backtest.ts';
 import type { DetectFlags } from './commands/detect.ts';
+import type { ExplainFlags } from './commands/rules-explain.ts';
 import type { Terminal } from './terminal.ts';
 
 /** What the offline verbs need of the process. */
@@ -11,6 +13,13 @@ export type OfflineContext = {
 
 /** The verbs that need no server. Each loads its code when it runs. */
 export function registerOffline(program: Command, context: OfflineContext): void {
+  registerDetect(program, context);
+  registerBacktest(program, context);
+  const rules = program.commands.find((command) => command.name() === 'rules');
+  registerExplain(rules ?? program.command('rules').description('look at rules; needs no server'), context);
+}
+
+function registerDetect(program: Command, context: OfflineContext): void {
   program
     .command('detect')
     .description('run Sigma rules over a file of events, one JSON object per line; no server needed')
@@ -53,6 +62,56 @@ Examples
         stderr: process.stderr,
         interrupted: context.interrupted(),
       });
+    });
+}
+
+function registerExplain(rules: Command, { terminal }: OfflineContext): void {
+  rules
+    .command('explain')
+    .description('why rules match an event or do not; how close correlations came over a file of events')
+    .argument('<path...>', 'rule files, and folders of them')
+    .option('--event <file|json>', 'one event: a file, or the JSON itself')
+    .option('--events <file>', 'events, one JSON object per line: explains correlations')
+    .option('--rule <id>', 'only the rule with this id, name or title')
+    .option('--groups <n>', 'groups shown per correlation', wholeNumber, 5)
+    .option('--time-field <field>', 'field with the event time; default: the usual names')
+    .option('--id-field <field>', 'field with the event id; default: the usual names, else the line number')
+    .addOption(
+      new Option('--format <form>', 'how results are printed').choices(['table', 'ndjson', 'json']).default('table'),
+    )
+    .action(async (paths: readonly string[], flags: ExplainFlags) => {
+      const { runRulesExplain } = await import('./commands/rules-explain.ts');
+      process.exitCode = await runRulesExplain(paths, flags, terminal);
+    });
+}
+
+function registerBacktest(program: Command, context: OfflineContext): void {
+  program
+    .command('backtest')
+    .description('old and new rules over the same events: alerts gained, lost and changed')
+    .requiredOption('--rules <path...>', 'the new rules')
+    .option('--against <path...>', 'the old rules; without them everything is gained')
+    .option('--events <file>', 'NDJSON, also .gz and .zst; - is standard input', '-')
+    .option('--from <time>', 'RFC 3339; alerts before it do not count')
+    .option('--to <time>', 'RFC 3339; alerts from it on do not count')
+    .option('--logsource <parts>', 'log source of every event: product=…,service=…,category=…')
+    .option('--time-field <field>', 'field with the event time; default: the usual names')
+    .option('--id-field <field>', 'field with the event id; default: the usual names, else the line number')
+    .option('--lateness <duration>', 'how far behind the newest event an event may be', '5m')
+    .addOption(
+      new Option('--format <form>', 'how results are printed').choices(['table', 'ndjson', 'json']).default('table'),
+    )
+    .addHelpText(
+      'after',
+      `
+Exit code 0 whatever differs, 2 for rules or input that cannot be used.
+
+Example
+  ./tracehound backtest --rules rules-new --against rules --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --events jan.ndjson.gz`,
+    )
+    .action(async (flags: BacktestFlags) => {
+      const { runBacktest } = await import('./commands/backtest.ts');
+      process.exitCode = await runBacktest(flags, context.terminal);
     });
 }
 

@@ -137,7 +137,8 @@ class BatchFeed implements CorrelationFeed {
     if (effect.kind !== 'alert' || effect.alert.kind !== 'FINAL') return;
     const { alert } = effect;
     const rule = this.rules.get(alert.rule.rule_id);
-    if (!rule) return;
+    // A step of another correlation speaks through that one.
+    if (!rule?.emitsAlert) return;
     const times = alert.event_ids.map((id) => this.timesMs.get(id) ?? alert.first_at);
     this.waiting.push({
       rule,

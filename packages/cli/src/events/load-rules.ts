@@ -1,13 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  formatProblem,
-  loadRuleSet,
-  type RuleFile,
-  type RuleSetCompiled,
-  SigmaError,
-  type SigmaProblem,
-} from '@tracehound/sigma';
+import { formatProblem, loadRuleSet, type RuleFile, type RuleSetCompiled, type SigmaProblem } from '@tracehound/sigma';
 import { UsageError } from '../usage-error.ts';
 
 /** Rules that can run, and why the others cannot. */
@@ -40,22 +33,12 @@ function filesOf(path: string): string[] {
 }
 
 /**
- * Loads what can run. A file with a problem is left out whole and named in `refused`; then what stood on its rules is
- * tried again, until the rest loads.
+ * Loads what can run; the other rules, and what stands on them, are named in `refused`.
  * @throws UsageError when nothing is left.
  */
 export function loadRules(paths: readonly string[]): LoadedRules {
-  let files: readonly RuleFile[] = readRuleFiles(paths);
-  const refused: SigmaProblem[] = [];
-  while (files.length > 0) {
-    try {
-      return { ruleSet: loadRuleSet(files), refused };
-    } catch (error) {
-      if (!(error instanceof SigmaError) || error.problems.length === 0) throw error;
-      refused.push(...error.problems);
-      const bad = new Set(error.problems.map(({ path }) => path));
-      files = files.filter(({ path }) => !bad.has(path));
-    }
-  }
+  const ruleSet = loadRuleSet(readRuleFiles(paths), { onProblem: 'refuse-rule' });
+  const { refused } = ruleSet;
+  if (ruleSet.detections.length + ruleSet.correlations.length > 0) return { ruleSet, refused };
   throw new UsageError(`no rule can run:\n${refused.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`);
 }
