@@ -295,8 +295,9 @@ export const VALUE_CHECKS: readonly Check[] = [
     level: 'warning',
     doc: '`windash` gives the variants of a dash or slash before a word. Without one in the value it does nothing.',
     run: onItems((item, { report }) => {
-      const without = item.values.find(({ value }) => !/(^|[^\w])[-/\u2013\u2014\u2015]\w/.test(String(value)));
-      if (has(item, 'windash') && without) report(without.at, `'${without.value}' has no dash before a word`);
+      const hasDash = item.values.some(({ value }) => /(^|[^\w])[-/\u2013\u2014\u2015]\w/.test(String(value)));
+      if (has(item, 'windash') && !hasDash)
+        report(item.at, "no value has a dash before a word: 'windash' does nothing");
     }),
   },
   {
