@@ -14,6 +14,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { runAuditQuery } from './commands/audit.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
+import { addRulesCommands } from './commands/rules-program.ts';
 import { runSchemasApply, runSchemasCheck, runSchemasList } from './commands/schemas.ts';
 import { runSend } from './commands/send.ts';
 import { runStatus } from './commands/status.ts';
@@ -207,6 +208,11 @@ program
       runSend({ file, ...flags }, terminal),
     ),
   );
+
+addRulesCommands(program.command('rules').description('lint, test, list and map rules; needs no server'), {
+  terminal,
+  exits,
+});
 
 const topics = program.command('topics').description('topics of deploy/topics.yaml');
 for (const [name, about, run] of [

@@ -24,8 +24,6 @@ function placesOf(definition: CorrelationDefinition): { places: readonly Place[]
 export type ChainQuestion = {
   readonly hits: readonly OracleEvent[];
   readonly window: Span;
-  /** Modes reset and every: the chain must end in this event. */
-  readonly lastId?: string;
 };
 
 /**
@@ -61,7 +59,6 @@ export function latestChain(
     for (const hit of latestFirst) {
       if (hit.step !== place.step || happens(definition.until, hit.timeMs, hit.timeMs)) continue;
       if (!next) {
-        if (question.lastId !== undefined && hit.id !== question.lastId) continue;
         if (happens(trailing, hit.timeMs, question.window.toMs)) continue;
       } else {
         if (later.some((other) => other.id === hit.id && !(definition.reuse && other.entry !== place.entry))) continue;

@@ -117,7 +117,7 @@ function alertIdOf(rule: ChainRule, final: Final): string {
     rule.semanticHash,
     final.group,
     String(frameOf(rule, final)),
-    final.triggerId ?? String(final.lastAtMs),
+    final.triggerId ?? `due:${final.lastAtMs}`,
   ];
   const hash = createHash('sha256');
   for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);

@@ -102,10 +102,9 @@ export type EvidenceQuestion = {
   readonly window: Span;
   /** Left end whose bucket decides which hit of a value is named; null in tumbling and session windows. */
   readonly leftMs: number | null;
-  readonly lastId?: string;
 };
 
-/** X10.5, X10.6 and section 3: the evidence in `hits`, of which c holds; monotone types. In total order. */
+/** X10.5, X10.6 and section 3: the evidence in `hits`, of which c holds; monotone types only. */
 export function evidenceOf(
   definition: CorrelationDefinition,
   unsorted: readonly OracleEvent[],
@@ -122,7 +121,7 @@ export function evidenceOf(
     case 'temporal':
       return definition.temporal ? temporalEvidence(definition.temporal, { hits, reuse: definition.reuse }) : [];
     case 'temporal_ordered':
-      return latestChain(definition, { hits, ...question }) ?? [];
+      return latestChain(definition, { hits, window: question.window }) ?? [];
     case 'value_avg':
     case 'value_percentile':
     case 'value_rarity':

@@ -2,7 +2,7 @@ import type { CorrelationDefinition } from '@tracehound/sigma';
 import type { Span } from './chain-search.ts';
 import { countOf, evidenceOf, holds } from './condition.ts';
 import { finalOf } from './final.ts';
-import { type Final, frameLengthMs, type OracleEvent } from './model.ts';
+import { byTotalOrder, type Final, frameLengthMs, type OracleEvent } from './model.ts';
 
 /** Section 3: sliding, suppress, monotone. `hits` are those of one group, in total order. */
 export function episodeFinals(definition: CorrelationDefinition, hits: readonly OracleEvent[]): readonly Final[] {
@@ -18,7 +18,7 @@ export function episodeFinals(definition: CorrelationDefinition, hits: readonly 
       lastAtMs: toMs,
       leftMs: fromMs,
       // X10.4: the largest of the evidence; at a true left end that is the event that made c true.
-      triggerId: evidence.at(-1)?.id ?? null,
+      triggerId: evidence.toSorted(byTotalOrder).at(-1)?.id ?? null,
       count: countOf(definition, { left, all }),
     });
   });

@@ -1,5 +1,4 @@
 import type { CorrelationDefinition } from '@tracehound/sigma';
-import { latestChain } from './chain-search.ts';
 import { countOf, evidenceOf, holds } from './condition.ts';
 import { finalOf } from './final.ts';
 import type { Final, OracleEvent } from './model.ts';
@@ -21,11 +20,8 @@ export function modeFinals(
     // Ordered: hits of one time are taken together, because they may stand in either order (X2).
     const taken = hits.filter((hit) => hit.timeMs < timeMs || (hit.timeMs === timeMs && (ordered || hit.id <= id)));
     const past = taken.filter((hit) => hit.timeMs >= window.fromMs && !forgotten.has(hit));
-    const isTrue = ordered
-      ? latestChain(definition, { hits: past, window, lastId: id }) !== undefined
-      : holds(definition, past, window);
-    if (!isTrue) continue;
-    const evidence = evidenceOf(definition, past, { window, leftMs: timeMs, lastId: id });
+    if (!holds(definition, past, window)) continue;
+    const evidence = evidenceOf(definition, past, { window, leftMs: timeMs });
     const count = countOf(definition, { left: past, all: past });
     finals.push(finalOf(hits, { evidence, lastAtMs: timeMs, leftMs: timeMs, triggerId: id, count }));
     if (mode === 'reset') forgotten = new Set(taken);

@@ -1,7 +1,7 @@
 import type { CorrelationAlert, LateEvent, MatchBatch } from '@tracehound/event-model';
 import type { PartitionEngine, PartitionEngineConfig } from '../src/engine.ts';
-import { finalAlerts } from './final-alerts.ts';
-import { type Arrival, oracleEvents, WORLD_TOPIC_ID, type World } from './world.ts';
+import { finalsOfRuleSet } from './chains.ts';
+import { type Arrival, oracleEvents, WORLD_TOPIC_ID, type World, watermarkBeforeEnd } from './world.ts';
 
 export function configOf(world: World): PartitionEngineConfig {
   const sources = Array.from({ length: world.sources }, (_, partition) => ({
@@ -26,7 +26,7 @@ export function runLog(engine: PartitionEngine, batches: readonly MatchBatch[]):
   for (const [offset, batch] of batches.entries()) {
     for (const effect of engine.apply(batch, offset)) {
       if (effect.kind === 'alert') alerts.push(effect.alert);
-      else late.push(effect.late);
+      else if (effect.kind === 'late') late.push(effect.late);
     }
   }
   return { alerts, late };
@@ -50,11 +50,14 @@ export function finalLines(alerts: readonly CorrelationAlert[]): string[] {
 }
 
 export function oracleLines(world: World, arrival: Arrival): string[] {
-  return world.rules
-    .flatMap((rule, index) =>
-      finalAlerts(rule, oracleEvents(world, index, arrival.onTime)).map((alert) =>
-        JSON.stringify([rule.type, alert.organization, alert.group, alert.firstAtMs, alert.lastAtMs, alert.eventIds]),
-      ),
+  const hits = world.rules.map((_, index) => oracleEvents(world, index, arrival.onTime));
+  const watermarkMs = watermarkBeforeEnd(world, arrival.batches);
+  return finalsOfRuleSet(world.ruleSet, hits, { watermarkMs })
+    .flatMap((alerts, index) =>
+      alerts.map((alert) => {
+        const { organization, group, firstAtMs, lastAtMs, eventIds } = alert;
+        return JSON.stringify([world.rules[index]?.uid, organization, group, firstAtMs, lastAtMs, eventIds]);
+      }),
     )
     .sort();
 }

@@ -1,17 +1,27 @@
 import { END_OF_INPUT_WATERMARK_MS, type Match, type MatchBatch } from '@tracehound/event-model';
-import { loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
-import type { OracleEvent, OracleRule } from './model.ts';
+import { type CorrelationDefinition, loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
+import { definitionOfRule, type OracleEvent, type OracleRule } from './model.ts';
 import { createRandom, type Random } from './random.ts';
 
 /** Random rules and events, and the ways they may reach a matches log: what every property is checked on. */
 export type World = {
   readonly ruleSet: RuleSetCompiled;
-  readonly rules: readonly OracleRule[];
+  readonly rules: readonly WorldRule[];
   readonly latenessMs: number;
   readonly sources: number;
   /** All events, whether in time or not, each with its copies' arrivals. */
   readonly events: readonly WorldEvent[];
 };
+
+/** A correlation of the world, and what an event gives to it. */
+export type WorldRule = {
+  readonly uid: string;
+  readonly spanMs: number;
+  readonly definition: CorrelationDefinition;
+  readonly hitsOf: (event: WorldEvent) => readonly WorldHit[];
+};
+
+export type WorldHit = Pick<OracleEvent, 'group' | 'step' | 'value'> & { readonly number: number | null };
 
 export type WorldEvent = {
   readonly id: string;
@@ -20,6 +30,7 @@ export type WorldEvent = {
   readonly group: string;
   readonly steps: readonly number[];
   readonly value: string;
+  readonly number?: number | null;
   readonly instance: string | null;
   readonly sequence: number | null;
 };
@@ -66,11 +77,26 @@ export function createWorld(seed: number): World {
   }
   return {
     ruleSet: ruleSetOf(rules),
-    rules,
+    rules: rules.map(worldRuleOf),
     latenessMs: random.pick([2, 10, 30, 60]) * unitMs + 120_000,
     sources: 1 + random.below(3),
     events,
   };
+}
+
+function worldRuleOf(rule: OracleRule): WorldRule {
+  const hit = (event: WorldEvent, step: number, value: string | null): WorldHit => ({
+    group: event.group,
+    step,
+    value,
+    number: null,
+  });
+  const hitsOf = (event: WorldEvent): readonly WorldHit[] => {
+    if (rule.type === 'temporal_ordered')
+      return event.steps.filter((step) => step < rule.threshold).map((step) => hit(event, step, null));
+    return event.steps.includes(0) ? [hit(event, 0, rule.type === 'value_count' ? event.value : null)] : [];
+  };
+  return { uid: rule.type, spanMs: rule.spanMs, definition: definitionOfRule(rule), hitsOf };
 }
 
 /** Real Sigma rules for the oracle's rules, so that the engine takes the same way as in production. */
@@ -123,7 +149,7 @@ export function arriveAt(world: World, seed: number, options: ArrivalOptions): A
     const copies = options.duplicates ? random.pick([1, 1, 1, 2, 3]) : 1;
     const late = options.late && random.chance(0.08);
     for (let copy = 0; copy < copies; copy++) {
-      let delayMs = random.pick([0, 0, random.below(60_000), random.below(safeMs)]);
+      let delayMs = random.pick([0, 0, Math.min(random.below(60_000), safeMs), random.below(safeMs)]);
       if (options.border && random.chance(0.3)) delayMs = world.latenessMs;
       if (late || (copy > 0 && random.chance(0.2)))
         delayMs = world.latenessMs + 2 * CLOCK_ALLOWANCE_MS + 1 + random.below(world.latenessMs);
@@ -196,25 +222,22 @@ function batchHead(world: World, partition: number) {
   };
 }
 
-/** Matches of an event: correlations are 0 = event_count, 1 = value_count, 2 = temporal_ordered. */
+/** Matches of an event, in the order of rules and steps. */
 function matchesOf(world: World, event: WorldEvent, offset: number): Match[] {
-  const match = (rule: number, step: number, value: string | null): Match => ({
-    rule,
-    organization_id: event.organization,
-    group_key: event.group,
-    event_id: event.id,
-    event_time: event.timeMs,
-    step,
-    value,
-    number: null,
-    source_offset: offset,
-    source_instance: event.instance,
-    source_seq: event.sequence,
-    flags: 0,
-  });
-  const counted = event.steps.includes(0) ? [match(0, 0, null), match(1, 0, event.value)] : [];
-  const steps = event.steps.filter((step) => step < (world.rules[2]?.threshold ?? 0));
-  return [...counted, ...steps.map((step) => match(2, step, null))];
+  return world.rules.flatMap(({ hitsOf }, rule) =>
+    hitsOf(event).map(({ group, ...hit }) => ({
+      ...hit,
+      rule,
+      organization_id: event.organization,
+      group_key: group,
+      event_id: event.id,
+      event_time: event.timeMs,
+      source_offset: offset,
+      source_instance: event.instance,
+      source_seq: event.sequence,
+      flags: 0,
+    })),
+  );
 }
 
 /** Any interleaving of the sources is a possible log; re-sent batches land a second time, at once or much later. */
@@ -239,10 +262,18 @@ function interleave(queues: readonly (readonly MatchBatch[])[], random: Random, 
 
 /** What the oracle is asked about rule `index` of the world, given what came in time. */
 export function oracleEvents(world: World, index: number, onTime: readonly WorldEvent[]): OracleEvent[] {
-  const rule = world.rules[index] as OracleRule;
-  return onTime.flatMap((event) => {
-    const head = { ...event, value: rule.type === 'value_count' ? event.value : null };
-    if (rule.type !== 'temporal_ordered') return event.steps.includes(0) ? [{ ...head, step: 0 }] : [];
-    return event.steps.filter((step) => step < rule.threshold).map((step) => ({ ...head, step }));
-  });
+  return onTime.flatMap((event) => (world.rules[index]?.hitsOf(event) ?? []).map((hit) => ({ ...event, ...hit })));
+}
+
+/** X4: the highest watermark that a whole log reaches before the end of its last source. */
+export function watermarkBeforeEnd(world: World, batches: readonly MatchBatch[]): number {
+  const claims = new Map<number, number>();
+  let highest = Number.NEGATIVE_INFINITY;
+  for (const batch of batches) {
+    const claim = batch.end_of_input ? END_OF_INPUT_WATERMARK_MS : batch.watermark;
+    claims.set(batch.src_partition, Math.max(claim, claims.get(batch.src_partition) ?? claim));
+    const least = claims.size === world.sources ? Math.min(...claims.values()) : Number.NEGATIVE_INFINITY;
+    if (least < END_OF_INPUT_WATERMARK_MS) highest = Math.max(highest, least);
+  }
+  return highest;
 }

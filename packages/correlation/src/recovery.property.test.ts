@@ -2,8 +2,9 @@ import { type MatchBatch, NO_WATERMARK_MS } from '@tracehound/event-model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { effectLog, runWithRestarts } from '../oracle/restarts.ts';
+import { createRichWorld, ENGINE_PARTS } from '../oracle/rich-world.ts';
 import { configOf, finalLines, runLog } from '../oracle/run.ts';
-import { type ArrivalOptions, arriveAt, createWorld } from '../oracle/world.ts';
+import { type ArrivalOptions, arriveAt, createWorld, type World } from '../oracle/world.ts';
 import { createPartitionEngine } from './engine.ts';
 import { frameOf, rebuildFromMs } from './window-rule.ts';
 
@@ -11,12 +12,17 @@ const EVERYTHING: ArrivalOptions = { late: true, duplicates: true, resent: true,
 const seeds = fc.integer({ min: 0, max: 2 ** 30 });
 const numRuns = Number(process.env['TRACEHOUND_PROPERTY_RUNS'] ?? 400);
 
+/** Worlds of the first engine's shape, and worlds of everything the engine runs. */
+function worldOf(seed: number): World {
+  return seed % 3 === 0 ? createWorld(seed) : createRichWorld(seed, { parts: ENGINE_PARTS });
+}
+
 describe('E1 the same bytes whatever happens to the owner', () => {
   it('X8 snapshots, crashes and takeovers change no record, no counter and no byte of state', () => {
     let restarts = 0;
     fc.assert(
       fc.property(seeds, (seed) => {
-        const world = createWorld(seed);
+        const world = worldOf(seed);
         const { batches } = arriveAt(world, seed, EVERYTHING);
         const create = () => createPartitionEngine(configOf(world));
         const clean = create();
@@ -36,7 +42,7 @@ describe('E1 the same bytes whatever happens to the owner', () => {
   it('X8 state that went through bytes goes on with equal records and equal bytes', () => {
     fc.assert(
       fc.property(seeds, fc.double({ min: 0.1, max: 0.9, noNaN: true }), (seed, part) => {
-        const world = createWorld(seed);
+        const world = worldOf(seed);
         const { batches } = arriveAt(world, seed, EVERYTHING);
         const engine = createPartitionEngine(configOf(world));
         runLog(engine, batches.slice(0, Math.ceil(batches.length * part)));
@@ -96,7 +102,7 @@ describe('E2 the same finals for any arrival', () => {
   it('X9 alert ids of finals are equal for any order, copies and interleaving', () => {
     fc.assert(
       fc.property(seeds, (seed) => {
-        const world = createWorld(seed);
+        const world = worldOf(seed);
         const runs = [0, 1].map((way) => {
           const arrival = arriveAt(world, seed * 2 + way, { duplicates: true, resent: true });
           return runLog(createPartitionEngine(configOf(world)), arrival.batches).alerts;

@@ -149,8 +149,17 @@ describe('the way back', () => {
     expect(flattened(externalText(fields))).toEqual(fields);
   });
 
+  test('a name that is an array index behind another name comes back in its place', () => {
+    const fields = flattened('{"0":[{"":0},0],"b":1,"7":2}');
+    expect(fields.map(({ name }) => name)).toEqual(['0', '7', '0.', 'b']);
+    expect(flattened(externalText(fields))).toEqual(fields);
+  });
+
   test('any JSON object: fields come back, and every leaf is there once', () => {
-    const names = fc.oneof(fc.string({ maxLength: 8 }), fc.constantFrom('__proto__', 'a.b', 'constructor', ''));
+    const names = fc.oneof(
+      fc.string({ maxLength: 8 }),
+      fc.constantFrom('__proto__', 'a.b', 'constructor', '', '0', '7'),
+    );
     const json = fc.letrec((tie) => ({
       value: fc.oneof(
         { depthSize: 'small' },

@@ -29,7 +29,7 @@ type OpenField = { readonly name: string; is_list: boolean; readonly values: Sca
 type Flattening = { readonly fields: Map<string, OpenField>; bytes: number };
 
 /**
- * Fields of a parsed JSON object in document order, under dotted names. Arrays add no name of their own: all elements
+ * Fields of a parsed JSON object in document order (names that are array indices first), under dotted names. Arrays add no name of their own: all elements
  * are values of one field, marked as list. Scalars keep their exact text when the input came from `parseJsonExact`.
  * The shape of arrays of objects is not kept, nor whether a dot was nesting or part of a name.
  *
@@ -41,7 +41,19 @@ export function flattenExternal(record: unknown): readonly ExternalField[] {
   }
   const flattening: Flattening = { fields: new Map(), bytes: 0 };
   for (const [name, value] of Object.entries(record)) flatten(flattening, { name, inList: false, depth: 1 }, value);
-  return [...flattening.fields.values()];
+  return inPropertyOrder([...flattening.fields.values()]);
+}
+
+/** The order in which JSON text of these names is read back: JavaScript puts array indices first (ECMA-262, OrdinaryOwnPropertyKeys). */
+function inPropertyOrder(fields: readonly OpenField[]): readonly OpenField[] {
+  const indices = fields.filter(({ name }) => isArrayIndex(name));
+  if (indices.length === 0) return fields;
+  indices.sort((a, b) => Number(a.name) - Number(b.name));
+  return [...indices, ...fields.filter(({ name }) => !isArrayIndex(name))];
+}
+
+function isArrayIndex(name: string): boolean {
+  return /^(?:0|[1-9]\d{0,9})$/.test(name) && Number(name) < 2 ** 32 - 1;
 }
 
 function flatten(into: Flattening, at: { name: string; inList: boolean; depth: number }, value: unknown): void {

@@ -23,7 +23,7 @@ function readSuppressions(content: string): readonly Suppression[] {
     return [
       {
         line: at + 1,
-        column: found.index + 1,
+        column: line.indexOf('#', found.index) + 1,
         target: stands ? next + 1 : at + 1,
         codes: (found[1] ?? '').split(',').map((code) => code.trim()),
         reason: (found[2] ?? '').trim(),

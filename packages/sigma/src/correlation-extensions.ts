@@ -12,7 +12,6 @@ export type Reference = { readonly text: string; readonly at: Position };
 /** `x-corr`: what Sigma has no word for. References are still names or ids. */
 export type CorrelationExtensions = {
   readonly at: Position;
-  readonly type: string | null;
   readonly window: WindowShape;
   readonly gapMs: number | null;
   readonly runs: readonly { readonly rule: Reference; readonly count: number }[];
@@ -90,7 +89,6 @@ export function readExtensions(entry: YamlEntry | undefined, context: ExtensionC
   }
   return {
     at: entry?.keyAt ?? map.at,
-    type: null,
     window,
     gapMs: window.kind === 'session' ? null : gapMs,
     runs: readRuns(map, report),

@@ -75,7 +75,11 @@ function sortInsideOut(nodes: ReadonlyMap<ParsedCorrelation, Node>): {
   for (const [rule, node] of nodes) {
     const inner = innerOf(node);
     waitingFor.set(rule, inner.length);
-    for (const one of inner) outer.set(one, [...(outer.get(one) ?? []), rule]);
+    for (const one of inner) {
+      const above = outer.get(one);
+      if (above) above.push(rule);
+      else outer.set(one, [rule]);
+    }
   }
   const order = [...nodes.keys()].filter((rule) => waitingFor.get(rule) === 0);
   for (const rule of order) {

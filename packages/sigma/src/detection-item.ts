@@ -25,7 +25,7 @@ export function combine(op: 'and' | 'or', parts: readonly (Test | undefined)[]):
   return known.length === 1 ? known[0] : { op, of: known };
 }
 
-/** A test of one value that may be any of several: reported problems give undefined. */
+/** Undefined once the problem is reported. */
 type ValueTest = Test | undefined;
 type Value = Extract<YamlNode, { kind: 'scalar' }>['value'];
 /** Field of an item, null for keywords. */
@@ -80,7 +80,7 @@ function parseValue(field: Field, node: YamlNode, plan: ModifierPlan, context: D
     return undefined;
   }
   try {
-    return testOf(field, node.value, plan, { ...scopeOf(context, node.at) });
+    return testOf(field, node.value, plan, { context, at: node.at });
   } catch (error) {
     if (error instanceof ValueError) context.report(error.code, node.at, error.message);
     else if (error instanceof EncodingError) context.report('value_invalid', node.at, error.message);
@@ -114,10 +114,6 @@ export function spend(context: DetectionContext, tests: number, characters: numb
 }
 
 type Scope = { readonly context: DetectionContext; readonly at: Position };
-
-function scopeOf(context: DetectionContext, at: Position): Scope {
-  return { context, at };
-}
 
 function testOf(field: Field, value: Value, plan: ModifierPlan, scope: Scope): ValueTest {
   const { operator } = plan;

@@ -3,8 +3,8 @@ import { type PatternPart, parsePattern } from './value-pattern.ts';
 /** Values per placeholder name, without the percent signs; given by whoever loads the rules. */
 export type PlaceholderLists = Readonly<Record<string, readonly string[]>>;
 
-/** An escaped percent sign, or a placeholder. */
-const PLACEHOLDER = /\\%|%([^%\s\\]+)%/g;
+/** An escaped backslash (so what follows is not escaped), an escaped percent sign, or a placeholder. */
+const PLACEHOLDER = /\\\\|\\%|%([^%\s\\]+)%/g;
 
 /** Raised for a placeholder that stands for nothing: the rule must then be rejected (Sigma 2.1, "expand"). */
 export class PlaceholderError extends Error {}
@@ -26,12 +26,9 @@ export function expansionsOf(source: string, lists: PlaceholderLists): number {
  */
 export function expandPattern(source: string, lists: PlaceholderLists): readonly (readonly PatternPart[])[] {
   let patterns: readonly (readonly PatternPart[])[] = [[]];
-  for (const part of parsePattern(source)) {
-    const pieces = part.kind === 'text' ? cut(part.text, lists) : [part];
-    for (const piece of pieces) {
-      const choices = isList(piece) ? piece.map(parsePattern) : [[piece]];
-      patterns = patterns.flatMap((pattern) => choices.map((parts) => joinParts(pattern, parts)));
-    }
+  for (const piece of cut(source, lists)) {
+    const choices = (typeof piece === 'string' ? [piece] : piece).map(parsePattern);
+    patterns = patterns.flatMap((pattern) => choices.map((parts) => joinParts(pattern, parts)));
   }
   return patterns;
 }
@@ -44,40 +41,28 @@ export function expandText(
 ): readonly string[] {
   let texts: readonly string[] = [''];
   for (const piece of cut(source, lists)) {
-    const choices = isList(piece) ? piece.map(quote) : [piece.text];
+    const choices = typeof piece === 'string' ? [piece] : piece.map(quote);
     texts = texts.flatMap((text) => choices.map((choice) => text + choice));
   }
   return texts;
 }
 
-type TextPart = Extract<PatternPart, { kind: 'text' }>;
-
-function isList<Part>(piece: Part | readonly string[]): piece is readonly string[] {
-  return Array.isArray(piece);
-}
-
-/** The text cut at its placeholders: texts, and lists of what a placeholder stands for. */
-function cut(text: string, lists: PlaceholderLists): readonly (TextPart | readonly string[])[] {
-  const pieces: (TextPart | readonly string[])[] = [];
+/** The text cut at its placeholders: texts, still with their escapes, and lists of what a placeholder stands for. */
+function cut(source: string, lists: PlaceholderLists): readonly (string | readonly string[])[] {
+  const pieces: (string | readonly string[])[] = [];
   let from = 0;
   let plain = '';
-  const endPlain = (): void => {
-    if (plain !== '') pieces.push({ kind: 'text', text: plain });
-    plain = '';
-  };
-  for (const found of text.matchAll(PLACEHOLDER)) {
-    plain += text.slice(from, found.index);
+  for (const found of source.matchAll(PLACEHOLDER)) {
+    plain += source.slice(from, found.index);
     from = found.index + found[0].length;
     const name = found[1];
-    if (name === undefined) plain += '%';
+    if (name === undefined) plain += found[0] === '\\%' ? '%' : found[0];
     else {
-      endPlain();
-      pieces.push(listOf(name, lists));
+      pieces.push(plain, listOf(name, lists));
+      plain = '';
     }
   }
-  plain += text.slice(from);
-  endPlain();
-  return pieces;
+  return [...pieces, plain + source.slice(from)];
 }
 
 function listOf(name: string, lists: PlaceholderLists): readonly string[] {

@@ -7,6 +7,11 @@ export type Scalar = string | number | boolean | null;
  */
 export type FieldView = {
   values(field: string): readonly Scalar[] | undefined;
+  /**
+   * As `values`, but a field with one value may give it bare, without a list: the way of the compiled matcher, which
+   * must not allocate per look. Optional; a view without it is read through `values`.
+   */
+  lookup?(field: string): Scalar | readonly Scalar[] | undefined;
   /** Every leaf value of the event, for unbound keywords. Never field names. */
   keywords(): Iterable<Scalar>;
 };
@@ -24,23 +29,70 @@ const DEPTH_MAX = 64;
 /**
  * Shows a parsed JSON object under the dotted names of its leaves. An array gives each of its elements under the
  * array's own name, so `target[1].id` is another value of `target.id`. An object or array is itself not a value.
- * The object is flattened at the first look, once.
+ * Only what is asked for is walked. The object is flattened, once, for keywords and for names that lie in it in more
+ * than one way (arrays of objects; `{"a.b": 1, "a": {"b": 2}}`), so that order and members are the same in every case.
  */
 export function createJsonFieldView(event: Readonly<Record<string, unknown>>): FieldView {
   let flat: Map<string, Scalar[]> | undefined;
-  const fields = (): Map<string, Scalar[]> => {
+  const flattened = (): Map<string, Scalar[]> => {
     if (!flat) {
       flat = new Map();
       for (const [name, value] of Object.entries(event)) flatten(flat, name, value, 1);
     }
     return flat;
   };
+  const lookup = (field: string): Scalar | readonly Scalar[] | undefined => {
+    if (flat) return flat.get(field);
+    const found = walk(event, field, 1);
+    return found === MANY ? flattened().get(field) : found;
+  };
   return {
-    values: (field) => fields().get(field),
+    lookup,
+    values: (field) => {
+      const found = lookup(field);
+      return found === undefined || isList(found) ? found : [found];
+    },
     *keywords() {
-      for (const values of fields().values()) yield* values;
+      for (const values of flattened().values()) yield* values;
     },
   };
+}
+
+/** The name may have several values, or lie in several places: only flattening tells. */
+const MANY = Symbol('many');
+
+/** The one scalar under a dotted name of an object without the name in any other place. */
+function walk(from: object, name: string, depth: number): Scalar | undefined | typeof MANY {
+  if (depth > DEPTH_MAX) return undefined;
+  const container = from as Readonly<Record<string, unknown>>;
+  let found = leafOf(container, name);
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+    const inner = ownValue(container, name.slice(0, dot));
+    if (typeof inner !== 'object' || inner === null) continue;
+    const below = Array.isArray(inner) ? MANY : walk(inner, name.slice(dot + 1), depth + 1);
+    if (below === undefined) continue;
+    if (found !== undefined) return MANY;
+    found = below;
+  }
+  return found;
+}
+
+function leafOf(container: Readonly<Record<string, unknown>>, name: string): Scalar | undefined | typeof MANY {
+  const value = ownValue(container, name);
+  if (typeof value !== 'object') return scalarOf(value);
+  return value === null ? null : Array.isArray(value) ? MANY : undefined;
+}
+
+/** `toString` and its like are no fields of an event. */
+function ownValue(container: Readonly<Record<string, unknown>>, name: string): unknown {
+  const value = container[name];
+  if (value === undefined || typeof value === 'string' || typeof value === 'number') return value;
+  return Object.hasOwn(container, name) ? value : undefined;
+}
+
+/** Tells the list of `lookup` from its bare value. */
+export function isList(found: Scalar | readonly Scalar[]): found is readonly Scalar[] {
+  return typeof found === 'object' && found !== null;
 }
 
 function flatten(into: Map<string, Scalar[]>, name: string, value: unknown, depth: number): void {

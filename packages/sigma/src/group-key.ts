@@ -3,7 +3,7 @@ import type { FieldView, Scalar } from './field-view.ts';
 /** Most groups, and most counted values, one event can take part in per rule and step (arrays multiply). */
 const COMBINATIONS_MAX = 16;
 /** Tag of an absent or null value, in rules with `x-corr.null_group`. */
-const NULL_TAG = '-:';
+export const NULL_TAG = '-:';
 
 /**
  * The tuples an event has in the given fields: an array field gives one tuple per distinct element. Empty when a
@@ -61,5 +61,3 @@ export function numberIn(values: Iterable<Scalar>): number | undefined {
   }
   return undefined;
 }
-
-export const NULL_GROUP_TAG: string = NULL_TAG;

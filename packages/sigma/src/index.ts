@@ -20,6 +20,8 @@ export { blockersOf, type Explanation, explainTest, type LeafExplanation } from 
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
 export { groupKeyOf, groupValues } from './group-key.ts';
 export { RULE_LIMITS, type RuleLimits } from './limits.ts';
+export { createEventMatcher, type EventMatcher, type MatcherRule } from './match/event-matcher.ts';
+export { compileTest, type Matcher } from './matcher.ts';
 export { formatProblem, SigmaError, type SigmaProblem, type SigmaProblemCode } from './problems.ts';
 export type { Feed, RuleMatch, RuleMatches } from './rule-matches.ts';
 export {

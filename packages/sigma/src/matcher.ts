@@ -38,8 +38,10 @@ export function compileTest(test: Test): Matcher {
       return (view) => (view.values(test.field) !== undefined) === test.present;
     case 'null':
       return (view) => view.values(test.field)?.includes(null) ?? true;
-    case 'fieldref':
-      return compileFieldReference(test);
+    case 'fieldref': {
+      const holds = compileFieldPair(test);
+      return (view) => holds(view.values(test.field), view.values(test.other));
+    }
     case 'keyword':
     case 'keyword_regex': {
       const holds = compileValueTest(test);
@@ -119,7 +121,10 @@ function compileRelation(relation: Relation | 'eq', bound: number): (value: numb
   }
 }
 
-function compileFieldReference(test: Extract<Test, { op: 'fieldref' }>): Matcher {
+/** Whether the values of two fields stand in the relation of the test; undefined means absent. */
+export function compileFieldPair(
+  test: Extract<Test, { op: 'fieldref' }>,
+): (values: readonly Scalar[] | undefined, others: readonly Scalar[] | undefined) => boolean {
   const isMatch = compilePair(test.anchor);
   const normal = test.cased ? (text: string): string => text : foldCase;
   const pairMatches = (value: Scalar, other: Scalar): boolean => {
@@ -129,9 +134,7 @@ function compileFieldReference(test: Extract<Test, { op: 'fieldref' }>): Matcher
     if (text === undefined || otherText === undefined) return test.negated && value === other;
     return isMatch(normal(text), normal(otherText));
   };
-  return (view) => {
-    const values = view.values(test.field);
-    const others = view.values(test.other);
+  return (values, others) => {
     if (!values || !others) return false;
     return values.some((value) => others.some((other) => pairMatches(value, other))) !== test.negated;
   };

@@ -78,7 +78,8 @@ export function readModifiers(modifiers: readonly string[]): ModifierPlan | Modi
 
 /** Null when the modifier fits, else the reason as the end of a sentence. */
 function apply(modifier: string, state: State): string | null {
-  if (modifier in REGEX_FLAGS) return applyRegexFlag(REGEX_FLAGS[modifier] as string, state);
+  const flag = Object.hasOwn(REGEX_FLAGS, modifier) ? REGEX_FLAGS[modifier] : undefined;
+  if (flag !== undefined) return applyRegexFlag(flag, state);
   if (state.operator.kind === 'exists') return "cannot be combined: 'exists' stands alone";
   if (modifier !== 'base64' && state.seen.includes(modifier)) return 'is there twice';
   if (ANCHORS.includes(modifier)) return applyAnchor(modifier as PatternAnchor, state);

@@ -1,6 +1,6 @@
 import type { CorrelationType } from './correlation-definition.ts';
-import { type FieldView } from './field-view.ts';
-import { NULL_GROUP_TAG, numberIn, tagsOf, tuplesOf, untagged } from './group-key.ts';
+import type { FieldView } from './field-view.ts';
+import { NULL_TAG, numberIn, tagsOf, tuplesOf, untagged } from './group-key.ts';
 
 /** What turning an event, or the hit of an inner correlation, into matches of a correlation needs to know. */
 export type MatchPlan = {
@@ -55,8 +55,8 @@ export function eventMatches(plans: readonly MatchPlan[], view: FieldView, feeds
 export function chainMatches(plans: readonly MatchPlan[], innerGroupKey: string, feeds: Iterable<Feed>): RuleMatches {
   const tags = tagsOf(innerGroupKey);
   const tuple = (positions: readonly number[], allowsNull: boolean): readonly string[] => {
-    const picked = positions.map((position) => tags[position] ?? NULL_GROUP_TAG);
-    return allowsNull || !picked.includes(NULL_GROUP_TAG) ? [JSON.stringify(picked)] : [];
+    const picked = positions.map((position) => tags[position] ?? NULL_TAG);
+    return allowsNull || !picked.includes(NULL_TAG) ? [JSON.stringify(picked)] : [];
   };
   return collect(plans, feeds, (plan, step) => {
     const positions = plan.valuePositions[step] ?? [];

@@ -39,8 +39,8 @@ export function resolveReference(
   if (!target) {
     from.sink.report('reference_unknown', reference.at, `there is no rule with the id or name '${reference.text}'`);
   } else if (more.length > 0) {
-    const places = [target, ...more].map(({ path, at }) => `${path}:${at.line}`);
-    const message = `${places.length} rules have the id or name '${reference.text}': ${places.slice(0, 5).join(', ')}`;
+    const places = [target, ...more.slice(0, 4)].map(({ path, at }) => `${path}:${at.line}`);
+    const message = `${more.length + 1} rules have the id or name '${reference.text}': ${places.join(', ')}`;
     from.sink.report('reference_ambiguous', reference.at, message);
   } else return target;
   return undefined;

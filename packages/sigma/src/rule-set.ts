@@ -6,7 +6,7 @@ import type { FieldView, LogSource } from './field-view.ts';
 import { applyFilters, type FilterRule } from './filter-link.ts';
 import { tagsOf, untagged } from './group-key.ts';
 import { RULE_LIMITS, type RuleLimits } from './limits.ts';
-import { compileTest, type Matcher } from './matcher.ts';
+import { createEventMatcher } from './match/event-matcher.ts';
 import { SigmaError, type SigmaProblem } from './problems.ts';
 import { createRuleSink, type ParsedCorrelation, type ParsedDetection, parseRuleDocument } from './rule-document.ts';
 import { chainMatches, eventMatches, type Feed, type MatchPlan, type RuleMatches } from './rule-matches.ts';
@@ -263,12 +263,12 @@ function compile(compilation: Compilation): Compiled {
     }),
   );
   const plans = ready.map(planOf);
-  const matchers = lazyMatchers(detections);
+  const matcher = createEventMatcher(detections);
   return {
     detections,
     correlations,
     timespanMsMax: Math.max(0, ...ready.map(({ horizonMs }) => horizonMs)),
-    matchEvent: (view, logSource) => matchEvent({ detections, matchers }, view, logSource),
+    matchEvent: (view, logSource) => matcher.match(view, logSource),
     matchesOf: (view, matched) =>
       eventMatches(
         plans,
@@ -378,38 +378,6 @@ function planOf(one: LinkedCorrelation, index: number): MatchPlan {
   const { nullGroup } = one.source;
   const { type } = one.definition;
   return { index, type, groupFields, valueFields, groupPositions, valuePositions, nullGroup, skipsNegative };
-}
-
-/** A rule is compiled when the first event comes that its log source covers. */
-function lazyMatchers(detections: readonly DetectionRule[]): readonly Matcher[] {
-  return detections.map(({ test }): Matcher => {
-    let matcher: Matcher | undefined;
-    return (view) => {
-      matcher ??= compileTest(test);
-      return matcher(view);
-    };
-  });
-}
-
-function matchEvent(
-  { detections, matchers }: { detections: readonly DetectionRule[]; matchers: readonly Matcher[] },
-  view: FieldView,
-  logSource: LogSource | null,
-): readonly number[] {
-  const matched: number[] = [];
-  for (const [index, rule] of detections.entries()) {
-    if ((logSource === null || covers(rule.logSource, logSource)) && matchers[index]?.(view)) matched.push(index);
-  }
-  return matched;
-}
-
-/** A rule's log source names what it needs; what it leaves out may be anything. */
-function covers(rule: LogSource, event: LogSource): boolean {
-  return same(rule.product, event.product) && same(rule.service, event.service) && same(rule.category, event.category);
-}
-
-function same(wanted: string | null, found: string | null): boolean {
-  return wanted === null || (found !== null && wanted.toLowerCase() === found.toLowerCase());
 }
 
 /** The group of an alert as people read it: field names with their values, in the order of `group-by`. */

@@ -52,12 +52,17 @@ export function anchorPattern(parts: readonly PatternPart[], anchor: PatternAnch
  * Cost: one search for a plain value; with wildcards at most length of text times length of pattern.
  */
 export function compilePattern(parts: readonly PatternPart[], cased: boolean): (text: string) => boolean {
-  const folded = parts.map((part) => (part.kind === 'text' && !cased ? { ...part, text: foldCase(part.text) } : part));
-  const test = compileFolded(folded);
-  return cased ? test : (text) => test(foldCase(text));
+  if (cased) return compileParts(parts);
+  const test = compileFoldedPattern(parts);
+  return (text) => test(foldCase(text));
 }
 
-function compileFolded(parts: readonly PatternPart[]): (text: string) => boolean {
+/** As `compilePattern` without `cased`, for texts that the caller has folded, once for many patterns. */
+export function compileFoldedPattern(parts: readonly PatternPart[]): (folded: string) => boolean {
+  return compileParts(parts.map((part) => (part.kind === 'text' ? { ...part, text: foldCase(part.text) } : part)));
+}
+
+function compileParts(parts: readonly PatternPart[]): (text: string) => boolean {
   const texts = parts.filter((part) => part.kind === 'text');
   const shape = parts.map((part) => part.kind).join(' ');
   const first = texts[0]?.kind === 'text' ? texts[0].text : '';

@@ -67,7 +67,9 @@ export function readYamlDocuments(
 function parseSafely(content: string, lines: LineCounter, problems: ProblemSink) {
   try {
     // Duplicate keys are looked for in `convert`: the parser's own search is quadratic in the number of keys.
-    const documents = parseAllDocuments(content, { lineCounter: lines, uniqueKeys: false, version: '1.2' });
+    // The schema is fixed: a `%YAML 1.1` directive must not turn `no` into a boolean or bring merge keys.
+    const options = { lineCounter: lines, uniqueKeys: false, version: '1.2', schema: 'core', merge: false } as const;
+    const documents = parseAllDocuments(content, options);
     return 'empty' in documents ? [] : documents;
   } catch (error) {
     if (error instanceof RangeError) problems.report('limit_exceeded', START, 'the file is nested too deeply');
@@ -159,7 +161,9 @@ function convertContent(node: Node, { depth, at }: Place, conversion: Conversion
     }
     return { kind: 'list', at, items };
   }
-  return isScalar(node) ? { kind: 'scalar', at, value: scalarValue(node) } : undefined;
+  if (isScalar(node)) return { kind: 'scalar', at, value: scalarValue(node) };
+  conversion.refuse('value_invalid', at, 'this is no map, no list and no plain value');
+  return undefined;
 }
 
 function convertEntries(pairs: readonly Pair[], depth: number, conversion: Conversion): YamlEntry[] {

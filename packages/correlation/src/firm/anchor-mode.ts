@@ -6,7 +6,7 @@ import { eventsOf, type FirmEvent, sortedIds } from './firm-event.ts';
 import { degraded, type Emit, type FirmMode, finalOf, frameEndMs, frameNumber } from './firm-mode.ts';
 import { readFirmHits, writeFirmHits } from './hit-codec.ts';
 import type { FirmHit } from './machine-types.ts';
-import { createWindowCondition, type WindowCondition } from './window-condition.ts';
+import { countWindow, createWindowCondition, type WindowCondition } from './window-condition.ts';
 
 /** Ids that a window names at most, the first in total order (semantics section 4). */
 export const POSITIVES_MAX = 512;
@@ -90,7 +90,9 @@ export class AnchorMode implements FirmMode {
       return;
     }
     const lastAtMs = anchor.timeMs + spanMs;
-    const evidence = this.named();
+    const isNamed = (hit: FirmHit): boolean => this.isPositive(hit.step) && this.condition.names(hit);
+    const events = this.window.slice(0);
+    const evidence = namedHits(events, isNamed);
     emit(
       finalOf({
         firstAtMs: anchor.timeMs,
@@ -101,22 +103,12 @@ export class AnchorMode implements FirmMode {
         frame: frameNumber(anchor.timeMs, spanMs),
         evidence,
         eventIds: sortedIds(evidence),
-        count: this.count(),
+        count: countWindow(this.definition, { events, isNamed, condition: this.condition }),
         approx: this.condition.isApprox(),
       }),
     );
     const frameEnd = frameEndMs(anchor.timeMs, spanMs);
     this.moveOn(this.window.prefixLength((event) => event.timeMs < frameEnd));
-  }
-
-  private count(): number {
-    const { type } = this.definition;
-    if (type !== 'temporal' && type !== 'temporal_ordered') return this.condition.count();
-    return this.window.slice(0).filter((event) => this.hasPositive(event)).length;
-  }
-
-  private named(): readonly FirmHit[] {
-    return namedHits(this.window.slice(0), (hit) => this.isPositive(hit.step) && this.condition.names(hit));
   }
 
   /** All events before the index are covered: the next positive is the anchor. */

@@ -14,8 +14,6 @@ export class ChainMode implements FirmMode {
   private readonly spanMs: number;
   private readonly thinMs: number | null;
   private lastMs = Number.NEGATIVE_INFINITY;
-  /** The latest chain hit before `lastMs`: what a second one at the same time looks back at. */
-  private earlierMs = Number.NEGATIVE_INFINITY;
 
   /** `inner` speaks in mode `every` if the rule is monotone and sliding; only then its hits are thinned. */
   constructor(definition: CorrelationDefinition, inner: FirmMode, { isThinned }: { isThinned: boolean }) {
@@ -39,9 +37,7 @@ export class ChainMode implements FirmMode {
 
   pass(watermarkMs: number, emit: Emit): void {
     this.inner.pass(watermarkMs, (outcome) => this.turn(outcome, emit));
-    if (this.forgetMs > watermarkMs) return;
-    this.lastMs = Number.NEGATIVE_INFINITY;
-    this.earlierMs = Number.NEGATIVE_INFINITY;
+    if (this.forgetMs <= watermarkMs) this.lastMs = Number.NEGATIVE_INFINITY;
   }
 
   expect(firstAtMs: number, lastAtMs: number): void {
@@ -51,13 +47,11 @@ export class ChainMode implements FirmMode {
   write(writer: ByteWriter): void {
     this.inner.write(writer);
     writeTime(writer, this.lastMs);
-    writeTime(writer, this.earlierMs);
   }
 
   read(reader: ByteReader): this {
     this.inner.read(reader);
     this.lastMs = readTime(reader, Number.NEGATIVE_INFINITY);
-    this.earlierMs = readTime(reader, Number.NEGATIVE_INFINITY);
     return this;
   }
 
@@ -76,18 +70,15 @@ export class ChainMode implements FirmMode {
     }
     const timeMs = chainTime(outcome);
     if (this.thinMs !== null && Math.floor(this.lastMs / this.thinMs) === Math.floor(timeMs / this.thinMs)) return;
-    const before = this.lastMs < timeMs ? this.lastMs : this.earlierMs;
     emit({
       kind: 'chain',
       timeMs,
       triggerId: outcome.trigger ?? `due:${outcome.timerDueMs}`,
       frame: outcome.frame,
-      isNewBurst: before < timeMs - this.spanMs,
+      isNewBurst: this.lastMs < timeMs - this.spanMs,
       evidence: outcome.evidence,
     });
-    if (timeMs <= this.lastMs) return;
-    this.earlierMs = this.lastMs;
-    this.lastMs = timeMs;
+    this.lastMs = Math.max(this.lastMs, timeMs);
   }
 }
 

@@ -109,9 +109,9 @@ export class OrderedChains {
   private fits({ hit, stage }: StageEntry, chain: readonly FirmHit[], stages: readonly number[]): boolean {
     const next = chain.at(-1);
     if (next && !mayPrecede(hit, next, this.plan)) return false;
-    const { reuse } = this.plan;
+    const { reuse, entries } = this.plan;
     return !chain.some(
-      (other, index) => other.id === hit.id && (!reuse || isOneRun(this.plan, stage, stages[index] as number)),
+      (other, index) => other.id === hit.id && (!reuse || entries[stage] === entries[stages[index] as number]),
     );
   }
 
@@ -121,15 +121,6 @@ export class OrderedChains {
       while ((own.at(0)?.startMs ?? beforeMs) < beforeMs) own.shift();
     }
   }
-}
-
-/** Whether two stages are runs of one step. */
-export function isOneRun(plan: OrderedPlan, stage: number, other: number): boolean {
-  const step = plan.stages[stage];
-  for (let between = Math.min(stage, other); between <= Math.max(stage, other); between++) {
-    if (plan.stages[between] !== step) return false;
-  }
-  return true;
 }
 
 /** X2: times not falling; ties either way unless one source instance numbered them or the rule is strict. */

@@ -4,6 +4,8 @@ import type { CorrelationDefinition } from '@tracehound/sigma';
 export type OrderedPlan = {
   /** Step of each stage. */
   readonly stages: readonly number[];
+  /** Which positive step of the definition each stage is a run of. */
+  readonly entries: readonly number[];
   /** Stages of a step, ascending. */
   readonly stagesOf: ReadonlyMap<number, readonly number[]>;
   /** Steps that must not happen between stage i and i + 1. */
@@ -22,23 +24,24 @@ export type OrderedPlan = {
 
 export function orderedPlanOf(definition: CorrelationDefinition): OrderedPlan {
   const stages: number[] = [];
+  const entries: number[] = [];
   const between: number[][] = [];
   const leading: number[] = [];
-  for (const { step, runs, negated } of definition.ordered) {
+  for (const [entry, { step, runs, negated }] of definition.ordered.entries()) {
     if (negated) (between[stages.length - 1] ?? leading).push(step);
     for (let run = 0; !negated && run < runs; run++) {
       stages.push(step);
+      entries.push(entry);
       between.push([]);
     }
   }
   const trailing = between.pop() ?? [];
   const stagesOf = new Map<number, number[]>();
   for (const [stage, step] of stages.entries()) stagesOf.set(step, [...(stagesOf.get(step) ?? []), stage]);
-  const hasPlainSteps = [...stagesOf.values()].every(
-    (own) => (own.at(-1) as number) - (own[0] as number) === own.length - 1,
-  );
+  const hasPlainSteps = [...stagesOf.values()].every((own) => new Set(own.map((stage) => entries[stage])).size === 1);
   return {
     stages,
+    entries,
     stagesOf,
     between,
     leading,

@@ -9,7 +9,8 @@ export class Queue<Item> {
 
   /** Counted from the front; a negative index from the end. */
   at(index: number): Item | undefined {
-    return this.items[index < 0 ? this.items.length + index : this.head + index];
+    const from = index < 0 ? this.length + index : index;
+    return from < 0 ? undefined : this.items[this.head + from];
   }
 
   push(item: Item): void {
@@ -20,7 +21,7 @@ export class Queue<Item> {
     if (this.length === 0) return undefined;
     const item = this.items[this.head];
     this.head++;
-    if (this.head > 1024 && this.head * 2 > this.items.length) {
+    if (this.head === this.items.length || (this.head > 1024 && this.head * 2 > this.items.length)) {
       this.items = this.items.slice(this.head);
       this.head = 0;
     }

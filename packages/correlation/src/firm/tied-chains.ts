@@ -1,6 +1,6 @@
 import type { FirmEvent } from './firm-event.ts';
 import type { FirmHit } from './machine-types.ts';
-import { isOneRun, mayPrecede } from './ordered-chains.ts';
+import { mayPrecede } from './ordered-chains.ts';
 import type { OrderedPlan } from './ordered-plan.ts';
 
 /** A hit that ends a chain of the first stages, with the latest start such a chain can have. */
@@ -95,7 +95,7 @@ function startsBySearch(instant: Instant, plan: OrderedPlan): StageEntry[] {
   let steps = TIED_STEPS_MAX;
   const chain: { readonly hit: FirmHit; readonly stage: number }[] = [];
   const isFree = (hit: FirmHit, stage: number): boolean =>
-    !chain.some((used) => used.hit.id === hit.id && (!plan.reuse || isOneRun(plan, used.stage, stage)));
+    !chain.some((used) => used.hit.id === hit.id && (!plan.reuse || plan.entries[used.stage] === plan.entries[stage]));
   const startOf = (hit: FirmHit, stage: number): number => {
     let best = enter(instant, plan, stage);
     if (stage === 0 || instant.blocked[stage - 1]) return best;

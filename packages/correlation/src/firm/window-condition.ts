@@ -20,7 +20,7 @@ export type WindowCondition = {
   holds(fromMs: number): boolean;
   /** Whether c, which holds, names the positive hit. */
   names(hit: FirmHit): boolean;
-  /** Semantics section 9, over the window. */
+  /** Distinct values, the sum, else distinct ids. */
   count(): number;
   /** A sketch stood in for the numbers. */
   isApprox(): boolean;
@@ -43,6 +43,23 @@ export function createWindowCondition(definition: CorrelationDefinition, window:
     case 'temporal_ordered':
       return orderedCondition(definition, window);
   }
+}
+
+/** Section 9: distinct values, the sum, else the distinct ids that the window names. */
+export function countWindow(
+  { type }: CorrelationDefinition,
+  {
+    events,
+    isNamed,
+    condition,
+  }: {
+    readonly events: readonly FirmEvent[];
+    readonly isNamed: (hit: FirmHit) => boolean;
+    readonly condition: WindowCondition;
+  },
+): number {
+  if (type === 'value_count' || type === 'value_sum') return condition.count();
+  return events.filter((event) => event.hits.some(isNamed)).length;
 }
 
 const EXACT = { names: () => true, isApprox: () => false };

@@ -5,7 +5,7 @@ import { EventWindow } from './event-window.ts';
 import type { FirmEvent } from './firm-event.ts';
 import type { FirmHit } from './machine-types.ts';
 import { createMonotoneState } from './monotone-state.ts';
-import { createWindowCondition } from './window-condition.ts';
+import { countWindow, createWindowCondition } from './window-condition.ts';
 
 export type WindowDecision = {
   readonly firstAtMs: number;
@@ -30,7 +30,9 @@ export function decideWindow(
 function decideMonotone(definition: CorrelationDefinition, events: readonly FirmEvent[]): WindowDecision | null {
   const window = new EventWindow();
   const state = createMonotoneState(definition, window);
+  const countsAtLeft = definition.type === 'value_count' || definition.type === 'value_sum';
   let evidence: readonly FirmHit[] | null = null;
+  let countAtLeft = 0;
   for (const [index, event] of events.entries()) {
     window.push(event);
     state.take(event);
@@ -40,10 +42,11 @@ function decideMonotone(definition: CorrelationDefinition, events: readonly Firm
       definition.type === 'value_count'
         ? firstOfValues(window.hits())
         : state.evidence({ fromMs: Number.NEGATIVE_INFINITY, atMs: event.timeMs });
+    countAtLeft = state.count();
   }
   if (!evidence || evidence.length === 0) return null;
   const firstAtMs = Math.min(...evidence.map(({ timeMs }) => timeMs));
-  return { firstAtMs, evidence, count: state.count(), approx: false };
+  return { firstAtMs, evidence, count: countsAtLeft ? countAtLeft : state.count(), approx: false };
 }
 
 /** Windows that do not slide name the first hit of each value. */
@@ -69,11 +72,11 @@ function decideWhole(
     condition.add(event);
   }
   if (!condition.holds(fromMs)) return null;
-  const isTemporal = definition.type === 'temporal' || definition.type === 'temporal_ordered';
+  const isNamed = (hit: FirmHit): boolean => isPositive(hit.step) && condition.names(hit);
   return {
     firstAtMs: first.timeMs,
-    evidence: namedHits(events, (hit) => isPositive(hit.step) && condition.names(hit)),
-    count: isTemporal ? positives.length : condition.count(),
+    evidence: namedHits(events, isNamed),
+    count: countWindow(definition, { events, isNamed, condition }),
     approx: condition.isApprox(),
   };
 }

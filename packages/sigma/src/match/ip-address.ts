@@ -16,23 +16,34 @@ export function parseAddress(text: string): Address | undefined {
   return text.includes(':') ? parseV6(text.split('%', 1)[0] ?? '') : undefined;
 }
 
-function parseV4(text: string): readonly [number, number] | undefined {
+/** The 32 bits of a dotted IPv4 address, or -1. */
+export function parseIpv4(text: string): number {
   let value = 0;
   let octets = 0;
   let octet = -1;
   for (let i = 0; i <= text.length; i++) {
     const digit = text.charCodeAt(i) - 0x30;
     if (digit >= 0 && digit <= 9) {
-      if (octet === 0) return undefined;
+      if (octet === 0) return -1;
       octet = octet < 0 ? digit : octet * 10 + digit;
-      if (octet > 255) return undefined;
+      if (octet > 255) return -1;
     } else if ((digit === -2 || i === text.length) && octet >= 0) {
       value = value * 256 + octet;
       octets++;
       octet = -1;
-    } else return undefined;
+    } else return -1;
   }
-  return octets === 4 ? [Math.floor(value / 0x10000), value % 0x10000] : undefined;
+  return octets === 4 ? value : -1;
+}
+
+function parseV4(text: string): readonly [number, number] | undefined {
+  const value = parseIpv4(text);
+  return value < 0 ? undefined : [Math.floor(value / 0x10000), value % 0x10000];
+}
+
+/** The IPv4 address a mapped address stands for, or -1. */
+export function ipv4Of(address: Address): number {
+  return isMapped(address) ? (address[6] as number) * 0x10000 + (address[7] as number) : -1;
 }
 
 function parseV6(text: string): Address | undefined {

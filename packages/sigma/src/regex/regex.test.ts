@@ -147,7 +147,7 @@ describe('equal results', () => {
       }),
       { seed: SEED, numRuns: 1_200 },
     );
-  });
+  }, 60_000);
 
   it('with the flag m, where lines end at \\n only', () => {
     fc.assert(
@@ -160,7 +160,7 @@ describe('equal results', () => {
       }),
       { seed: SEED, numRuns: 600 },
     );
-  });
+  }, 60_000);
 });
 
 describe('required literals', () => {
@@ -207,7 +207,7 @@ describe('case folding', () => {
       const ours = (orbits.get(point) ?? [point]).map((member) => String.fromCodePoint(member));
       expect(found).toEqual([...ours].sort((a, b) => (a.codePointAt(0) ?? 0) - (b.codePointAt(0) ?? 0)));
     }
-  });
+  }, 60_000);
 
   it('does not depend on neighbours: a final sigma is a sigma', () => {
     expect(foldCase('\u039f\u0394\u039f\u03a3')).toBe(foldCase('\u03bf\u03b4\u03bf\u03c2'));

@@ -1,0 +1,51 @@
+import { listRules, type RuleListing, readRules } from '@tracehound/lint';
+import { columns } from '../render/columns.ts';
+import type { Terminal } from '../terminal.ts';
+import { requireRuleFiles } from './rule-files.ts';
+
+export type RulesListCommand = { readonly paths: readonly string[]; readonly format: 'table' | 'ndjson' | 'json' };
+
+/** Types named in the table; the rest is counted. */
+const SHOWN_MAX = 3;
+
+/** Prints each rule with what it needs and what stands on what. */
+export async function runRulesList(command: RulesListCommand, terminal: Terminal): Promise<number> {
+  const listings = listRules(readRules(requireRuleFiles(command.paths)));
+  switch (command.format) {
+    case 'json':
+      terminal.out(JSON.stringify(listings, null, 2));
+      break;
+    case 'ndjson':
+      for (const listing of listings) terminal.out(JSON.stringify(listing));
+      break;
+    case 'table':
+      terminal.out(
+        columns(
+          ['RULE', 'TYPE', 'LEVEL', 'STATUS', 'EVENTS', 'GROUP BY', 'TIMESPAN', 'STANDS ON'],
+          listings.map(rowOf),
+        ),
+      );
+      terminal.note(`${listings.length} rules`);
+  }
+  return 0;
+}
+
+function rowOf(listing: RuleListing): readonly string[] {
+  const types = listing.event_types.map(({ name }) => name);
+  return [
+    listing.name ?? listing.title,
+    listing.type,
+    listing.level,
+    listing.status ?? '-',
+    abridged(types.length > 0 ? types : listing.log_sources),
+    listing.group_by.join(', ') || '-',
+    listing.timespan ?? '-',
+    abridged(listing.stands_on),
+  ];
+}
+
+function abridged(texts: readonly string[]): string {
+  if (texts.length === 0) return '-';
+  const rest = texts.length - SHOWN_MAX;
+  return texts.slice(0, SHOWN_MAX).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
+}

@@ -1,0 +1,204 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createJsonFieldView, type FieldView, type LogSource } from '../field-view.ts';
+import { compileTest } from '../matcher.ts';
+import type { Test } from '../test-tree.ts';
+import { parsePattern } from '../value-pattern.ts';
+import { covers, createEventMatcher, type MatcherRule } from './event-matcher.ts';
+
+const SEED = 20_261_126;
+const FIELDS = ['a', 'b', 'c.d', 'ip', 'at'] as const;
+
+const field = fc.constantFrom(...FIELDS);
+const pattern = fc
+  .string({
+    unit: fc.constantFrom('a', 'b', 'B', '*', '?', '1', '\u00e9', '\u03c3', '\u03a3', '\u{1f600}'),
+    maxLength: 4,
+  })
+  .map(parsePattern);
+const regexPattern = fc.constantFrom('ab', 'a.*b', '^a', 'b$', '[ab]1', '(ab|ba)+', 'a?', '\\d+', '(?i)AB', 'a{2}');
+const flags = fc.constantFrom('', 'i', 's');
+const leaf: fc.Arbitrary<Test> = fc.oneof(
+  fc.record({
+    op: fc.constant('text' as const),
+    field,
+    parts: pattern,
+    anchor: fc.constantFrom('whole' as const, 'contains' as const, 'startswith' as const, 'endswith' as const),
+    cased: fc.boolean(),
+  }),
+  fc.record({ op: fc.constant('exists' as const), field, present: fc.boolean() }),
+  fc.record({ op: fc.constant('null' as const), field }),
+  fc.record({
+    op: fc.constant('compare' as const),
+    field,
+    relation: fc.constantFrom('lt' as const, 'lte' as const, 'gt' as const, 'gte' as const),
+    value: fc.integer({ min: 0, max: 3 }),
+  }),
+  fc.record({ op: fc.constant('regex' as const), field, pattern: regexPattern, flags }),
+  fc.record({
+    op: fc.constant('cidr' as const),
+    field: fc.constant('ip'),
+    network: fc.constantFrom(
+      '10.0.0.0/8',
+      '10.1.0.0/16',
+      '0.0.0.0/0',
+      '10.1.2.3/32',
+      '::/0',
+      'fe80::/10',
+      '::ffff:10.0.0.0/104',
+    ),
+  }),
+  fc.record({
+    op: fc.constant('fieldref' as const),
+    field,
+    other: field,
+    anchor: fc.constantFrom('whole' as const, 'contains' as const, 'startswith' as const, 'endswith' as const),
+    cased: fc.boolean(),
+    negated: fc.boolean(),
+  }),
+  fc.record({
+    op: fc.constant('time' as const),
+    field: fc.constant('at'),
+    unit: fc.constantFrom('hour' as const, 'week' as const, 'day' as const),
+    relation: fc.constantFrom('eq' as const, 'lt' as const, 'gte' as const),
+    value: fc.integer({ min: 0, max: 31 }),
+  }),
+  fc.record({ op: fc.constant('keyword' as const), parts: pattern, cased: fc.boolean() }),
+  fc.record({ op: fc.constant('keyword_regex' as const), pattern: regexPattern, flags }),
+);
+const test = fc.letrec<{ tree: Test }>((tie) => ({
+  tree: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    leaf,
+    fc.record({
+      op: fc.constantFrom('and' as const, 'or' as const),
+      of: fc.array(tie('tree'), { minLength: 1, maxLength: 6 }),
+    }),
+    fc.record({ op: fc.constant('not' as const), of: tie('tree') }),
+  ),
+})).tree;
+const part = fc.constantFrom('x', 'X', 'y', null);
+const logSource: fc.Arbitrary<LogSource> = fc.record({ product: part, service: part, category: part });
+const text = fc.string({
+  unit: fc.constantFrom('a', 'b', 'A', 'B', '1', '\n', '\u00c9', '\u03c2', '\u{1f600}'),
+  maxLength: 6,
+});
+const scalar = fc.oneof(text, text, fc.constantFrom(null, true, false, 0, 1, 2.5, -1));
+const value = fc.oneof(scalar, scalar, fc.array(scalar, { maxLength: 3 }));
+const event = fc.record(
+  {
+    a: value,
+    b: value,
+    c: fc.oneof(fc.record({ d: value }), fc.array(fc.record({ d: value }), { maxLength: 2 })),
+    ip: fc.constantFrom(
+      '10.1.2.3',
+      '10.9.9.9',
+      '::ffff:10.1.2.3',
+      'fe80::1',
+      '2001:db8::1',
+      '8.8.8.8',
+      'no',
+      '010.1.2.3',
+    ),
+    at: fc.constantFrom<unknown>(
+      '2024-12-30T23:30:00+05:00',
+      1_700_000_000,
+      1_700_000_000_000,
+      '2021-01-03',
+      'never',
+      null,
+    ),
+  },
+  { requiredKeys: [] },
+);
+
+/** A view without `lookup`, as other packages have it. */
+function plainView(json: Readonly<Record<string, unknown>>): FieldView {
+  const { values, keywords } = createJsonFieldView(json);
+  return { values, keywords };
+}
+
+describe('the matcher of many rules', () => {
+  it('gives what each rule gives by itself, for any rules and events', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ logSource, test }), { maxLength: 12 }),
+        fc.array(fc.tuple(event, fc.option(logSource)), { minLength: 1, maxLength: 6 }),
+        (rules: readonly MatcherRule[], events) => {
+          const matcher = createEventMatcher(rules);
+          const alone = rules.map((rule) => compileTest(rule.test));
+          for (const [json, source] of events) {
+            const expected = rules.flatMap((rule, index) =>
+              (!source || covers(rule.logSource, source)) && alone[index]?.(createJsonFieldView(json)) ? [index] : [],
+            );
+            expect(matcher.match(createJsonFieldView(json), source)).toEqual(expected);
+            expect(matcher.match(plainView(json), source)).toEqual(expected);
+          }
+        },
+      ),
+      { seed: SEED, numRuns: 1_500 },
+    );
+  }, 60_000);
+
+  it('names every field a rule looks at, and whether some rule looks at all', () => {
+    const any = { product: null, service: null, category: null };
+    const equal = (name: string): Test => ({
+      op: 'text',
+      field: name,
+      parts: parsePattern('x'),
+      anchor: 'whole',
+      cased: false,
+    });
+    const rules = [
+      { logSource: any, test: { op: 'not', of: equal('a') } as const },
+      { logSource: any, test: { op: 'and', of: [equal('b'), { op: 'or', of: [equal('c'), equal('a')] }] } as const },
+    ];
+    expect([...createEventMatcher(rules).fields].sort()).toEqual(['a', 'b', 'c']);
+    expect(createEventMatcher(rules).readsAllFields).toBe(false);
+    const keyword = { logSource: any, test: { op: 'keyword', parts: parsePattern('x'), cased: false } as const };
+    expect(createEventMatcher([...rules, keyword]).readsAllFields).toBe(true);
+  });
+
+  it('looks at the fields of candidates only: an event without witnesses costs one look per indexed field', () => {
+    const any = { product: null, service: null, category: null };
+    const rules = Array.from({ length: 100 }, (_, index) => ({
+      logSource: any,
+      test: {
+        op: 'and',
+        of: [
+          { op: 'text', field: 'type', parts: parsePattern(`t${index}`), anchor: 'whole', cased: false },
+          {
+            op: 'not',
+            of: { op: 'text', field: `f${index}`, parts: parsePattern('x'), anchor: 'contains', cased: false },
+          },
+        ],
+      } as const,
+    }));
+    const matcher = createEventMatcher(rules);
+    const looked: string[] = [];
+    const view = (type: string): FieldView => ({
+      values: (name) => {
+        looked.push(name);
+        return name === 'type' ? [type] : undefined;
+      },
+      keywords: () => [],
+    });
+    expect(matcher.match(view('t7'), null)).toEqual([7]);
+    expect(looked).toEqual(['type', 'f7']);
+    looked.length = 0;
+    expect(matcher.match(view('other'), null)).toEqual([]);
+    expect(looked).toEqual(['type']);
+  });
+
+  it('remembers values without changing answers, even when they never repeat', () => {
+    const any = { product: null, service: null, category: null };
+    const test: Test = { op: 'text', field: 'a', parts: parsePattern('77'), anchor: 'contains', cased: false };
+    const matcher = createEventMatcher([{ logSource: any, test }]);
+    for (let i = 0; i < 20_000; i++) {
+      const expected = String(i).includes('77') ? [0] : [];
+      if (matcher.match(createJsonFieldView({ a: i % 2 === 0 ? i : `${i}` }), null).length !== expected.length) {
+        expect.fail(`wrong at ${i}`);
+      }
+    }
+  });
+});

@@ -1,0 +1,113 @@
+import { foldCase } from '../case-fold.ts';
+import { type FieldView, isList, type Scalar, textOf } from '../field-view.ts';
+
+/**
+ * What is known of the event being matched: each field is looked up once and folded once, whoever asks. One object
+ * serves all events, one after another; `epoch` tells what belongs to the present one.
+ */
+export class EventTexts {
+  view: FieldView = NO_EVENT;
+  epoch = 0;
+  readonly #slots = new Map<string, FieldSlot>();
+  #leavesEpoch = 0;
+  #foldedLeavesEpoch = 0;
+  readonly #leaves: string[] = [];
+  readonly #foldedLeaves: string[] = [];
+
+  begin(view: FieldView): void {
+    this.view = view;
+    this.epoch++;
+  }
+
+  /** The slot of a field, the same for all tests; for compiling. */
+  slot(field: string): FieldSlot {
+    let slot = this.#slots.get(field);
+    if (!slot) {
+      slot = new FieldSlot(this, field);
+      this.#slots.set(field, slot);
+    }
+    return slot;
+  }
+
+  /** Texts of all leaf values. */
+  leaves(): readonly string[] {
+    if (this.#leavesEpoch === this.epoch) return this.#leaves;
+    this.#leavesEpoch = this.epoch;
+    this.#leaves.length = 0;
+    for (const value of this.view.keywords()) {
+      const text = textOf(value);
+      if (text !== undefined) this.#leaves.push(text);
+    }
+    return this.#leaves;
+  }
+
+  foldedLeaves(): readonly string[] {
+    if (this.#foldedLeavesEpoch === this.epoch) return this.#foldedLeaves;
+    this.#foldedLeavesEpoch = this.epoch;
+    this.#foldedLeaves.length = 0;
+    for (const text of this.leaves()) this.#foldedLeaves.push(foldCase(text));
+    return this.#foldedLeaves;
+  }
+}
+
+const NO_EVENT: FieldView = { values: () => undefined, keywords: () => [] };
+
+export type Found = Scalar | readonly Scalar[] | undefined;
+
+/** One field of the present event. */
+export class FieldSlot {
+  readonly field: string;
+  readonly #texts: EventTexts;
+  #foundEpoch = 0;
+  #found: Found;
+  #foldedEpoch = 0;
+  #folded: string | readonly string[] | undefined;
+
+  constructor(texts: EventTexts, field: string) {
+    this.#texts = texts;
+    this.field = field;
+  }
+
+  /** Its value bare, or its values. */
+  found(): Found {
+    const { epoch, view } = this.#texts;
+    if (this.#foundEpoch === epoch) return this.#found;
+    this.#foundEpoch = epoch;
+    this.#found = view.lookup ? view.lookup(this.field) : bare(view.values(this.field));
+    return this.#found;
+  }
+
+  /** Its folded text, or texts; undefined when there is none. */
+  folded(): string | readonly string[] | undefined {
+    if (this.#foldedEpoch === this.#texts.epoch) return this.#folded;
+    this.#foldedEpoch = this.#texts.epoch;
+    this.#folded = foldFound(this.found());
+    return this.#folded;
+  }
+
+  /** Spares `folded` the folding when an index remembers it. */
+  setFolded(folded: string | undefined): void {
+    this.#foldedEpoch = this.#texts.epoch;
+    this.#folded = folded;
+  }
+}
+
+function bare(values: readonly Scalar[] | undefined): Found {
+  return values?.length === 1 ? values[0] : values;
+}
+
+function foldFound(found: Found): string | readonly string[] | undefined {
+  if (found === undefined) return undefined;
+  if (!isList(found)) return foldScalar(found);
+  const texts: string[] = [];
+  for (const value of found) {
+    const text = foldScalar(value);
+    if (text !== undefined) texts.push(text);
+  }
+  return texts;
+}
+
+export function foldScalar(value: Scalar): string | undefined {
+  if (typeof value === 'string') return foldCase(value);
+  return value === null ? undefined : String(value);
+}

@@ -1,0 +1,113 @@
+/**
+ * Finds which of many literals are in a text, in one pass whatever their number (Alfred Aho and Margaret Corasick,
+ * "Efficient string matching: an aid to bibliographic search", CACM 18:6, 1975), as a full transition table. The ends
+ * of the text are symbols of their own, so that a literal can be held to the start or to the end.
+ */
+export type Literal = {
+  readonly text: string;
+  readonly atStart: boolean;
+  readonly atEnd: boolean;
+  /** What is reported when the literal is found. */
+  readonly id: number;
+};
+
+const OTHER = 0;
+const START = 1;
+const END = 2;
+const FIRST_UNIT = 3;
+
+export class LiteralAutomaton {
+  readonly #small = new Uint16Array(256);
+  readonly #wide = new Map<number, number>();
+  /** At [state * symbols + symbol]: twice the place of the next state's row, plus 1 when literals end there. */
+  readonly #table: Int32Array;
+  readonly #found = new Map<number, Int32Array>();
+  readonly #startRow: number;
+  readonly #hasEnds: boolean;
+
+  constructor(literals: readonly Literal[]) {
+    const words = literals.map((literal) => this.#wordOf(literal));
+    const symbols = FIRST_UNIT + this.#symbolCount;
+    const trie = buildTrie(words, literals);
+    this.#table = new Int32Array(trie.length * symbols);
+    this.#hasEnds = literals.some(({ atEnd }) => atEnd);
+    this.#fill(trie, symbols);
+    this.#startRow = (this.#table[START] as number) >> 1;
+  }
+
+  #symbolCount = 0;
+
+  #wordOf({ text, atStart, atEnd }: Literal): readonly number[] {
+    const word = atStart ? [START] : [];
+    for (let i = 0; i < text.length; i++) word.push(this.#define(text.charCodeAt(i)));
+    if (atEnd) word.push(END);
+    return word;
+  }
+
+  #define(unit: number): number {
+    const known = unit < 256 ? this.#small[unit] : this.#wide.get(unit);
+    if (known) return known;
+    const symbol = FIRST_UNIT + this.#symbolCount++;
+    if (unit < 256) this.#small[unit] = symbol;
+    else this.#wide.set(unit, symbol);
+    return symbol;
+  }
+
+  /** Row by row, shallow states first: a state's row is that of its longest proper suffix, with its own children. */
+  #fill(trie: readonly TrieNode[], symbols: number): void {
+    const suffix = new Int32Array(trie.length);
+    const order = [0];
+    for (const state of order) {
+      const row = state * symbols;
+      const back = suffix[state] as number;
+      if (state > 0) this.#table.copyWithin(row, back * symbols, (back + 1) * symbols);
+      const ids = new Set([...(trie[state]?.ids ?? []), ...(this.#found.get(back * symbols) ?? [])]);
+      if (ids.size > 0) this.#found.set(row, Int32Array.from(ids));
+      for (const [symbol, child] of trie[state]?.children ?? []) {
+        suffix[child] = state === 0 ? 0 : (this.#table[row + symbol] as number) / (2 * symbols);
+        order.push(child);
+      }
+      for (const [symbol, child] of trie[state]?.children ?? []) this.#table[row + symbol] = child * symbols * 2;
+    }
+    for (let i = 0; i < this.#table.length; i++) {
+      const next = this.#table[i] as number;
+      if (this.#found.has(next >> 1)) this.#table[i] = next | 1;
+    }
+  }
+
+  /** Reports the ids of all literals in the text, in the order in which they end; an id may come more than once. */
+  scan(text: string, report: (ids: Int32Array) => void): void {
+    const table = this.#table;
+    const small = this.#small;
+    let row = this.#startRow;
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      const symbol = unit < 256 ? (small[unit] as number) : (this.#wide.get(unit) ?? OTHER);
+      const next = table[row + symbol] as number;
+      row = next >> 1;
+      if ((next & 1) === 1) report(this.#found.get(row) as Int32Array);
+    }
+    if (!this.#hasEnds) return;
+    const last = table[row + END] as number;
+    if ((last & 1) === 1) report(this.#found.get(last >> 1) as Int32Array);
+  }
+}
+
+type TrieNode = { readonly children: Map<number, number>; readonly ids: number[] };
+
+function buildTrie(words: readonly (readonly number[])[], literals: readonly Literal[]): readonly TrieNode[] {
+  const trie: TrieNode[] = [{ children: new Map(), ids: [] }];
+  for (const [index, word] of words.entries()) {
+    let node = trie[0] as TrieNode;
+    for (const symbol of word) {
+      let child = node.children.get(symbol);
+      if (child === undefined) {
+        child = trie.push({ children: new Map(), ids: [] }) - 1;
+        node.children.set(symbol, child);
+      }
+      node = trie[child] as TrieNode;
+    }
+    node.ids.push((literals[index] as Literal).id);
+  }
+  return trie;
+}

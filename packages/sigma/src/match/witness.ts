@@ -1,0 +1,152 @@
+import { foldCase } from '../case-fold.ts';
+import { regexLiterals } from '../regex/index.ts';
+import type { Test } from '../test-tree.ts';
+import { anchorPattern, type PatternPart } from '../value-pattern.ts';
+
+/**
+ * Something an event must show before a test can be true of it, in a form that an index finds for many rules at once.
+ * Texts are case-folded. `field` null means any leaf value. `sure`: showing it is all the test asks.
+ */
+export type Witness =
+  | {
+      readonly kind: 'exact' | 'starts' | 'ends' | 'contains';
+      readonly field: string | null;
+      readonly text: string;
+      readonly sure: boolean;
+    }
+  | { readonly kind: 'network'; readonly field: string; readonly text: string; readonly sure: boolean }
+  | { readonly kind: 'present'; readonly field: string | null; readonly text: ''; readonly sure: boolean };
+
+/** Units of a literal that are searched for; more would make automata large and find little less. */
+const SEARCHED_LENGTH_MAX = 16;
+/** Rough costs of a witness that few rules share: how often events may show it without the rule being true. */
+const COSTS: Readonly<Record<Witness['kind'], number>> = {
+  exact: 1,
+  starts: 1.05,
+  ends: 1.05,
+  contains: 1.1,
+  network: 2,
+  present: 1_000,
+};
+/** Short literals are in many texts. Index: length. */
+const SHORT_FACTORS: readonly number[] = [1_000, 100, 12, 3];
+
+/** How many rules could be found by a witness. */
+export type Popularity = ReadonlyMap<string, number>;
+
+export function keyOf(witness: Witness): string {
+  return `${witness.kind} ${witness.field === null ? '' : JSON.stringify(witness.field)} ${witness.text}`;
+}
+
+/**
+ * Witnesses of which an event must show at least one for the test to be true; null when there are none. Of an `and`
+ * any part will do: the one that fewest rules share and that says most is taken. `sure` holds only for witnesses of a
+ * test without `and`.
+ */
+export function witnessesOf(test: Test, popularity: Popularity): readonly Witness[] | null {
+  switch (test.op) {
+    case 'and': {
+      let best: readonly Witness[] | null = null;
+      for (const part of test.of) {
+        const witnesses = witnessesOf(part, popularity);
+        if (witnesses && (!best || costOf(witnesses, popularity) < costOf(best, popularity))) best = witnesses;
+      }
+      return best && test.of.length > 1 ? best.map((witness) => ({ ...witness, sure: false })) : best;
+    }
+    case 'or': {
+      const all: Witness[] = [];
+      for (const part of test.of) {
+        const witnesses = witnessesOf(part, popularity);
+        if (!witnesses) return null;
+        all.push(...witnesses);
+      }
+      return all;
+    }
+    default:
+      return leafWitnesses(test);
+  }
+}
+
+/** All witnesses a rule could be found by, each once; what popularity is counted from. */
+export function possibleWitnesses(test: Test, found = new Map<string, Witness>()): ReadonlyMap<string, Witness> {
+  switch (test.op) {
+    case 'and':
+    case 'or':
+      for (const part of test.of) possibleWitnesses(part, found);
+      break;
+    default:
+      for (const witness of leafWitnesses(test) ?? []) found.set(keyOf(witness), witness);
+  }
+  return found;
+}
+
+function costOf(witnesses: readonly Witness[], popularity: Popularity): number {
+  return witnesses.reduce((sum, witness) => {
+    const shared = popularity.get(keyOf(witness)) ?? 1;
+    const isSearched = witness.kind === 'starts' || witness.kind === 'ends' || witness.kind === 'contains';
+    return sum + COSTS[witness.kind] * shared * (isSearched ? (SHORT_FACTORS[witness.text.length] ?? 1) : 1);
+  }, 0);
+}
+
+type LeafTest = Exclude<Test, { readonly op: 'and' | 'or' }>;
+
+function leafWitnesses(test: LeafTest): readonly Witness[] | null {
+  switch (test.op) {
+    case 'not':
+    case 'null':
+      return null;
+    case 'exists':
+      return test.present ? [present(test.field, true)] : null;
+    case 'text':
+      return [textWitness(test.field, anchorPattern(test.parts, test.anchor), test.cased)];
+    case 'keyword':
+      return [textWitness(null, anchorPattern(test.parts, 'contains'), test.cased)];
+    case 'regex':
+      return regexWitnesses(test.field, test.pattern, test.flags);
+    case 'keyword_regex':
+      return regexWitnesses(null, test.pattern, test.flags);
+    case 'cidr':
+      return [{ kind: 'network', field: test.field, text: test.network, sure: true }];
+    case 'compare':
+    case 'time':
+    case 'fieldref':
+      return [present(test.field, false)];
+  }
+}
+
+function present(field: string | null, sure: boolean): Witness {
+  return { kind: 'present', field, text: '', sure };
+}
+
+function regexWitnesses(field: string | null, pattern: string, flags: string): readonly Witness[] {
+  const literals = regexLiterals(pattern, flags);
+  return literals ? literals.map((text) => searched('contains', field, text, false)) : [present(field, false)];
+}
+
+/** The longest text of a pattern, with the anchors that still hold for it. */
+function textWitness(field: string | null, parts: readonly PatternPart[], cased: boolean): Witness {
+  const [first, second, third] = parts;
+  const isPlain = parts.every((part) => part.kind === 'text');
+  if (isPlain) {
+    return { kind: 'exact', field, text: first?.kind === 'text' ? foldCase(first.text) : '', sure: !cased };
+  }
+  let best = -1;
+  for (const [index, part] of parts.entries()) {
+    const known = parts[best];
+    const length = known?.kind === 'text' ? known.text.length : 0;
+    if (part.kind === 'text' && part.text.length > length) best = index;
+  }
+  const part = parts[best];
+  if (part?.kind !== 'text') return present(field, false);
+  const text = foldCase(part.text);
+  if (best === 0) return searched('starts', field, text, !cased && parts.length === 2 && second?.kind === 'any');
+  const isOpen = first?.kind === 'any';
+  if (best === parts.length - 1) return searched('ends', field, text, !cased && parts.length === 2 && isOpen);
+  return searched('contains', field, text, !cased && parts.length === 3 && isOpen && third?.kind === 'any');
+}
+
+function searched(kind: 'starts' | 'ends' | 'contains', field: string | null, text: string, sure: boolean): Witness {
+  if (text.length <= SEARCHED_LENGTH_MAX) return { kind, field, text, sure };
+  const piece = kind === 'ends' ? text.slice(-SEARCHED_LENGTH_MAX) : text.slice(0, SEARCHED_LENGTH_MAX);
+  return { kind, field, text: piece, sure: false };
+}
