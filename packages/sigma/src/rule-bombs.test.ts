@@ -137,6 +137,20 @@ describe('rule bombs are refused, quickly and with the reason', () => {
     expect(refuse(`${rules}---\n${filter}`)[0]).toContain('filters are too large');
   });
 
+  it('as many filters as rules', { timeout: 30_000 }, () => {
+    const rules = many(
+      3_000,
+      (n) => `title: r${n}\nlogsource: {product: p}\ndetection: {s: {x: 1}, condition: s}\n`,
+      '---\n',
+    );
+    const filters = many(
+      3_000,
+      (n) => `title: f${n}\nlogsource: {product: q}\nfilter: {u: {y: 1}, condition: u}\n`,
+      '---\n',
+    );
+    expect(refuse(`${rules}---\n${filters}`)[0]).toContain('filters are too large');
+  });
+
   it('a chain as long as a file is cut at its fifth rule', { timeout: 30_000 }, () => {
     const chain = many(
       2_000,
