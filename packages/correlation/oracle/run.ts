@@ -26,7 +26,7 @@ export function runLog(engine: PartitionEngine, batches: readonly MatchBatch[]):
   for (const [offset, batch] of batches.entries()) {
     for (const effect of engine.apply(batch, offset)) {
       if (effect.kind === 'alert') alerts.push(effect.alert);
-      else late.push(effect.late);
+      else if (effect.kind === 'late') late.push(effect.late);
     }
   }
   return { alerts, late };

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /**
  * X9: hash(organization, correlation uid, semantic hash, group, frame, trigger event id or timer due); never a
@@ -18,9 +18,7 @@ export function alertIdOf(parts: {
 
 /** SHA-256 in hex over length-prefixed parts. */
 export function hashOf(parts: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
-  return hash.digest('hex');
+  return hash('sha256', parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(''), 'hex');
 }
 
 /** Kinds in the order in which they can follow each other at one watermark. */

@@ -2,14 +2,16 @@ import type { CorrelationAlert, RuleRef } from '@tracehound/event-model';
 import { type CorrelationRule, groupOf } from '@tracehound/sigma';
 import { revisionOf } from './alert-id.ts';
 import type { Episode } from './episodes.ts';
-import type { DegradedRange, Group } from './group.ts';
-import type { Hit } from './hit.ts';
+import type { FirmFinal } from './firm/machine.ts';
+import { compareText, type Hit } from './hit.ts';
 
 /** Where a source partition stands: its topic by id (X5), how far its matches came, what time it claims. */
 export type Source = {
   readonly topic: string;
   readonly topicId: string;
   readonly partition: number;
+  /** Chain depth it punctuates (X11); 0 = the intake topics. */
+  readonly depth: number;
   /** Offset up to which matches of this source were applied. */
   markOffset: number;
   watermarkMs: number;
@@ -21,7 +23,10 @@ export type AlertContext = {
   readonly watermarkMs: number;
   readonly sources: readonly Source[];
   readonly rule: CorrelationRule;
-  readonly group: Group;
+  readonly organization: string;
+  readonly groupKey: string;
+  /** Hits that are kept, for samples. */
+  readonly hits: readonly Hit[];
 };
 
 /** Further events named beside the evidence. */
@@ -62,8 +67,42 @@ export function alertRecord(
   };
 }
 
+/** What a machine decided on the watermark: a final that was never opened, and its end. */
+export function decidedRecord(
+  context: AlertContext,
+  alert: { readonly kind: 'FINAL' | 'END'; readonly id: string; readonly final: FirmFinal },
+): CorrelationAlert {
+  const { final } = alert;
+  return {
+    ...frameOfRecord(context),
+    alert_id: alert.id,
+    revision: revisionOf(alert.kind, context.watermarkMs),
+    kind: alert.kind,
+    // The record counts events; a sum with a fraction is exact in `Effect.final`.
+    count: Math.floor(final.count),
+    count_exact: final.countExact,
+    first_at: final.firstAtMs,
+    last_at: final.lastAtMs,
+    trigger_event_id: final.trigger,
+    timer_due: final.timerDueMs,
+    event_ids: [...final.eventIds],
+    sample_event_ids: [],
+    source_ranges: sourceRanges(final.evidence, context.sources),
+    matches_offsets: [...new Set(final.evidence.map((hit) => hit.matchesOffset))].sort((a, b) => a - b),
+    supersedes: [],
+    superseded_by: null,
+    degraded: false,
+    approx: final.approx,
+    reason: null,
+  };
+}
+
 /** X14: a range in which state was dropped. Reports and equality checks leave it out, and say so. */
-export function degradedRecord(context: AlertContext, id: string, range: DegradedRange): CorrelationAlert {
+export function degradedRecord(
+  context: AlertContext,
+  id: string,
+  range: { readonly fromMs: number; readonly toMs: number; readonly reason: string },
+): CorrelationAlert {
   return {
     ...frameOfRecord(context),
     alert_id: id,
@@ -91,13 +130,13 @@ export function evidenceIds(evidence: readonly Hit[]): string[] {
 }
 
 function frameOfRecord(context: AlertContext) {
-  const { rule, group } = context;
+  const { rule } = context;
   return {
     schema_rev: 1,
-    organization_id: group.organization,
+    organization_id: context.organization,
     cluster_id: context.clusterId,
     rule: ruleRef(rule),
-    group: groupOf(rule, group.groupKey),
+    group: groupOf(rule, context.groupKey),
     timer_due: null,
     matches_partition: context.matchesPartition,
     watermark: context.watermarkMs,
@@ -114,8 +153,8 @@ function ruleRef(rule: CorrelationRule): RuleRef {
 function sampleIds(context: AlertContext, episode: Episode): string[] {
   const evidence = new Set(episode.evidence.map((hit) => hit.id));
   const ids = new Set<string>();
-  for (let index = context.group.hits.length - 1; index >= 0 && ids.size < SAMPLE_IDS_MAX; index--) {
-    const hit = context.group.hits[index] as Hit;
+  for (let index = context.hits.length - 1; index >= 0 && ids.size < SAMPLE_IDS_MAX; index--) {
+    const hit = context.hits[index] as Hit;
     if (hit.timeMs < episode.fromMs) break;
     if (hit.timeMs <= episode.lastAtMs && !evidence.has(hit.id)) ids.add(hit.id);
   }
@@ -124,10 +163,12 @@ function sampleIds(context: AlertContext, episode: Episode): string[] {
 
 /** Neighbouring offsets of one source partition become one range; ranges are sorted by topic id, partition, offset. */
 function sourceRanges(evidence: readonly Hit[], sources: readonly Source[]): CorrelationAlert['source_ranges'] {
-  const byPlace = [...evidence].sort((a, b) => {
-    const [x, y] = [sources[a.source] as Source, sources[b.source] as Source];
-    return compare(x.topicId, y.topicId) || x.partition - y.partition || a.sourceOffset - b.sourceOffset;
-  });
+  const byPlace = evidence
+    .filter((hit) => hit.source !== NO_SOURCE)
+    .sort((a, b) => {
+      const [x, y] = [sources[a.source] as Source, sources[b.source] as Source];
+      return compareText(x.topicId, y.topicId) || x.partition - y.partition || a.sourceOffset - b.sourceOffset;
+    });
   const ranges: { topic_id: string; topic: string; partition: number; from: number; to: number; source: number }[] = [];
   for (const hit of byPlace) {
     const source = sources[hit.source] as Source;
@@ -147,6 +188,5 @@ function sourceRanges(evidence: readonly Hit[], sources: readonly Source[]): Cor
   return ranges.map(({ source: _, ...range }) => range);
 }
 
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
+/** Source slot of chain hits that were applied inside one engine: they have no offset of their own. */
+export const NO_SOURCE = -1;

@@ -1,14 +1,21 @@
 import { CorrelationError } from './errors.ts';
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 /** 2^53: above it a double is no exact integer. */
 const EXACT_LIMIT = 2 ** 53;
 
 /** Appends values to a growing buffer. Integers take as many bytes as they need (zigzag varint, up to 2^53). */
 export class ByteWriter {
-  private bytes = new Uint8Array(256);
+  private bytes = Buffer.alloc(256);
   private length = 0;
+
+  get size(): number {
+    return this.length;
+  }
+
+  /** Begins anew in the same memory: what `view` gave before is overwritten. */
+  reset(): void {
+    this.length = 0;
+  }
 
   byte(value: number): void {
     this.reserve(1);
@@ -22,17 +29,53 @@ export class ByteWriter {
     }
     let rest = value < 0 ? -2 * value - 1 : 2 * value;
     this.reserve(8);
-    while (rest >= 128) {
+    while (rest >= SMALL_LIMIT) {
       this.bytes[this.length++] = (rest % 128) | 128;
       rest = Math.floor(rest / 128);
+    }
+    while (rest >= 128) {
+      this.bytes[this.length++] = (rest & 127) | 128;
+      rest >>>= 7;
     }
     this.bytes[this.length++] = rest;
   }
 
+  /** Eight bytes, big end first. */
+  float(value: number): void {
+    this.reserve(8);
+    this.bytes.writeDoubleBE(value, this.length);
+    this.length += 8;
+  }
+
   text(value: string): void {
-    const encoded = encoder.encode(value);
-    this.integer(encoded.length);
-    this.raw(encoded);
+    // Most texts are short and plain: their length is known before they are encoded.
+    const length = value.length <= SHORT_TEXT_MAX && isAscii(value) ? value.length : Buffer.byteLength(value);
+    this.integer(length);
+    this.reserve(length);
+    if (length === value.length && length <= SHORT_TEXT_MAX) {
+      for (let index = 0; index < length; index++) this.bytes[this.length + index] = value.charCodeAt(index);
+    } else this.bytes.write(value, this.length);
+    this.length += length;
+  }
+
+  /** A UUID in its usual form as 16 bytes. False, and nothing written, for any other text. */
+  uuid(value: string): boolean {
+    if (value.length !== UUID_LENGTH) return false;
+    this.reserve(16);
+    let at = this.length;
+    for (let index = 0; index < UUID_LENGTH; index++) {
+      const code = value.charCodeAt(index);
+      if (index === 8 || index === 13 || index === 18 || index === 23) {
+        if (code !== 45) return false;
+        continue;
+      }
+      const high = digitOf(code);
+      const low = digitOf(value.charCodeAt(++index));
+      if (high < 0 || low < 0) return false;
+      this.bytes[at++] = (high << 4) | low;
+    }
+    this.length = at;
+    return true;
   }
 
   optionalText(value: string | null): void {
@@ -52,24 +95,50 @@ export class ByteWriter {
   }
 
   finish(): Uint8Array {
-    return this.bytes.slice(0, this.length);
+    return new Uint8Array(this.bytes.subarray(0, this.length));
+  }
+
+  /** What was written, without a copy: valid until the writer is used again. */
+  view(): Buffer {
+    return this.bytes.subarray(0, this.length);
   }
 
   private reserve(count: number): void {
     if (this.length + count <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + count));
+    const grown = Buffer.alloc(Math.max(this.bytes.length * 2, this.length + count));
     grown.set(this.bytes);
     this.bytes = grown;
   }
 }
 
+const SMALL_LIMIT = 2 ** 31;
+const SHORT_TEXT_MAX = 48;
+const UUID_LENGTH = 36;
+
+function isAscii(value: string): boolean {
+  for (let index = 0; index < value.length; index++) if (value.charCodeAt(index) > 127) return false;
+  return true;
+}
+
+/** Lower case only: a UUID must come out as it went in. */
+function digitOf(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48;
+  return code >= 97 && code <= 102 ? code - 87 : -1;
+}
+
+const HEX_PAIRS = Uint16Array.from({ length: 256 }, (_, value) => {
+  const digits = value.toString(16).padStart(2, '0');
+  return (digits.charCodeAt(0) << 8) | digits.charCodeAt(1);
+});
+const uuidText = Buffer.alloc(UUID_LENGTH, 45);
+
 /** Reads what `ByteWriter` wrote; a blob that ends early is a `SEC_CORR_STATE` error, never a wrong value. */
 export class ByteReader {
-  private readonly bytes: Uint8Array;
+  private bytes: Buffer;
   private at = 0;
 
   constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
+    this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   byte(): number {
@@ -79,6 +148,12 @@ export class ByteReader {
   }
 
   integer(): number {
+    // Most numbers take one byte.
+    const first = this.bytes[this.at];
+    if (first !== undefined && first < 128) {
+      this.at++;
+      return first & 1 ? -((first + 1) >> 1) : first >> 1;
+    }
     let value = 0;
     let scale = 1;
     for (;;) {
@@ -91,8 +166,30 @@ export class ByteReader {
     return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
   }
 
+  float(): number {
+    this.need(8);
+    this.at += 8;
+    return this.bytes.readDoubleBE(this.at - 8);
+  }
+
   text(): string {
-    return decoder.decode(this.raw(this.integer()));
+    const length = this.integer();
+    this.need(length);
+    this.at += length;
+    return this.bytes.toString('utf8', this.at - length, this.at);
+  }
+
+  /** What `ByteWriter.uuid` wrote. */
+  uuid(): string {
+    this.need(16);
+    for (let index = 0, at = 0; index < 16; index++) {
+      if (index === 4 || index === 6 || index === 8 || index === 10) at++;
+      const pair = HEX_PAIRS[this.bytes[this.at + index] as number] as number;
+      uuidText[at++] = pair >> 8;
+      uuidText[at++] = pair & 255;
+    }
+    this.at += 16;
+    return uuidText.toString('latin1', 0, UUID_LENGTH);
   }
 
   optionalText(): string | null {
@@ -103,21 +200,39 @@ export class ByteReader {
     return this.byte() === 0 ? null : this.integer();
   }
 
-  raw(length: number): Uint8Array {
+  private need(length: number): void {
     if (length < 0 || this.at + length > this.bytes.length) {
       throw new CorrelationError('a state blob ends early', 'SEC_CORR_STATE');
     }
-    const value = this.bytes.slice(this.at, this.at + length);
+  }
+
+  raw(length: number): Uint8Array {
+    this.need(length);
+    const value = Uint8Array.prototype.slice.call(this.bytes, this.at, this.at + length);
     this.at += length;
     return value;
   }
 
-  /** Every list begins with its length. */
-  list<T>(read: () => T): T[] {
+  /** Every list begins with its length; none has more items than the blob has bytes. */
+  count(): number {
     const length = this.integer();
     if (length < 0 || length > this.bytes.length)
       throw new CorrelationError('a state blob holds no list here', 'SEC_CORR_STATE');
-    return Array.from({ length }, read);
+    return length;
+  }
+
+  list<T>(read: () => T): T[] {
+    return Array.from({ length: this.count() }, read);
+  }
+
+  get position(): number {
+    return this.at;
+  }
+
+  /** Reads other bytes from their beginning: one reader serves many small blobs. */
+  reset(bytes: Buffer): void {
+    this.bytes = bytes;
+    this.at = 0;
   }
 
   end(): void {

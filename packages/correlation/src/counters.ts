@@ -10,6 +10,12 @@ export const COUNTER_NAMES = [
   'updates',
   'finals',
   'superseded',
+  'chained',
+  'evicted',
 ] as const;
 
 export type CounterName = (typeof COUNTER_NAMES)[number];
+
+export function emptyCounters(): Record<CounterName, number> {
+  return Object.fromEntries(COUNTER_NAMES.map((name) => [name, 0])) as Record<CounterName, number>;
+}

@@ -5,42 +5,51 @@ export type Due = {
   heapIndex: number;
 };
 
-/** Binary heap by `dueMs`: a look at the earliest costs nothing, every change O(log n). Order among equals is open. */
+/**
+ * Binary heap by due time. Most items become due later and later: moving them each time would cost O(log n) per event, so
+ * the heap keeps the time at which an item was placed, and an item that has moved on is placed again when that time comes.
+ * A look at the earliest costs nothing. Order among equals is open.
+ */
 export class DueHeap<Item extends Due> {
   private readonly items: Item[] = [];
+  private times = new Float64Array(64);
 
   get size(): number {
     return this.items.length;
   }
 
-  /** Earliest due time, Infinity when nothing is due ever. */
+  /** A lower bound of the earliest due time, Infinity when nothing is due ever. */
   get nextMs(): number {
-    return this.items[0]?.dueMs ?? Number.POSITIVE_INFINITY;
+    return this.items.length > 0 ? (this.times[0] as number) : Number.POSITIVE_INFINITY;
   }
 
   /** Adds the item or moves it to its new time; Infinity takes it out. */
   schedule(item: Item, dueMs: number): void {
+    item.dueMs = dueMs;
     if (dueMs === Number.POSITIVE_INFINITY) {
       this.remove(item);
       return;
     }
-    item.dueMs = dueMs;
     if (item.heapIndex < 0) {
-      item.heapIndex = this.items.length;
+      const index = this.items.length;
+      if (index === this.times.length) this.grow();
       this.items.push(item);
+      this.place(item, dueMs, index);
+      this.up(index);
+    } else if (dueMs < (this.times[item.heapIndex] as number)) {
+      this.times[item.heapIndex] = dueMs;
+      this.up(item.heapIndex);
     }
-    this.up(item.heapIndex);
-    this.down(item.heapIndex);
   }
 
   remove(item: Item): void {
     const index = item.heapIndex;
     if (index < 0) return;
     const last = this.items.pop() as Item;
+    const lastMs = this.times[this.items.length] as number;
     item.heapIndex = -1;
     if (last === item) return;
-    this.items[index] = last;
-    last.heapIndex = index;
+    this.place(last, lastMs, index);
     this.up(index);
     this.down(last.heapIndex);
   }
@@ -50,43 +59,57 @@ export class DueHeap<Item extends Due> {
     const due: Item[] = [];
     while (this.nextMs <= timeMs) {
       const item = this.items[0] as Item;
-      this.remove(item);
-      due.push(item);
+      if (item.dueMs > timeMs) {
+        this.times[0] = item.dueMs;
+        this.down(0);
+      } else {
+        this.remove(item);
+        due.push(item);
+      }
     }
     return due;
+  }
+
+  private grow(): void {
+    const times = new Float64Array(this.times.length * 2);
+    times.set(this.times);
+    this.times = times;
   }
 
   private up(start: number): void {
     let index = start;
     const item = this.items[index] as Item;
+    const timeMs = this.times[index] as number;
     while (index > 0) {
       const parent = (index - 1) >>> 1;
-      const above = this.items[parent] as Item;
-      if (above.dueMs <= item.dueMs) break;
-      this.place(above, index);
+      const aboveMs = this.times[parent] as number;
+      if (aboveMs <= timeMs) break;
+      this.place(this.items[parent] as Item, aboveMs, index);
       index = parent;
     }
-    this.place(item, index);
+    this.place(item, timeMs, index);
   }
 
   private down(start: number): void {
     let index = start;
+    const size = this.items.length;
     const item = this.items[index] as Item;
+    const timeMs = this.times[index] as number;
     for (;;) {
       let child = 2 * index + 1;
-      if (child >= this.items.length) break;
-      const right = this.items[child + 1];
-      if (right && right.dueMs < (this.items[child] as Item).dueMs) child++;
-      const below = this.items[child] as Item;
-      if (below.dueMs >= item.dueMs) break;
-      this.place(below, index);
+      if (child >= size) break;
+      if (child + 1 < size && (this.times[child + 1] as number) < (this.times[child] as number)) child++;
+      const belowMs = this.times[child] as number;
+      if (belowMs >= timeMs) break;
+      this.place(this.items[child] as Item, belowMs, index);
       index = child;
     }
-    this.place(item, index);
+    this.place(item, timeMs, index);
   }
 
-  private place(item: Item, index: number): void {
+  private place(item: Item, timeMs: number, index: number): void {
     this.items[index] = item;
+    this.times[index] = timeMs;
     item.heapIndex = index;
   }
 }

@@ -260,7 +260,7 @@ describe('X8 state', () => {
     const apply = feed(engine);
     apply(T0, { id: 'e1', at: T0 });
     const [written] = engine.takeDirty();
-    expect(written?.blob?.[0]).toBe(1);
+    expect(written?.blob?.[0]).toBe(2);
     apply(T0 + 10_000);
     expect(engine.liveGroups).toBe(1);
     apply(T0 + 10_001);

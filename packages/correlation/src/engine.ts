@@ -6,26 +6,27 @@ import {
   type MatchBatch,
   NO_WATERMARK_MS,
 } from '@tracehound/event-model';
-import type { CorrelationRule, RuleSetCompiled } from '@tracehound/sigma';
-import { type AlertContext, alertRecord, degradedRecord, type Source } from './alert.ts';
-import { alertIdOf, hashOf } from './alert-id.ts';
-import { COUNTER_NAMES, type CounterName } from './counters.ts';
-import { DueHeap } from './due-heap.ts';
-import {
-  countOfRange,
-  type Episode,
-  type EpisodeRange,
-  episodeRanges,
-  evidenceOfRange,
-  opensInside,
-  settleGroup,
-} from './episodes.ts';
+import type { RuleSetCompiled } from '@tracehound/sigma';
+import { type AlertContext, alertRecord, decidedRecord, degradedRecord, type Source } from './alert.ts';
+import { alertIdOf } from './alert-id.ts';
+import { chainHits } from './chains.ts';
+import { COUNTER_NAMES, type CounterName, emptyCounters } from './counters.ts';
+import type { Episode } from './episodes.ts';
 import { CorrelationError } from './errors.ts';
-import { createGroup, type Group, insertHit, isEmptyGroup, type OpenAlert } from './group.ts';
-import { compareHits, compareText, type Hit } from './hit.ts';
-import { decodeGroup, decodeMeta, encodeGroup, encodeMeta, type InstanceRef } from './state-codec.ts';
+import { decidedFacts, type FinalFacts, factsOf, triggerOf } from './final-facts.ts';
+import type { FirmChainHit, FirmFinal } from './firm/machine.ts';
+import type { Group, OpenAlert } from './group.ts';
+import type { DirtyGroup } from './group-table.ts';
+import { compareText, type Hit } from './hit.ts';
+import { instanceKey } from './instance.ts';
+import { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
+import type { Family, GroupRef, Instance } from './live-group.ts';
+import { decodeGroup, decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
-import { UPDATE_MS, type WindowRule, windowRuleOf } from './window-rule.ts';
+import { frameOf } from './window-rule.ts';
+import { type Plan, Windows } from './windows.ts';
+
+export type { DirtyGroup } from './group-table.ts';
 
 /** One partition of the source topics, as an activation lists it. */
 export type SourceRef = { readonly topic: string; readonly topic_id: string; readonly partition: number };
@@ -38,12 +39,32 @@ export type PartitionEngineConfig = {
   readonly ruleSet: (rulesetId: string) => RuleSetCompiled | undefined;
   /** The source list of an activation by its version: the watermark is the minimum over exactly these (X4). */
   readonly sources: (sourcesVersion: number) => readonly SourceRef[] | undefined;
+  /**
+   * Where the hits of inner correlations go (X11). `internal` (default): applied at once, right when all groups live in this
+   * engine. `effects`: handed out, to be produced to `security.matches`; they come back in batches of `depth` > 0.
+   */
+  readonly chains?: 'internal' | 'effects';
+  /** With `effects`: the partitions of `security.matches`; the watermark of a depth is the least of what they claim. */
+  readonly chainSources?: readonly SourceRef[];
+  /** `finals`: no opens, updates, ends and supersedes; cheaper, for readers of recordings. Default `all`. */
+  readonly speak?: 'all' | 'finals';
+  /** Most groups, and bytes of state (an estimate), before groups are let go and a range is degraded (X14). */
+  readonly groupsMax?: number;
+  readonly bytesMax?: number;
+};
+
+/** A hit of an inner correlation, for one step of one outer correlation: a match of `depth` (X11). */
+export type ChainMatch = {
+  readonly depth: number;
+  readonly rulesetId: string;
+  readonly match: Match;
 };
 
 /** What the shell must make durable, in this order. */
 export type Effect =
-  | { readonly kind: 'alert'; readonly alert: CorrelationAlert }
-  | { readonly kind: 'late'; readonly late: LateEvent };
+  | { readonly kind: 'alert'; readonly alert: CorrelationAlert; readonly final?: FinalFacts }
+  | { readonly kind: 'late'; readonly late: LateEvent }
+  | { readonly kind: 'chain'; readonly chain: ChainMatch };
 
 export type ApplyOptions = {
   /**
@@ -53,12 +74,9 @@ export type ApplyOptions = {
   readonly rebuilding?: boolean;
 };
 
-/** Group state to be written; `null` deletes it. */
-export type DirtyGroup = { readonly groupId: string; readonly blob: Uint8Array | null };
-
 /**
  * The state of one matches partition. Pure: a function of the batches applied, in the order of their offsets.
- * Memory is bounded by the rules: per live group a few times the threshold (X10.15).
+ * Memory is bounded by the rules: per live group a few times the threshold (X10.15), and by `groupsMax` and `bytesMax`.
  */
 export type PartitionEngine = {
   /**
@@ -68,6 +86,8 @@ export type PartitionEngine = {
    */
   apply(batch: MatchBatch, matchesOffset: number, options?: ApplyOptions): readonly Effect[];
   readonly watermarkMs: number;
+  /** Watermark per chain depth; up to these all chain hits have been handed out (X11). */
+  readonly depthWatermarks: readonly number[];
   /** Offset of the next record to apply; -1 before the first. */
   readonly nextOffset: number;
   readonly liveGroups: number;
@@ -93,48 +113,65 @@ export function createEngineWith(config: PartitionEngineConfig, switches: Partia
   return new Engine(config, { ...EXACT, ...switches });
 }
 
-/**
- * One meaning of one correlation: state is kept by (uid, semantic hash), so a rule that only changed its title goes
- * on, and one that changed its threshold begins anew while the old instance drains.
- */
-type Instance = {
-  readonly key: string;
-  readonly window: WindowRule;
-  /** The rule as the latest match for it saw it: title, tags, rule set id of the alerts. */
-  rule: CorrelationRule;
-  groups: number;
-};
-
-type LiveGroup = Group & { readonly id: string; readonly instance: Instance; dueMs: number; heapIndex: number };
+/** A rule set with the instances that run it. */
+type SetPlan = { readonly rules: readonly Plan[]; readonly set: RuleSetCompiled };
 
 class Engine implements PartitionEngine {
   private readonly config: PartitionEngineConfig;
   private readonly switches: EngineSwitches;
-  private groups = new Map<string, LiveGroup>();
-  private instances = new Map<string, Instance>();
-  private due = new DueHeap<LiveGroup>();
+  private windows: Windows;
   private sources: Source[] = [];
   private slots = new Map<string, number>();
   private sourcesVersion = -1;
-  private dirty = new Set<string>();
   private tally = emptyCounters();
   private effects: Effect[] = [];
-  /** Plans of recently used rule sets: instance per rule index. */
-  private plans = new Map<string, { readonly rule: CorrelationRule; readonly key: string }[]>();
-  watermarkMs: number = NO_WATERMARK_MS;
+  private plans = new Map<string, SetPlan>();
   nextOffset = -1;
 
   constructor(config: PartitionEngineConfig, switches: EngineSwitches) {
     this.config = config;
     this.switches = switches;
+    this.windows = this.createWindows();
+  }
+
+  private createWindows(): Windows {
+    const { speak, groupsMax, bytesMax } = this.config;
+    return new Windows(
+      {
+        switches: this.switches,
+        speaksAll: speak !== 'finals',
+        tracksDirty: true,
+        groupsMax: groupsMax ?? GROUPS_MAX_DEFAULT,
+        bytesMax: bytesMax ?? BYTES_MAX_DEFAULT,
+        counters: this.tally,
+        speech: {
+          open: (ref, group, said) => this.speak('OPEN', ref, group, said),
+          update: (ref, group, said) => this.speak('UPDATE', ref, group, said),
+          over: (ref, group, said) => this.over(ref, group, said),
+          decided: (ref, final) => this.decided(ref, final),
+          chained: (ref, hit) => this.chained(ref, hit),
+          degraded: (family, groupKey, range) => this.degraded(family, groupKey, range),
+          openId: (ref, episode, trigger) => this.alertId(ref, episode, trigger),
+        },
+      },
+      NO_WATERMARK_MS,
+    );
+  }
+
+  get watermarkMs(): number {
+    return this.windows.watermarks[0] as number;
+  }
+
+  get depthWatermarks(): readonly number[] {
+    return [...this.windows.watermarks];
   }
 
   get liveGroups(): number {
-    return this.groups.size;
+    return this.windows.table.size;
   }
 
   get dirtyCount(): number {
-    return this.dirty.size;
+    return this.windows.table.dirtyCount;
   }
 
   counters(): Readonly<Record<CounterName, number>> {
@@ -148,26 +185,34 @@ class Engine implements PartitionEngine {
     this.sourcesVersion = Math.max(this.sourcesVersion, batch.sources_version);
     this.effects = [];
     if (!this.switches.matchesBeforeWatermark) this.advance(source, batch);
-    const plan = batch.matches.length > 0 ? this.planOf(batch.ruleset_id) : [];
-    const mark = source.markOffset;
-    for (const match of batch.matches) {
-      this.tally.seen++;
-      if (match.source_offset < mark && this.switches.dropBelowMark) this.tally.duplicate_mark++;
-      else if (match.event_time < this.watermarkMs) this.late(match, batch);
-      else this.applyMatch(match, { plan, slot, matchesOffset });
-    }
-    source.markOffset = Math.max(mark, batch.to);
+    if (batch.matches.length > 0) this.applyMatches(batch, source.markOffset, { slot, matchesOffset });
+    source.markOffset = Math.max(source.markOffset, batch.to);
     if (this.switches.matchesBeforeWatermark) this.advance(source, batch);
+    this.windows.keepLimits();
     this.nextOffset = matchesOffset + 1;
     const effects = this.effects;
     this.effects = [];
     return effects;
   }
 
+  private applyMatches(batch: MatchBatch, mark: number, at: { slot: number; matchesOffset: number }): void {
+    const { rules } = this.planOf(batch.ruleset_id);
+    for (const match of batch.matches) {
+      this.tally.seen++;
+      if (match.source_offset < mark && this.switches.dropBelowMark) this.tally.duplicate_mark++;
+      // Chain hits were in time when their events were (X11).
+      else if (match.event_time < this.watermarkMs && batch.depth === 0) this.late(match, batch);
+      else {
+        const hit = hitOf(match, at.slot, at.matchesOffset);
+        this.windows.apply(rules[match.rule] as Plan, match.organization_id, match.group_key, hit);
+      }
+    }
+  }
+
   /** Everything that can refuse a batch, before anything changes. */
   private checkBatch(batch: MatchBatch, options: ApplyOptions): void {
     const fields = { topicId: batch.src_topic_id, partition: batch.src_partition, prevTo: batch.prev_to };
-    const slot = this.slots.get(sourceKey(batch.src_topic_id, batch.src_partition));
+    const slot = this.slots.get(sourceKey(batch.src_topic_id, batch.src_partition, batch.depth));
     const mark = slot === undefined ? undefined : (this.sources[slot] as Source).markOffset;
     if (mark !== undefined && batch.prev_to > mark && this.switches.gapCheck && !options.rebuilding) {
       throw new CorrelationError('a batch of matches is missing', 'SEC_CORR_GAP', { ...fields, mark });
@@ -177,16 +222,16 @@ class Engine implements PartitionEngine {
       throw new CorrelationError('the source list is not known yet', 'SEC_CORR_SOURCES_UNKNOWN', version, 'dependency');
     }
     if (batch.matches.length === 0) return;
-    const plan = this.planOf(batch.ruleset_id);
+    const { rules } = this.planOf(batch.ruleset_id);
     for (const match of batch.matches) {
-      if (plan[match.rule]) continue;
+      if (rules[match.rule]) continue;
       throw new CorrelationError('a match names no rule of its set', 'SEC_CORR_RULE_UNKNOWN', { rule: match.rule });
     }
   }
 
   /** The first record of a source sets its mark: whatever came before it was acknowledged to another state. */
   private slotOf(batch: MatchBatch): number {
-    const key = sourceKey(batch.src_topic_id, batch.src_partition);
+    const key = sourceKey(batch.src_topic_id, batch.src_partition, batch.depth);
     const known = this.slots.get(key);
     if (known !== undefined) return known;
     const slot = this.sources.length;
@@ -194,6 +239,7 @@ class Engine implements PartitionEngine {
       topic: batch.src_topic,
       topicId: batch.src_topic_id,
       partition: batch.src_partition,
+      depth: batch.depth,
       markOffset: batch.prev_to,
       watermarkMs: NO_WATERMARK_MS,
     });
@@ -201,7 +247,7 @@ class Engine implements PartitionEngine {
     return slot;
   }
 
-  private planOf(rulesetId: string): { readonly rule: CorrelationRule; readonly key: string }[] {
+  private planOf(rulesetId: string): SetPlan {
     const known = this.plans.get(rulesetId);
     if (known) return known;
     const set = this.config.ruleSet(rulesetId);
@@ -213,9 +259,9 @@ class Engine implements PartitionEngine {
         'dependency',
       );
     }
-    const plan = set.correlations.map((rule) => ({ rule, key: instanceKey(rule) }));
-    this.plans.set(rulesetId, plan);
-    return plan;
+    const rules = set.correlations.map((rule) => ({ rule, instance: this.windows.instanceOf(rule) }));
+    this.plans.set(rulesetId, { rules, set });
+    return { rules, set };
   }
 
   private late(match: Match, batch: MatchBatch): void {
@@ -223,244 +269,160 @@ class Engine implements PartitionEngine {
     this.effects.push({ kind: 'late', late: lateEvent(match, batch, this.watermarkMs) });
   }
 
-  private applyMatch(
-    match: Match,
-    at: {
-      readonly plan: readonly { readonly rule: CorrelationRule; readonly key: string }[];
-      readonly slot: number;
-      readonly matchesOffset: number;
-    },
-  ): void {
-    const { rule, key } = at.plan[match.rule] as { rule: CorrelationRule; key: string };
-    const group = this.groupOf(rule, key, match);
-    const { instance } = group;
-    instance.rule = rule;
-    this.dirty.add(group.id);
-    this.settle(group);
-    const hit = hitOf(match, at.slot, at.matchesOffset);
-    const insertion = insertHit(group, hit, instance.window, this.switches);
-    if (insertion.kind === 'duplicate') {
-      this.tally.duplicate_id++;
-      this.reschedule(group);
-      return;
-    }
-    this.tally.applied++;
-    if (insertion.degraded) {
-      this.tally.degraded++;
-      const { fromMs, toMs, reason } = insertion.degraded;
-      const id = this.alertId(group, fromMs, `degraded:${reason}:${fromMs}:${toMs}`);
-      this.effects.push({ kind: 'alert', alert: degradedRecord(this.contextOf(group), id, insertion.degraded) });
-    }
-    const ranges = this.rangesOf(group);
-    this.openEpisodes(group, ranges, match.event_id);
-    this.reschedule(group, ranges);
-  }
-
-  private groupOf(rule: CorrelationRule, key: string, match: Match): LiveGroup {
-    const id = `${key}|${match.organization_id}|${match.group_key}`;
-    const known = this.groups.get(id);
-    if (known) return known;
-    let instance = this.instances.get(key);
-    if (!instance) {
-      instance = { key, window: windowRuleOf(rule), rule, groups: 0 };
-      this.instances.set(key, instance);
-    }
-    return this.addGroup(id, instance, createGroup(match.organization_id, match.group_key, this.watermarkMs));
-  }
-
-  private addGroup(id: string, instance: Instance, group: Group): LiveGroup {
-    const live: LiveGroup = { ...group, id, instance, dueMs: 0, heapIndex: -1 };
-    this.groups.set(id, live);
-    instance.groups++;
-    return live;
-  }
-
-  /** X10.8: an episode without an open alert inside it gets one, with the trigger as known now. */
-  private openEpisodes(group: LiveGroup, ranges: readonly EpisodeRange[], arrivedId: string): void {
-    for (const [index, range] of ranges.entries()) {
-      if (opensInside(group, range).length > 0) continue;
-      const episode = this.episodeOf(group, range, ranges[index + 1]);
-      const trigger = this.switches.canonicalTrigger ? triggerOf(episode) : arrivedId;
-      const id = this.alertId(group, episode.fromMs, trigger);
-      group.opens.push({
-        id,
-        atMs: episode.fromMs,
-        minute: Math.floor(this.watermarkMs / UPDATE_MS),
-        lastAtMs: episode.lastAtMs,
-        count: episode.count,
-      });
-      this.tally.opens++;
-      this.emit(group, { kind: 'OPEN', id, episode, trigger, supersedes: [], supersededBy: null });
-    }
-  }
-
-  private rangesOf(group: LiveGroup): readonly EpisodeRange[] {
-    const limitMs = Number.POSITIVE_INFINITY;
-    return episodeRanges(group, group.instance.window, { limitMs, switches: this.switches });
-  }
-
-  private episodeOf(group: LiveGroup, range: EpisodeRange, next: EpisodeRange | undefined): Episode {
-    const rule = group.instance.window;
-    const evidence = evidenceOfRange(group, range, { rule, switches: this.switches });
-    const { count, exact } = countOfRange(group, range, { rule, nextFromMs: next?.fromMs });
-    return { fromMs: range.fromMs, lastAtMs: range.lastAtMs, evidence, count, countExact: exact };
-  }
-
   /** X4: the maximum per source, the minimum over the sources of the activation; nothing until all have spoken. */
   private advance(source: Source, batch: MatchBatch): void {
     const claim = batch.end_of_input ? END_OF_INPUT_WATERMARK_MS : batch.watermark;
     if (claim > source.watermarkMs) source.watermarkMs = claim;
-    let watermarkMs = END_OF_INPUT_WATERMARK_MS;
-    for (const ref of this.config.sources(this.sourcesVersion) ?? []) {
-      const slot = this.slots.get(sourceKey(ref.topic_id, ref.partition));
-      if (slot === undefined && !this.switches.waitForAllSources) continue;
-      watermarkMs = Math.min(
-        watermarkMs,
-        slot === undefined ? NO_WATERMARK_MS : (this.sources[slot] as Source).watermarkMs,
-      );
+    if (batch.depth === 0) {
+      const sources = this.config.sources(this.sourcesVersion) ?? [];
+      this.windows.advance(0, this.leastClaim(sources, 0));
     }
-    if (watermarkMs <= this.watermarkMs) return;
-    this.watermarkMs = watermarkMs;
-    if (this.due.nextMs > watermarkMs) return;
-    const visits = this.due.popThrough(watermarkMs);
-    if (this.switches.sortedEmission) visits.sort(compareGroups);
-    for (const group of visits) {
-      this.dirty.add(group.id);
-      this.settle(group);
-      this.update(group);
-      this.reschedule(group);
-    }
+    const chainSources = this.config.chains === 'effects' ? (this.config.chainSources ?? []) : null;
+    this.windows.advanceChains(chainSources ? (depth) => this.leastClaim(chainSources, depth) : null);
   }
 
-  /** Brings a group up to the watermark and speaks the episodes that became final. */
-  private settle(group: LiveGroup): void {
-    const rule = group.instance.window;
-    for (const episode of settleGroup(group, this.watermarkMs, { rule, switches: this.switches })) {
-      this.final(group, episode);
+  private leastClaim(sources: readonly SourceRef[], depth: number): number {
+    let watermarkMs = END_OF_INPUT_WATERMARK_MS;
+    for (const ref of sources) {
+      const slot = this.slots.get(sourceKey(ref.topic_id, ref.partition, depth));
+      if (slot === undefined && !this.switches.waitForAllSources) continue;
+      const claimMs = slot === undefined ? NO_WATERMARK_MS : (this.sources[slot] as Source).watermarkMs;
+      watermarkMs = Math.min(watermarkMs, claimMs);
     }
+    return watermarkMs;
+  }
+
+  private speak(
+    kind: 'OPEN' | 'UPDATE',
+    ref: GroupRef,
+    group: Group,
+    said: { readonly id: string; readonly episode: Episode; readonly trigger: string },
+  ): void {
+    const alert = { kind, ...said, supersedes: [], supersededBy: null };
+    this.effects.push({ kind: 'alert', alert: alertRecord(this.contextOf(ref, group.hits), alert) });
   }
 
   /** X10.10-12: the canonical final, then the end of every alert the episode owns. */
-  private final(group: LiveGroup, episode: Episode): void {
-    const owned = opensInside(group, episode);
-    group.opens = group.opens.filter((open) => !owned.includes(open));
+  private over(
+    ref: GroupRef,
+    group: Group,
+    { episode, owned }: { readonly episode: Episode; readonly owned: readonly OpenAlert[] },
+  ): void {
+    if (!ref.family.instance.rule.emitsAlert) return;
     const trigger = triggerOf(episode);
     const first = owned[0];
-    const id = this.switches.canonicalFinal || !first ? this.alertId(group, episode.fromMs, trigger) : first.id;
+    const id = this.switches.canonicalFinal || !first ? this.alertId(ref, episode, trigger) : first.id;
     const superseded = owned.filter((open) => open.id !== id).map((open) => open.id);
     const supersedes = superseded.toSorted();
-    this.tally.finals++;
     this.tally.superseded += superseded.length;
-    this.emit(group, { kind: 'FINAL', id, episode, trigger, supersedes, supersededBy: null });
-    this.emit(group, { kind: 'END', id, episode, trigger, supersedes, supersededBy: null });
+    const context = this.contextOf(ref, group.hits);
+    const said = { id, episode, trigger, supersedes, supersededBy: null };
+    const final = factsOf(episode, ref.family.instance.rule);
+    this.effects.push({ kind: 'alert', alert: alertRecord(context, { ...said, kind: 'FINAL' }), final });
+    if (this.config.speak === 'finals') return;
+    this.effects.push({ kind: 'alert', alert: alertRecord(context, { ...said, kind: 'END' }) });
     if (!this.switches.endSuperseded) return;
     for (const other of superseded) {
-      this.emit(group, { kind: 'END', id: other, episode, trigger, supersedes: [], supersededBy: id });
+      const ended = { kind: 'END' as const, id: other, episode, trigger, supersedes: [], supersededBy: id };
+      this.effects.push({ kind: 'alert', alert: alertRecord(context, ended) });
     }
   }
 
-  /** X10.9: what is open and has changed speaks once per minute of watermark. */
-  private update(group: LiveGroup): void {
-    const minute = Math.floor(this.watermarkMs / UPDATE_MS);
-    const ranges = group.opens.length > 0 ? this.rangesOf(group) : [];
-    for (const [index, range] of ranges.entries()) {
-      const open = opensInside(group, range)[0];
-      if (!open || minute <= open.minute) continue;
-      const episode = this.episodeOf(group, range, ranges[index + 1]);
-      if (!hasChanged(open, episode)) continue;
-      open.minute = minute;
-      open.lastAtMs = episode.lastAtMs;
-      open.count = episode.count;
-      this.tally.updates++;
-      const trigger = triggerOf(episode);
-      this.emit(group, { kind: 'UPDATE', id: open.id, episode, trigger, supersedes: [], supersededBy: null });
+  private decided(ref: GroupRef, final: FirmFinal): void {
+    if (!ref.family.instance.rule.emitsAlert) return;
+    const id = this.idOf(ref, final.frame, final.trigger ?? `due:${final.timerDueMs ?? final.lastAtMs}`);
+    const context = this.contextOf(ref, []);
+    const facts = decidedFacts(final);
+    this.effects.push({ kind: 'alert', alert: decidedRecord(context, { kind: 'FINAL', id, final }), final: facts });
+    if (this.config.speak === 'finals') return;
+    this.effects.push({ kind: 'alert', alert: decidedRecord(context, { kind: 'END', id, final }) });
+  }
+
+  /** X11: to every step that stands on this correlation, under the id of the alert with that trigger. */
+  private chained(ref: GroupRef, chain: FirmChainHit): void {
+    const { rule } = ref.family.instance;
+    const { organization } = ref.family;
+    const { rules, set } = this.planOf(rule.description.ruleset_id);
+    const id = `chain:${this.idOf(ref, chain.frame, chain.triggerId)}`;
+    for (const { outer, groupKey, hit } of chainHits(set, { rule, groupKey: ref.groupKey, id, chain })) {
+      this.tally.chained++;
+      if (this.config.chains === 'effects') {
+        const { depth, description, index } = outer;
+        const match = matchOf(hit, { organization, groupKey, index });
+        this.effects.push({ kind: 'chain', chain: { depth, rulesetId: description.ruleset_id, match } });
+      } else this.windows.enqueue({ plan: rules[outer.index] as Plan, organization, groupKey, hit });
     }
   }
 
-  /** Sets when the group must be looked at next: a final, an update, or the end of its last window. */
-  private reschedule(group: LiveGroup, known?: readonly EpisodeRange[]): void {
-    if (isEmptyGroup(group)) {
-      this.removeGroup(group);
-      return;
-    }
-    const { spanMs } = group.instance.window;
-    // Without strictness "passed" means reached, one millisecond sooner.
-    const passed = this.switches.strictWatermark ? 1 : 0;
-    const ranges = known ?? this.rangesOf(group);
-    const [first, second] = ranges;
-    if (!first) {
-      const newestMs = group.hits.at(-1)?.timeMs ?? this.watermarkMs;
-      this.due.schedule(group, newestMs + spanMs + 1);
-      return;
-    }
-    let dueMs = first.lastAtMs + spanMs + passed;
-    if (second) dueMs = Math.min(dueMs, second.fromMs + passed);
-    for (const [index, range] of ranges.entries()) {
-      const open = opensInside(group, range)[0];
-      const { count } = countOfRange(group, range, {
-        rule: group.instance.window,
-        nextFromMs: ranges[index + 1]?.fromMs,
-      });
-      if (open && hasChanged(open, { lastAtMs: range.lastAtMs, count })) {
-        dueMs = Math.min(dueMs, (open.minute + 1) * UPDATE_MS);
-      }
-    }
-    this.due.schedule(group, dueMs);
-  }
-
-  private removeGroup(group: LiveGroup): void {
-    this.due.remove(group);
-    this.groups.delete(group.id);
-    this.dirty.add(group.id);
-    group.instance.groups--;
-    if (group.instance.groups === 0) this.instances.delete(group.instance.key);
-  }
-
-  private alertId(group: LiveGroup, fromMs: number, trigger: string): string {
-    const { rule, window } = group.instance;
-    return alertIdOf({
-      organization: group.organization,
-      correlation: rule.uid,
-      semanticHash: rule.semanticHash,
-      groupKey: group.groupKey,
-      frame: this.switches.frames ? Math.floor(fromMs / window.frameMs) : 0,
-      trigger,
+  private degraded(
+    family: Family,
+    givenKey: string | null,
+    range: { readonly fromMs: number; readonly toMs: number; readonly reason: string },
+  ): void {
+    const { fromMs, toMs, reason } = range;
+    const groupKey = givenKey ?? NO_GROUP;
+    const id = this.alertIdIn(family, groupKey, {
+      frame: Math.floor(fromMs / frameOf(family.instance.rule.definition.spanMs)),
+      trigger: `degraded:${reason}:${fromMs}:${toMs}`,
     });
+    const alert = degradedRecord(this.contextIn(family, groupKey, []), id, range);
+    this.effects.push({ kind: 'alert', alert });
   }
 
-  private emit(group: LiveGroup, alert: Parameters<typeof alertRecord>[1]): void {
-    this.effects.push({ kind: 'alert', alert: alertRecord(this.contextOf(group), alert) });
+  /** X9. Parts of an episode that `suppress` cut may have one trigger: their left ends tell them apart. */
+  private alertId(ref: GroupRef, episode: Episode, trigger: string): string {
+    const { definition } = ref.family.instance.rule;
+    const { fromMs, evidence } = episode;
+    const frame = this.switches.frames ? Math.floor(fromMs / frameOf(definition.spanMs)) : 0;
+    const isCut = definition.suppressMs !== null && evidence.every((hit) => hit.timeMs < fromMs);
+    return this.idOf(ref, frame, isCut ? `${trigger}@${fromMs}` : trigger);
   }
 
-  private contextOf(group: LiveGroup): AlertContext {
+  private idOf(ref: GroupRef, frame: number, trigger: string): string {
+    return this.alertIdIn(ref.family, ref.groupKey, { frame, trigger });
+  }
+
+  private alertIdIn(
+    family: Family,
+    groupKey: string,
+    at: { readonly frame: number; readonly trigger: string },
+  ): string {
+    const { rule } = family.instance;
+    const { uid: correlation, semanticHash } = rule;
+    return alertIdOf({ organization: family.organization, correlation, semanticHash, groupKey, ...at });
+  }
+
+  private contextOf(ref: GroupRef, hits: readonly Hit[]): AlertContext {
+    return this.contextIn(ref.family, ref.groupKey, hits);
+  }
+
+  private contextIn(family: Family, groupKey: string, hits: readonly Hit[]): AlertContext {
     return {
       clusterId: this.config.clusterId,
       matchesPartition: this.config.partition,
-      watermarkMs: this.watermarkMs,
+      watermarkMs: this.windows.watermarkOf(family.instance),
       sources: this.sources,
-      rule: group.instance.rule,
-      group,
+      rule: family.instance.rule,
+      organization: family.organization,
+      groupKey,
+      hits,
     };
   }
 
   sourceClaims(): readonly (SourceRef & { readonly watermarkMs: number })[] {
     return (this.config.sources(this.sourcesVersion) ?? []).map((ref) => {
-      const slot = this.slots.get(sourceKey(ref.topic_id, ref.partition));
+      const slot = this.slots.get(sourceKey(ref.topic_id, ref.partition, 0));
       return { ...ref, watermarkMs: slot === undefined ? NO_WATERMARK_MS : (this.sources[slot] as Source).watermarkMs };
     });
   }
 
   takeDirty(): readonly DirtyGroup[] {
-    const ids = [...this.dirty].sort();
-    this.dirty.clear();
-    return ids.map((groupId) => {
-      const group = this.groups.get(groupId);
-      return { groupId, blob: group ? encodeGroup(group.instance.key, group) : null };
-    });
+    return this.windows.table.takeDirty();
   }
 
   metaBlob(): Uint8Array {
-    const instances: InstanceRef[] = [...this.instances.values()].map(({ key, rule }) => ({
+    const used = [...this.windows.table.instances.values()].filter(({ groups }) => groups > 0);
+    const instances: InstanceRef[] = used.map(({ key, rule }) => ({
       key,
       rulesetId: rule.description.ruleset_id,
       rule: rule.index,
@@ -468,67 +430,69 @@ class Engine implements PartitionEngine {
     return encodeMeta({
       nextOffset: this.nextOffset,
       watermarkMs: this.watermarkMs,
+      depths: this.windows.watermarks.slice(1),
       sourcesVersion: this.sourcesVersion,
       sources: this.sources,
       instances: instances.sort((a, b) => compareText(a.key, b.key)),
+      expected: used.flatMap(expectedRanges).sort((a, b) => compareText(rangeKey(a), rangeKey(b))),
       counters: COUNTER_NAMES.map((name) => this.tally[name]),
     });
   }
 
   load(metaBytes: Uint8Array, groups: Iterable<readonly [groupId: string, blob: Uint8Array]>): void {
     const meta = decodeMeta(metaBytes);
-    const instances = new Map<string, Instance>();
-    for (const { key, rulesetId, rule: index } of meta.instances) {
-      const rule = this.planOf(rulesetId)[index]?.rule;
-      if (!rule || instanceKey(rule) !== key) {
-        throw new CorrelationError('state belongs to a rule that its set does not have', 'SEC_CORR_RULE_UNKNOWN', {
-          rulesetId,
-        });
-      }
-      instances.set(key, { key, window: windowRuleOf(rule), rule, groups: 0 });
-    }
-    this.groups = new Map();
-    this.due = new DueHeap();
-    this.instances = instances;
-    this.sources = meta.sources;
-    this.slots = new Map(meta.sources.map((source, slot) => [sourceKey(source.topicId, source.partition), slot]));
-    this.sourcesVersion = meta.sourcesVersion;
-    this.watermarkMs = meta.watermarkMs;
-    this.nextOffset = meta.nextOffset;
+    const refs = meta.instances.map(({ key, rulesetId, rule: index }) => {
+      const rule = this.planOf(rulesetId).rules[index]?.rule;
+      if (rule && instanceKey(rule) === key) return { rule, rulesetId };
+      throw new CorrelationError('state belongs to a rule that its set does not have', 'SEC_CORR_RULE_UNKNOWN', {
+        rulesetId,
+      });
+    });
     this.tally = emptyCounters();
     for (const [index, name] of COUNTER_NAMES.entries()) this.tally[name] = meta.counters[index] ?? 0;
-    for (const [groupId, blob] of groups) {
-      const { instanceKey: key, group } = decodeGroup(blob);
-      const instance = instances.get(key);
-      if (!instance) throw new CorrelationError('a group belongs to no correlation of the state', 'SEC_CORR_STATE');
-      this.reschedule(this.addGroup(groupId, instance, group));
+    this.windows = this.createWindows();
+    this.plans = new Map();
+    for (const { rule, rulesetId } of refs) (this.planOf(rulesetId).rules[rule.index] as Plan).instance.rule = rule;
+    this.windows.watermarks.splice(0, Number.POSITIVE_INFINITY, meta.watermarkMs, ...meta.depths);
+    this.sources = meta.sources;
+    this.slots = new Map(meta.sources.map((s, slot) => [sourceKey(s.topicId, s.partition, s.depth), slot]));
+    this.sourcesVersion = meta.sourcesVersion;
+    this.nextOffset = meta.nextOffset;
+    const { table } = this.windows;
+    for (const { instanceKey: key, organization, ...range } of meta.expected) {
+      const instance = table.instances.get(key);
+      if (instance) Object.assign(table.addFamily(instance, organization), range);
     }
-    this.dirty.clear();
+    for (const [, blob] of groups) {
+      const { head, read } = decodeGroup(blob);
+      const instance = table.instances.get(head.instanceKey);
+      if (!instance) throw new CorrelationError('a group belongs to no correlation of the state', 'SEC_CORR_STATE');
+      const family = instance.families.get(head.organization) ?? table.addFamily(instance, head.organization);
+      this.windows.restore(family, head.groupKey, read(family));
+    }
+    table.forgetDirty();
   }
 }
 
-function emptyCounters(): Record<CounterName, number> {
-  return {
-    seen: 0,
-    applied: 0,
-    duplicate_id: 0,
-    duplicate_mark: 0,
-    late: 0,
-    degraded: 0,
-    opens: 0,
-    updates: 0,
-    finals: 0,
-    superseded: 0,
-  };
+/** Group key of records about a whole rule. */
+const NO_GROUP = '[]';
+
+function sourceKey(topicId: string, partition: number, depth: number): string {
+  return `${topicId}/${partition}/${depth}`;
 }
 
-function sourceKey(topicId: string, partition: number): string {
-  return `${topicId}/${partition}`;
+function expectedRanges(instance: Instance) {
+  if (instance.rule.definition.expect.length === 0) return [];
+  return [...instance.families.values()].map(({ organization, firstAtMs, lastAtMs }) => ({
+    instanceKey: instance.key,
+    organization,
+    firstAtMs,
+    lastAtMs,
+  }));
 }
 
-/** Short name of (correlation uid, semantic hash); 64 bits are plenty for the rules of one partition. */
-function instanceKey(rule: CorrelationRule): string {
-  return hashOf([rule.uid, rule.semanticHash]).slice(0, 16);
+function rangeKey(range: { readonly instanceKey: string; readonly organization: string }): string {
+  return `${range.instanceKey}|${range.organization}`;
 }
 
 function hitOf(match: Match, source: number, matchesOffset: number): Hit {
@@ -537,6 +501,7 @@ function hitOf(match: Match, source: number, matchesOffset: number): Hit {
     id: match.event_id,
     step: match.step,
     value: match.value,
+    number: match.number,
     source,
     sourceOffset: match.source_offset,
     matchesOffset,
@@ -545,25 +510,24 @@ function hitOf(match: Match, source: number, matchesOffset: number): Hit {
   };
 }
 
-/** X10.4: the event that completes the evidence, that is the largest in the total order. */
-function triggerOf(episode: Episode): string {
-  let largest = episode.evidence[0];
-  for (const hit of episode.evidence) if (largest && compareHits(hit, largest) > 0) largest = hit;
-  return largest?.id ?? '';
-}
-
-function hasChanged(open: OpenAlert, now: { readonly lastAtMs: number; readonly count: number }): boolean {
-  return open.lastAtMs !== now.lastAtMs || open.count !== now.count;
-}
-
-/** X9: emission order at one watermark is (rule, group). */
-function compareGroups(a: LiveGroup, b: LiveGroup): number {
-  return (
-    compareText(a.instance.rule.uid, b.instance.rule.uid) ||
-    compareText(a.instance.rule.semanticHash, b.instance.rule.semanticHash) ||
-    compareText(a.organization, b.organization) ||
-    compareText(a.groupKey, b.groupKey)
-  );
+function matchOf(
+  hit: Hit,
+  at: { readonly organization: string; readonly groupKey: string; readonly index: number },
+): Match {
+  return {
+    rule: at.index,
+    organization_id: at.organization,
+    group_key: at.groupKey,
+    event_id: hit.id,
+    event_time: hit.timeMs,
+    step: hit.step,
+    value: hit.value,
+    number: hit.number,
+    source_offset: hit.sourceOffset,
+    source_instance: null,
+    source_seq: null,
+    flags: 0,
+  };
 }
 
 /** The second line of X3. B knows no append time; the watermark the event fell behind stands for it. */

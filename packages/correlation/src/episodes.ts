@@ -1,5 +1,15 @@
-import { type CurrentEpisode, evidenceOf, type Group, type OpenAlert, pruneGroup, thinnedAtLeast } from './group.ts';
+import {
+  type CurrentEpisode,
+  type EpisodeRange,
+  evidenceOf,
+  forgetView,
+  type Group,
+  type OpenAlert,
+  pruneGroup,
+  thinnedAtLeast,
+} from './group.ts';
 import { firstAtOrAfter, type Hit } from './hit.ts';
+import type { Segment } from './segment.ts';
 import type { EngineSwitches } from './switches.ts';
 import { bucketOf, truthSegments } from './truth.ts';
 import type { WindowRule } from './window-rule.ts';
@@ -11,10 +21,11 @@ export type Episode = {
   readonly evidence: readonly Hit[];
   readonly count: number;
   readonly countExact: boolean;
+  /** What the condition counted at the left end (semantics section 9): the sum; for others see `countOf`. */
+  readonly amount: number | null;
+  /** The time that the watermark must pass for it to be final. */
+  readonly dueMs: number;
 };
-
-/** The same without what costs: evidence and count are looked up when an alert speaks. */
-export type EpisodeRange = { readonly fromMs: number; readonly lastAtMs: number; readonly current: boolean };
 
 /**
  * The episodes as known now: the firm current one, continued, and those that what is kept shows above the settled
@@ -24,24 +35,48 @@ export function episodeRanges(
   group: Group,
   rule: WindowRule,
   { limitMs, switches }: { limitMs: number; switches: EngineSwitches },
-): readonly EpisodeRange[] {
-  const ranges: { fromMs: number; lastAtMs: number; current: boolean }[] = [];
+): EpisodeRange[] {
+  const ranges: EpisodeRange[] = [];
   const { current, firmToMs } = group;
   if (current) ranges.push({ fromMs: current.fromMs, lastAtMs: current.lastAtMs, current: true });
   // Fewer hits than the threshold cannot make anything true.
   if (group.hits.length < rule.threshold && group.settled.length === 0) return ranges;
-  for (const segment of truthSegments(group.hits, rule, { switches, known: group.settled })) {
+  const { segments, tail } = truthSegments(group.hits, rule, { switches, known: group.settled });
+  if (limitMs === Number.POSITIVE_INFINITY) group.tail = tail;
+  for (const segment of segments) {
     const fromMs = Math.max(segment.fromMs, firmToMs);
     const toMs = Math.min(segment.toMs, limitMs - 1);
-    if (toMs < fromMs) continue;
-    const last = ranges.at(-1);
-    if (last && fromMs - last.lastAtMs <= rule.spanMs && sameFrame(last.fromMs, fromMs, rule, switches)) {
-      last.lastAtMs = Math.max(last.lastAtMs, toMs);
-    } else {
-      ranges.push({ fromMs, lastAtMs: toMs, current: false });
-    }
+    if (toMs >= fromMs) addTruth(ranges, { fromMs, toMs }, rule, switches);
   }
   return ranges;
+}
+
+/** Joins a truth interval to the last episode, or begins the next; `suppress` cuts an episode this long after its left end. */
+function addTruth(ranges: EpisodeRange[], truth: Segment, rule: WindowRule, switches: EngineSwitches): void {
+  let { fromMs } = truth;
+  for (;;) {
+    const last = ranges.at(-1);
+    const cutMs = last && rule.suppressMs !== null ? last.fromMs + rule.suppressMs : Number.POSITIVE_INFINITY;
+    const joins =
+      last &&
+      fromMs - last.lastAtMs <= rule.spanMs &&
+      sameFrame(last.fromMs, fromMs, rule, switches) &&
+      fromMs <= cutMs;
+    if (joins) last.lastAtMs = Math.max(last.lastAtMs, Math.min(truth.toMs, cutMs));
+    else {
+      const endMs = rule.suppressMs === null ? truth.toMs : Math.min(truth.toMs, fromMs + rule.suppressMs);
+      ranges.push({ fromMs, lastAtMs: endMs, current: false });
+    }
+    const { lastAtMs } = ranges.at(-1) as EpisodeRange;
+    if (lastAtMs >= truth.toMs) return;
+    fromMs = lastAtMs + 1;
+  }
+}
+
+/** The same, remembered until something comes that was not in order. */
+export function rangesOf(group: Group, rule: WindowRule, switches: EngineSwitches): readonly EpisodeRange[] {
+  group.ranges ??= episodeRanges(group, rule, { limitMs: Number.POSITIVE_INFINITY, switches });
+  return group.ranges;
 }
 
 function sameFrame(aMs: number, bMs: number, rule: WindowRule, switches: EngineSwitches): boolean {
@@ -104,20 +139,33 @@ export function settleGroup(
     const next = ranges[index + 1];
     if (next || range.lastAtMs + rule.spanMs < limitMs) {
       const { count, exact } = countOfRange(group, range, { rule, nextFromMs: next?.fromMs });
-      over.push({ fromMs: range.fromMs, lastAtMs: range.lastAtMs, evidence, count, countExact: exact });
+      const { fromMs, lastAtMs } = range;
+      const dueMs = Math.min(lastAtMs + rule.spanMs, next?.fromMs ?? Number.POSITIVE_INFINITY);
+      over.push({ fromMs, lastAtMs, evidence, count, countExact: exact, amount: amountOf(group, range, rule), dueMs });
     } else {
       current = {
         fromMs: range.fromMs,
         lastAtMs: range.lastAtMs,
         evidence,
+        amount: amountOf(group, range, rule),
         ...countFirm(group, range, { rule, limitMs }),
       };
     }
   }
   group.current = current;
   group.firmToMs = limitMs;
+  forgetView(group);
   pruneGroup(group, rule);
   return over;
+}
+
+/** value_sum: the sum over the window at the left end. */
+export function amountOf(group: Group, range: EpisodeRange, rule: WindowRule): number | null {
+  if (rule.type !== 'value_sum') return null;
+  if (range.current && group.current) return group.current.amount;
+  const from = firstAtOrAfter(group.hits, range.fromMs - rule.spanMs);
+  const to = firstAtOrAfter(group.hits, range.fromMs + 1);
+  return group.hits.slice(from, to).reduce((sum, hit) => sum + (hit.number ?? 0), 0);
 }
 
 /** Counts what becomes firm: hits below the limit, and thinned events of buckets that end below it. */
@@ -133,7 +181,11 @@ function countFirm(
   return { counted: (firm?.counted ?? 0) + kept + thinned, exact: (firm?.exact ?? true) && thinned === 0 };
 }
 
-/** The open alerts an episode owns: those opened at a place inside it. */
-export function opensInside(group: Group, range: { fromMs: number; lastAtMs: number }): readonly OpenAlert[] {
-  return group.opens.filter((open) => range.fromMs <= open.atMs && open.atMs <= range.lastAtMs);
+/** The first open alert an episode owns: one that was opened at a place inside it. */
+export function openOf(
+  group: Group,
+  range: { readonly fromMs: number; readonly lastAtMs: number },
+): OpenAlert | undefined {
+  for (const open of group.opens) if (range.fromMs <= open.atMs && open.atMs <= range.lastAtMs) return open;
+  return undefined;
 }

@@ -1,7 +1,9 @@
 import { firstAtOrAfter, type Hit, insertionIndex } from './hit.ts';
 import type { Segment } from './segment.ts';
-import type { EngineSwitches } from './switches.ts';
-import { bucketOf, evidenceAt, truthSegments } from './truth.ts';
+import { type EngineSwitches, EXACT } from './switches.ts';
+import type { Tail } from './tail.ts';
+import { type DegradedRange, thinHits } from './thinning.ts';
+import { evidenceAt } from './truth.ts';
 import type { WindowRule } from './window-rule.ts';
 
 /** An alert that was opened and has not ended. */
@@ -24,10 +26,15 @@ export type CurrentEpisode = {
   readonly counted: number;
   /** False when thinning let events go, so that `counted` is a lower bound. */
   readonly exact: boolean;
+  /** value_sum: the sum at the left end; null for other types. */
+  readonly amount: number | null;
 };
 
 /** A truth interval whose hits were let go, with the evidence of its left end. */
 export type SettledSegment = Segment & { readonly evidence: readonly Hit[] };
+
+/** The episodes as known now, left to right. `current`: the first one continues what is firm already. */
+export type EpisodeRange = { readonly fromMs: number; lastAtMs: number; readonly current: boolean };
 
 /** Window state of one (correlation, organization, group). */
 export type Group = {
@@ -45,6 +52,12 @@ export type Group = {
   settled: SettledSegment[];
   /** Ordered rules under flood: hits up to here were let go; what arrives earlier is not exact any more. */
   cutMs: number;
+  /** Caches below are made from the fields above when needed and never written. */
+  ranges: EpisodeRange[] | null;
+  tail: Tail | null;
+  /** Ids that were seen lately: who is not in it is no copy. */
+  ids: Set<string> | null;
+  used: boolean;
 };
 
 export function createGroup(organization: string, groupKey: string, firmToMs: number): Group {
@@ -54,138 +67,103 @@ export function createGroup(organization: string, groupKey: string, firmToMs: nu
     hits: [],
     firmToMs,
     current: null,
-    opens: [],
-    thinned: new Map(),
-    settled: [],
+    opens: NO_OPENS,
+    thinned: NOTHING_THINNED,
+    settled: NOTHING_SETTLED,
     cutMs: Number.NEGATIVE_INFINITY,
+    ranges: null,
+    tail: null,
+    ids: null,
+    used: true,
   };
 }
 
-/**
- * Hits per step and span-long bucket that an ordered rule keeps while events may still come out of order (X10.15). The
- * bound grows with the buckets in reach, 2 + lateness / span of them at most, so that a large lateness does not degrade.
- */
-const ORDERED_HITS_MAX = 64;
-/** Hits of one step and one instant that an ordered rule keeps. */
-const ORDERED_INSTANT_MAX = 32;
-/** Hits per bucket that a value rule keeps: 512 distinct values, first and last hit each, or four per threshold. */
-const VALUE_HITS_MAX = 1024;
+/** Shared and never changed: most groups never need one of their own. */
+const NO_OPENS: OpenAlert[] = [];
+const NOTHING_SETTLED: SettledSegment[] = [];
+const NOTHING_THINNED: Map<number, Uint8Array> = new Map();
+
 /** Bits of the bitmap that counts thinned events from below: 256 bytes, for hot groups only. */
 const THINNED_BITS = 2048;
-
-/** A range in which state had to be dropped, so that results may differ from the exact ones (X14). */
-export type DegradedRange = { readonly fromMs: number; readonly toMs: number; readonly reason: DegradedReason };
-export type DegradedReason = 'ordered_hits_max' | 'value_hits_max';
 
 export type Insertion =
   | { readonly kind: 'duplicate' }
   | { readonly kind: 'applied'; readonly degraded: DegradedRange | null };
 
+const DUPLICATE: Insertion = { kind: 'duplicate' };
+const APPLIED: Insertion = { kind: 'applied', degraded: null };
+
 /** Adds a hit in total order and thins its surroundings. A second copy of an event (X6) changes nothing. */
-export function insertHit(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches): Insertion {
-  const copy = (other: Hit): boolean => other.id === hit.id && other.step === hit.step && other.value === hit.value;
-  if (switches.dropDuplicateIds && group.hits.some(copy)) return { kind: 'duplicate' };
-  group.hits.splice(insertionIndex(group.hits, hit), 0, hit);
-  switch (rule.type) {
-    case 'event_count':
-      thinCount(group, hit, rule, switches);
-      return { kind: 'applied', degraded: null };
-    case 'value_count':
-      return { kind: 'applied', degraded: thinValues(group, hit, rule, switches) };
-    case 'temporal_ordered':
-      return { kind: 'applied', degraded: thinOrdered(group, hit, rule, switches) };
-  }
+export function insertHit(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches = EXACT): Insertion {
+  if (switches.dropDuplicateIds && isCopy(group, hit)) return DUPLICATE;
+  const { hits } = group;
+  const lastMs = hits.length > 0 ? (hits[hits.length - 1] as Hit).timeMs : Number.NEGATIVE_INFINITY;
+  const index = insertionIndex(hits, hit);
+  if (index === hits.length) hits.push(hit);
+  else hits.splice(index, 0, hit);
+  if (hit.timeMs >= lastMs) extendRanges(group, hit, rule, switches);
+  else forgetView(group);
+  const degraded = thinHits(group, hit, rule, switches);
+  return degraded ? { kind: 'applied', degraded } : APPLIED;
 }
 
-/** event_count keeps the first N and the last N of every bucket: no window of one span can tell the difference. */
-function thinCount(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches): void {
-  const bucket = bucketOf(hit.timeMs, rule);
-  const from = firstAtOrAfter(group.hits, bucket * rule.spanMs);
-  const to = firstAtOrAfter(group.hits, (bucket + 1) * rule.spanMs);
-  const first = switches.thinKeepsFirst ? rule.threshold : 0;
-  const last = switches.thinKeepsLast ? rule.threshold : 0;
-  if (to - from <= first + last) return;
-  for (const gone of group.hits.splice(from + first, to - from - first - last)) noteThinned(group, bucket, gone.id);
-}
+/** Hits up to which looking at each is cheaper than remembering ids apart. */
+const SCANNED_HITS_MAX = 24;
 
-/** value_count keeps the first and the last hit per value and bucket. */
-function thinValues(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches): DegradedRange | null {
-  const bucket = bucketOf(hit.timeMs, rule);
-  const from = firstAtOrAfter(group.hits, bucket * rule.spanMs);
-  const to = firstAtOrAfter(group.hits, (bucket + 1) * rule.spanMs);
-  const same: number[] = [];
-  for (let index = from; index < to; index++) if ((group.hits[index] as Hit).value === hit.value) same.push(index);
-  const first = switches.thinKeepsFirst ? 1 : 0;
-  const last = switches.thinKeepsLast ? 1 : 0;
-  const gone = new Set(same.slice(first, same.length - last || same.length));
-  if (gone.size > 0) {
-    for (const index of gone) noteThinned(group, bucket, (group.hits[index] as Hit).id);
-    group.hits = group.hits.filter((_, index) => !gone.has(index));
-  }
-  return to - from - gone.size > Math.max(VALUE_HITS_MAX, 8 * rule.threshold) ? dropValues(group, bucket, rule) : null;
-}
-
-/**
- * Under a flood of distinct values a bucket keeps the N values seen first and the N seen last: the condition stays
- * exact, evidence that names every value of the window does not.
- */
-function dropValues(group: Group, bucket: number, rule: WindowRule): DegradedRange {
-  const inBucket = (hit: Hit): boolean => bucketOf(hit.timeMs, rule) === bucket;
-  const members = group.hits.filter(inBucket);
-  const earliest = new Set<string | null>();
-  for (const { value } of members) if (earliest.size < rule.threshold) earliest.add(value);
-  const latest = new Set<string | null>();
-  for (const { value } of members.toReversed()) if (latest.size < rule.threshold) latest.add(value);
-  const kept = (hit: Hit): boolean => !inBucket(hit) || earliest.has(hit.value) || latest.has(hit.value);
-  for (const hit of group.hits) if (!kept(hit)) noteThinned(group, bucket, hit.id);
-  group.hits = group.hits.filter(kept);
-  return { fromMs: bucket * rule.spanMs, toMs: (bucket + 1) * rule.spanMs - 1, reason: 'value_hits_max' };
-}
-
-/**
- * An ordered rule keeps every hit up to 64 per step and bucket. Beyond, the intervals known to be true are written down and
- * the older half of the hits is let go, but for those that later hits may build on. Hits that come in order stay
- * exact; a hit that arrives below the cut makes a degraded range.
- */
-function thinOrdered(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches): DegradedRange | null {
-  const degraded: DegradedRange | null =
-    hit.timeMs <= group.cutMs ? { fromMs: hit.timeMs, toMs: group.cutMs, reason: 'ordered_hits_max' } : null;
-  thinInstant(group, hit, rule);
-  const ofStep = group.hits.filter((other) => other.step === hit.step && other.timeMs > group.cutMs);
-  const median = ofStep[ofStep.length >>> 1];
-  if (ofStep.length <= ORDERED_HITS_MAX || !median) return degraded;
-  const buckets = new Set(ofStep.map((other) => bucketOf(other.timeMs, rule))).size;
-  if (ofStep.length > ORDERED_HITS_MAX * buckets) cutOrdered(group, median.timeMs - 1, rule, switches);
-  return degraded;
-}
-
-/** Of many hits of one step and instant (logs in whole seconds) the largest ids do: evidence picks from the end. */
-function thinInstant(group: Group, hit: Hit, rule: WindowRule): void {
-  const same = group.hits.filter((other) => other.step === hit.step && other.timeMs === hit.timeMs);
-  if (same.length <= ORDERED_INSTANT_MAX) return;
-  const gone = new Set(same.slice(0, same.length - ORDERED_INSTANT_MAX));
-  for (const { id } of gone) noteThinned(group, bucketOf(hit.timeMs, rule), id);
-  group.hits = group.hits.filter((other) => !gone.has(other));
-}
-
-function cutOrdered(group: Group, cutMs: number, rule: WindowRule, switches: EngineSwitches): void {
-  if (cutMs <= group.cutMs) return;
-  const truth = truthSegments(group.hits, rule, { switches, known: group.settled });
-  group.settled = truth
-    .filter((segment) => segment.fromMs <= cutMs && segment.toMs >= group.firmToMs)
-    .map((segment) => ({ ...segment, evidence: evidenceOf(group, segment.fromMs, rule, switches) }));
-  group.cutMs = cutMs;
-  const kept = new Set<Hit>();
-  for (let step = rule.threshold - 1; step >= 0; step--) {
-    const below = group.hits.filter((hit) => hit.step === step && hit.timeMs <= cutMs);
-    const successors = [...kept].filter((hit) => hit.step === step + 1);
-    for (const bound of [cutMs, ...successors.map((hit) => hit.timeMs)]) {
-      for (const hit of below.filter((candidate) => candidate.timeMs <= bound).slice(-rule.threshold)) kept.add(hit);
+function isCopy(group: Group, hit: Hit): boolean {
+  const { hits } = group;
+  if (hits.length > SCANNED_HITS_MAX) {
+    if (!group.ids || group.ids.size > 4 * hits.length + 64) group.ids = new Set(hits.map(({ id }) => id));
+    if (!group.ids.has(hit.id)) {
+      group.ids.add(hit.id);
+      return false;
     }
+  } else group.ids = null;
+  for (let index = hits.length - 1; index >= 0; index--) {
+    const other = hits[index] as Hit;
+    if (other.id === hit.id && other.step === hit.step && other.value === hit.value) return true;
   }
-  const gone = (hit: Hit): boolean => hit.timeMs <= cutMs && !kept.has(hit);
-  for (const hit of group.hits) if (gone(hit)) noteThinned(group, bucketOf(hit.timeMs, rule), hit.id);
-  group.hits = group.hits.filter((hit) => !gone(hit));
+  return false;
+}
+
+/** The episodes have to be looked for again in what is kept. */
+export function forgetView(group: Group): void {
+  group.ranges = null;
+  group.tail = null;
+}
+
+/** A hit that comes in order can only prolong the last episode or begin a new one: no need to look at all hits. */
+function extendRanges(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches): void {
+  const { tail, ranges } = group;
+  if (!tail || !ranges) {
+    group.ranges = null;
+    group.tail = null;
+    return;
+  }
+  const segment = tail.push(hit);
+  if (segment === null) return;
+  const last = ranges[ranges.length - 1];
+  const isPlain =
+    segment !== undefined &&
+    rule.suppressMs === null &&
+    hit.timeMs >= group.firmToMs &&
+    (!last || segment.fromMs >= last.fromMs) &&
+    (!switches.frames || frameAt(segment.fromMs, rule) === frameAt(segment.toMs, rule));
+  if (!isPlain) {
+    forgetView(group);
+    return;
+  }
+  if (
+    last &&
+    segment.fromMs - last.lastAtMs <= rule.spanMs &&
+    (!switches.frames || frameAt(last.fromMs, rule) === frameAt(segment.fromMs, rule))
+  ) {
+    if (segment.toMs > last.lastAtMs) last.lastAtMs = segment.toMs;
+  } else ranges.push({ fromMs: segment.fromMs, lastAtMs: segment.toMs, current: false });
+}
+
+function frameAt(timeMs: number, rule: WindowRule): number {
+  return Math.floor(timeMs / rule.frameMs);
 }
 
 /** Evidence of an episode that begins at `leftMs`, from what is kept. */
@@ -194,7 +172,8 @@ export function evidenceOf(group: Group, leftMs: number, rule: WindowRule, switc
   return settled?.evidence ?? evidenceAt(group.hits, rule, { leftMs, switches });
 }
 
-function noteThinned(group: Group, bucket: number, id: string): void {
+export function noteThinned(group: Group, bucket: number, id: string): void {
+  if (group.thinned === NOTHING_THINNED) group.thinned = new Map();
   let bitmap = group.thinned.get(bucket);
   if (!bitmap) {
     bitmap = new Uint8Array(THINNED_BITS / 8);

@@ -5,6 +5,8 @@ export type Hit = {
   readonly step: number;
   /** value_count only: the counted value. */
   readonly value: string | null;
+  /** value_sum: what is summed. */
+  readonly number: number | null;
   /** Slot of the source partition in the engine's table. */
   readonly source: number;
   readonly sourceOffset: number;

@@ -7,6 +7,7 @@ export { alertIdOf, revisionOf } from './alert-id.ts';
 export { COUNTER_NAMES, type CounterName } from './counters.ts';
 export {
   type ApplyOptions,
+  type ChainMatch,
   createPartitionEngine,
   type DirtyGroup,
   type Effect,
@@ -15,4 +16,14 @@ export {
   type SourceRef,
 } from './engine.ts';
 export { CorrelationError, type CorrelationErrorCode } from './errors.ts';
+export type { FinalFacts } from './final-facts.ts';
+export { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
+export {
+  createOfflineEngine,
+  type OfflineEngine,
+  type OfflineEvent,
+  type OfflineFinal,
+  type OfflineGap,
+  type OfflineOptions,
+} from './offline.ts';
 export { frameOf, rebuildFromMs } from './window-rule.ts';

@@ -1,87 +1,200 @@
 import type { Hit } from './hit.ts';
 import type { Segment } from './segment.ts';
+import type { Tail } from './tail.ts';
 import type { WindowRule } from './window-rule.ts';
 
 /**
- * temporal_ordered. A chain is one hit per step, of distinct events, times not falling; events with equal times
- * satisfy either order, unless one source instance numbered them (X2) or the rule is strict.
+ * temporal_ordered. A chain is one hit per place (steps, runs written out), of distinct events, times not falling and
+ * neighbours no further apart than the gap; events with equal times satisfy either order, unless one source instance
+ * numbered them (X2) or the rule is strict. With `reuse` one event may stand at places of different steps.
  */
-export function precedes(before: Hit, after: Hit, strict: boolean): boolean {
-  if (before.timeMs !== after.timeMs) return before.timeMs < after.timeMs && before.id !== after.id;
-  if (strict || before.id === after.id) return false;
+export function precedes(before: Hit, after: Hit, rule: WindowRule): boolean {
+  const apartMs = after.timeMs - before.timeMs;
+  if (apartMs < 0 || apartMs > rule.gapMs) return false;
+  if (before.id === after.id) return apartMs === 0 && rule.reuse && !rule.strict && before.step !== after.step;
+  if (apartMs > 0) return true;
+  if (rule.strict) return false;
   const numbered = before.instance !== null && before.instance === after.instance;
   return !(numbered && before.sequence !== null && after.sequence !== null) || before.sequence < after.sequence;
 }
 
+/** Latest chain starts of one place, over the hits within the gap: a queue of falling starts, O(1) amortised. */
+type Best = { add(timeMs: number, startMs: number): void; before(timeMs: number): number };
+
+function createBest(gapMs: number): Best {
+  if (gapMs === Number.POSITIVE_INFINITY) {
+    let best = Number.NEGATIVE_INFINITY;
+    return {
+      add(_, startMs) {
+        if (startMs > best) best = startMs;
+      },
+      before: () => best,
+    };
+  }
+  let queue: { timeMs: number; startMs: number }[] = [];
+  let head = 0;
+  return {
+    add(timeMs, startMs) {
+      if (startMs === Number.NEGATIVE_INFINITY) return;
+      while (queue.length > head && (queue.at(-1) as { startMs: number }).startMs <= startMs) queue.pop();
+      queue.push({ timeMs, startMs });
+    },
+    before(timeMs) {
+      while (head < queue.length && (queue[head] as { timeMs: number }).timeMs < timeMs - gapMs) head++;
+      if (head > 64) {
+        queue = queue.slice(head);
+        head = 0;
+      }
+      return queue[head]?.startMs ?? Number.NEGATIVE_INFINITY;
+    },
+  };
+}
+
+/** Hits of the latest instant wait until it is over: later places may build on them. */
+const INSTANT_HITS_MAX = 1024;
+
+/** @see Tail */
+export function orderedTail(rule: WindowRule): Tail {
+  const places = rule.chain.length;
+  const best = rule.chain.map(() => createBest(rule.gapMs));
+  let instant: Hit[] = [];
+  let starts = new Float64Array(0);
+  const commit = (): void => {
+    for (const [index, hit] of instant.entries()) {
+      for (let place = 0; place < places; place++) {
+        if (rule.chain[place] === hit.step) best[place]?.add(hit.timeMs, starts[index * places + place] as number);
+      }
+    }
+    instant = [];
+  };
+  return {
+    push(hit) {
+      if (instant[0] && instant[0].timeMs !== hit.timeMs) commit();
+      instant.push(hit);
+      if (instant.length > INSTANT_HITS_MAX) return undefined;
+      starts = startsOfInstant(instant, rule, best);
+      let startMs = Number.NEGATIVE_INFINITY;
+      for (let index = 0; index < instant.length; index++) {
+        startMs = Math.max(startMs, starts[index * places + places - 1] as number);
+      }
+      const toMs = startMs + rule.spanMs;
+      return hit.timeMs <= toMs ? { fromMs: hit.timeMs, toMs } : null;
+    },
+  };
+}
+
 /**
- * For every hit the latest possible start of a chain that ends in it, -Infinity when there is none. One pass in
- * total order: O(hits), plus ties squared.
+ * For every hit and place the latest possible start of a chain that ends there, -Infinity when there is none; at
+ * `index * places + place`. One pass in total order.
  */
-export function latestStarts(hits: readonly Hit[], rule: WindowRule): Float64Array {
-  const starts = new Float64Array(hits.length).fill(Number.NEGATIVE_INFINITY);
-  const bestBefore = new Float64Array(rule.threshold).fill(Number.NEGATIVE_INFINITY);
+export function latestStarts(hits: readonly Hit[], rule: WindowRule): Float64Array<ArrayBuffer> {
+  const places = rule.chain.length;
+  const all = new Float64Array(hits.length * places).fill(Number.NEGATIVE_INFINITY);
+  const best = rule.chain.map(() => createBest(rule.gapMs));
   for (let from = 0; from < hits.length; ) {
     let to = from + 1;
     while (to < hits.length && (hits[to] as Hit).timeMs === (hits[from] as Hit).timeMs) to++;
-    startsOfTie(hits, { from, to, rule, bestBefore, starts });
+    const starts = startsOfInstant(hits.slice(from, to), rule, best);
+    all.set(starts, from * places);
     for (let index = from; index < to; index++) {
-      const { step } = hits[index] as Hit;
-      bestBefore[step] = Math.max(bestBefore[step] as number, starts[index] as number);
+      const hit = hits[index] as Hit;
+      for (let place = 0; place < places; place++) {
+        if (rule.chain[place] === hit.step) best[place]?.add(hit.timeMs, all[index * places + place] as number);
+      }
     }
     from = to;
+  }
+  return all;
+}
+
+/** Hits of one instant: later places may build on earlier ones of the same instant, with distinct events. */
+function startsOfInstant(hits: readonly Hit[], rule: WindowRule, best: readonly Best[]): Float64Array<ArrayBuffer> {
+  const places = rule.chain.length;
+  const starts = new Float64Array(hits.length * places).fill(Number.NEGATIVE_INFINITY);
+  const { timeMs } = hits[0] as Hit;
+  const isAlone = hits.length === 1 || rule.strict;
+  const isSimple = isAlone || !hasTwinsOrNumbers(hits, rule);
+  for (let place = 0; place < places; place++) {
+    const step = rule.chain[place];
+    const before = place === 0 ? timeMs : (best[place - 1] as Best).before(timeMs);
+    const together = !isAlone && isSimple ? startTogether(hits, place, { rule, best, timeMs }) : before;
+    for (let index = 0; index < hits.length; index++) {
+      if ((hits[index] as Hit).step !== step) continue;
+      starts[index * places + place] = isSimple
+        ? together
+        : startInInstant(hits, { index, place, rule, best, starts, budget: { left: SEARCH_MAX }, used: new Set() });
+    }
   }
   return starts;
 }
 
-type Tie = {
-  readonly from: number;
-  readonly to: number;
+/** Whether events of the instant serve several steps, or are numbered by their source: then order within it matters. */
+function hasTwinsOrNumbers(hits: readonly Hit[], rule: WindowRule): boolean {
+  const ids = new Set<string>();
+  const instances = new Set<string>();
+  for (const { id, instance, sequence } of hits) {
+    if (!rule.reuse && ids.has(id)) return true;
+    ids.add(id);
+    if (instance === null || sequence === null) continue;
+    if (instances.has(instance)) return true;
+    instances.add(instance);
+  }
+  return false;
+}
+
+/** Any order is fine: places `from`..`place` fit into the instant when there are enough events of each step. */
+function startTogether(
+  hits: readonly Hit[],
+  place: number,
+  { rule, best, timeMs }: { rule: WindowRule; best: readonly Best[]; timeMs: number },
+): number {
+  const left = new Map<number, number>();
+  for (const { step } of hits) left.set(step, (left.get(step) ?? 0) + 1);
+  let latest = Number.NEGATIVE_INFINITY;
+  for (let from = place; from >= 0; from--) {
+    const step = rule.chain[from] as number;
+    const count = left.get(step) ?? 0;
+    if (count === 0) break;
+    left.set(step, count - 1);
+    latest = Math.max(latest, from === 0 ? timeMs : (best[from - 1] as Best).before(timeMs));
+  }
+  return latest;
+}
+
+/** Steps of a search among the events of one instant before it takes what it has found. */
+const SEARCH_MAX = 4096;
+
+type Search = {
+  readonly index: number;
+  readonly place: number;
   readonly rule: WindowRule;
-  readonly bestBefore: Float64Array;
+  readonly best: readonly Best[];
   readonly starts: Float64Array;
+  readonly budget: { left: number };
+  readonly used: Set<string>;
 };
 
-/** Hits of one instant: later steps may build on earlier ones of the same instant, with distinct events. */
-function startsOfTie(hits: readonly Hit[], tie: Tie): void {
-  const { from, to, rule, bestBefore, starts } = tie;
-  for (let step = 0; step < rule.threshold; step++) {
-    for (let index = from; index < to; index++) {
-      const hit = hits[index] as Hit;
-      if (hit.step !== step) continue;
-      if (step === 0) starts[index] = hit.timeMs;
-      else if (to - from === 1 || rule.strict) starts[index] = bestBefore[step - 1] as number;
-      else starts[index] = startInTie(hits, hit, new Set([hit.id]), tie);
-    }
+/** The latest start over chains that reach a hit through this instant's other events; each event at most once. */
+function startInInstant(hits: readonly Hit[], search: Search): number {
+  const { index, place, rule, best, starts, budget, used } = search;
+  const hit = hits[index] as Hit;
+  if (place === 0) return hit.timeMs;
+  const places = rule.chain.length;
+  const key = usedKey(hit, rule);
+  used.add(key);
+  let latest = (best[place - 1] as Best).before(hit.timeMs);
+  for (let other = 0; other < hits.length && latest !== hit.timeMs && budget.left-- > 0; other++) {
+    const before = hits[other] as Hit;
+    if (before.step !== rule.chain[place - 1] || used.has(usedKey(before, rule))) continue;
+    if (!precedes(before, hit, rule) || (starts[other * places + place - 1] as number) <= latest) continue;
+    latest = Math.max(latest, startInInstant(hits, { ...search, index: other, place: place - 1 }));
   }
+  used.delete(key);
+  return latest;
 }
 
-/** The latest start over chains that reach `hit` through this instant's other events; each event at most once. */
-function startInTie(hits: readonly Hit[], hit: Hit, used: Set<string>, tie: Tie): number {
-  if (hit.step === 0) return hit.timeMs;
-  let best = tie.bestBefore[hit.step - 1] as number;
-  for (let index = tie.from; index < tie.to; index++) {
-    const before = hits[index] as Hit;
-    if (before.step !== hit.step - 1 || used.has(before.id) || !precedes(before, hit, false)) continue;
-    if ((tie.starts[index] as number) <= best) continue;
-    used.add(before.id);
-    best = Math.max(best, startInTie(hits, before, used, tie));
-    used.delete(before.id);
-    if (best === hit.timeMs) break;
-  }
-  return best;
-}
-
-/** Where c(t) holds: from each last step to the latest start of its chain plus the span. In order of their left ends. */
-export function orderedTruth(hits: readonly Hit[], rule: WindowRule): Segment[] {
-  const segments: Segment[] = [];
-  const starts = latestStarts(hits, rule);
-  for (let index = 0; index < hits.length; index++) {
-    const hit = hits[index] as Hit;
-    if (hit.step !== rule.threshold - 1) continue;
-    const toMs = (starts[index] as number) + rule.spanMs;
-    if (toMs >= hit.timeMs) segments.push({ fromMs: hit.timeMs, toMs });
-  }
-  return segments;
+function usedKey(hit: Hit, rule: WindowRule): string {
+  return rule.reuse ? `${hit.step}:${hit.id}` : hit.id;
 }
 
 /**
@@ -89,26 +202,29 @@ export function orderedTruth(hits: readonly Hit[], rule: WindowRule): Segment[] 
  * in the total order, read from its end.
  */
 export function orderedEvidence(hits: readonly Hit[], rule: WindowRule, window: Segment): readonly Hit[] {
+  const places = rule.chain.length;
   const starts = latestStarts(hits, rule);
   const chain: Hit[] = [];
   const used = new Set<string>();
-  const extend = (step: number, before: number): boolean => {
-    if (step < 0) return true;
+  const extend = (place: number, before: number): boolean => {
+    if (place < 0) return true;
     for (let index = before; index >= 0; index--) {
       const hit = hits[index] as Hit;
       if (hit.timeMs < window.fromMs) return false;
-      if (hit.step !== step || hit.timeMs > window.toMs || (starts[index] as number) < window.fromMs) continue;
+      if (hit.step !== rule.chain[place] || hit.timeMs > window.toMs) continue;
+      if ((starts[index * places + place] as number) < window.fromMs) continue;
       const next = chain.at(-1);
-      if (used.has(hit.id) || (next && !precedes(hit, next, rule.strict))) continue;
+      const key = usedKey(hit, rule);
+      if (used.has(key) || (next && !precedes(hit, next, rule))) continue;
       chain.push(hit);
-      used.add(hit.id);
-      if (extend(step - 1, lastOfInstant(hits, index))) return true;
+      used.add(key);
+      if (extend(place - 1, lastOfInstant(hits, index))) return true;
       chain.pop();
-      used.delete(hit.id);
+      used.delete(key);
     }
     return false;
   };
-  return extend(rule.threshold - 1, hits.length - 1) ? chain.reverse() : [];
+  return extend(places - 1, hits.length - 1) ? chain.reverse() : [];
 }
 
 /** Events of one instant may stand in either order, so the search for an earlier step begins at the instant's end. */

@@ -1,14 +1,18 @@
+import type { CorrelationDefinition } from '@tracehound/sigma';
 import type { Source } from './alert.ts';
 import { ByteReader, ByteWriter } from './byte-codec.ts';
 import { CorrelationError } from './errors.ts';
-import type { CurrentEpisode, Group, OpenAlert, SettledSegment } from './group.ts';
+import { readFirmMachine } from './firm/machine.ts';
+import { type CurrentEpisode, createGroup, type Group, type OpenAlert, type SettledSegment } from './group.ts';
 import type { Hit } from './hit.ts';
+import { readHits, readHitsV1, writeHits } from './hit-codec.ts';
+import type { Family, GroupRef, Live } from './live-group.ts';
 
 /**
  * State blobs: a version byte, then fields in fixed order. Equal state has equal bytes. A release reads its own
- * version and the one before (X8); this is the first, so it reads 1.
+ * version and the one before (X8). Version 2 brought machines beside episodes, and a shorter form of hits.
  */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 /** Which rule an instance of the state runs: a rule set by content hash and the rule's index in it. */
 export type InstanceRef = { readonly key: string; readonly rulesetId: string; readonly rule: number };
@@ -16,10 +20,21 @@ export type InstanceRef = { readonly key: string; readonly rulesetId: string; re
 export type EngineMeta = {
   readonly nextOffset: number;
   readonly watermarkMs: number;
+  /** Watermarks of depth 1 and more (X11). */
+  readonly depths: readonly number[];
   readonly sourcesVersion: number;
   readonly sources: Source[];
   readonly instances: readonly InstanceRef[];
+  /** `expect`: least and greatest event time of a rule's hits per organization. */
+  readonly expected: readonly ExpectedRange[];
   readonly counters: readonly number[];
+};
+
+export type ExpectedRange = {
+  readonly instanceKey: string;
+  readonly organization: string;
+  readonly firstAtMs: number;
+  readonly lastAtMs: number;
 };
 
 export function encodeMeta(meta: EngineMeta): Uint8Array {
@@ -35,6 +50,7 @@ export function encodeMeta(meta: EngineMeta): Uint8Array {
     writer.integer(source.partition);
     writer.integer(source.markOffset);
     writer.integer(source.watermarkMs);
+    writer.integer(source.depth);
   }
   writer.integer(meta.instances.length);
   for (const instance of meta.instances) {
@@ -44,12 +60,21 @@ export function encodeMeta(meta: EngineMeta): Uint8Array {
   }
   writer.integer(meta.counters.length);
   for (const counter of meta.counters) writer.integer(counter);
+  writer.integer(meta.depths.length);
+  for (const depth of meta.depths) writer.integer(depth);
+  writer.integer(meta.expected.length);
+  for (const range of meta.expected) {
+    writer.text(range.instanceKey);
+    writer.text(range.organization);
+    writer.integer(range.firstAtMs);
+    writer.integer(range.lastAtMs);
+  }
   return writer.finish();
 }
 
 export function decodeMeta(bytes: Uint8Array): EngineMeta {
-  const reader = versionedReader(bytes);
-  const meta: EngineMeta = {
+  const { reader, version } = versionedReader(bytes);
+  const meta = {
     nextOffset: reader.integer(),
     watermarkMs: reader.integer(),
     sourcesVersion: reader.integer(),
@@ -59,135 +84,186 @@ export function decodeMeta(bytes: Uint8Array): EngineMeta {
       partition: reader.integer(),
       markOffset: reader.integer(),
       watermarkMs: reader.integer(),
+      depth: version === 1 ? 0 : reader.integer(),
     })),
     instances: reader.list(() => ({ key: reader.text(), rulesetId: reader.text(), rule: reader.integer() })),
     counters: reader.list(() => reader.integer()),
+    depths: version === 1 ? [] : reader.list(() => reader.integer()),
+    expected:
+      version === 1
+        ? []
+        : reader.list(() => ({
+            instanceKey: reader.text(),
+            organization: reader.text(),
+            firstAtMs: reader.integer(),
+            lastAtMs: reader.integer(),
+          })),
   };
   reader.end();
   return meta;
 }
 
-export function encodeGroup(instanceKey: string, group: Group): Uint8Array {
+/** The group as the shell stores it: who it is, then what `writeLive` writes. */
+export function encodeGroup(ref: GroupRef, body: Uint8Array): Uint8Array {
   const writer = new ByteWriter();
   writer.byte(STATE_VERSION);
-  writer.text(instanceKey);
-  writer.text(group.organization);
-  writer.text(group.groupKey);
-  writer.integer(group.firmToMs);
-  writeHits(writer, group.hits, group.firmToMs);
-  writeCurrent(writer, group.current);
-  writer.integer(group.opens.length);
-  for (const open of group.opens) {
-    writer.text(open.id);
-    writer.integer(open.atMs);
-    writer.integer(open.minute);
-    writer.integer(open.lastAtMs);
-    writer.integer(open.count);
-  }
-  writer.integer(group.thinned.size);
-  for (const [bucket, bitmap] of [...group.thinned].sort(([a], [b]) => a - b)) {
-    writer.integer(bucket);
-    writer.integer(bitmap.length);
-    writer.raw(bitmap);
-  }
-  writer.integer(group.settled.length);
-  for (const segment of group.settled) {
-    writer.integer(segment.fromMs);
-    writer.integer(segment.toMs);
-    writeHits(writer, segment.evidence, segment.fromMs);
-  }
-  writer.optionalInteger(group.cutMs === Number.NEGATIVE_INFINITY ? null : group.cutMs);
+  writer.text(ref.family.instance.key);
+  writer.text(ref.family.organization);
+  writer.text(ref.groupKey);
+  writer.raw(body);
   return writer.finish();
 }
 
-export function decodeGroup(bytes: Uint8Array): { readonly instanceKey: string; readonly group: Group } {
-  const reader = versionedReader(bytes);
-  const instanceKey = reader.text();
-  const organization = reader.text();
-  const groupKey = reader.text();
-  const firmToMs = reader.integer();
-  const group: Group = {
-    organization,
-    groupKey,
-    firmToMs,
-    hits: readHits(reader, firmToMs),
-    current: readCurrent(reader),
-    opens: reader.list(() => readOpen(reader)),
-    thinned: new Map(reader.list((): [number, Uint8Array] => [reader.integer(), reader.raw(reader.integer())])),
-    settled: reader.list(() => readSettled(reader)),
-    cutMs: reader.optionalInteger() ?? Number.NEGATIVE_INFINITY,
+export type GroupHead = { readonly instanceKey: string; readonly organization: string; readonly groupKey: string };
+
+/** Reads who the group is; `read` reads the rest once its family is known. */
+export function decodeGroup(bytes: Uint8Array): { readonly head: GroupHead; readonly read: (family: Family) => Live } {
+  const { reader, version } = versionedReader(bytes);
+  const head = { instanceKey: reader.text(), organization: reader.text(), groupKey: reader.text() };
+  const read = (family: Family): Live => {
+    const live =
+      version === 1
+        ? { episodes: readGroupV1(reader, head), firm: null, chain: null, used: true }
+        : readLive(reader, family, head.groupKey);
+    reader.end();
+    return live;
   };
-  reader.end();
-  return { instanceKey, group };
+  return { head, read };
 }
 
-function versionedReader(bytes: Uint8Array): ByteReader {
+function versionedReader(bytes: Uint8Array): { reader: ByteReader; version: number } {
   const reader = new ByteReader(bytes);
   const version = reader.byte();
-  if (version !== STATE_VERSION) {
+  if (version !== STATE_VERSION && version !== STATE_VERSION - 1) {
     throw new CorrelationError('a state blob has a version this release does not read', 'SEC_CORR_STATE_VERSION', {
       version,
     });
   }
-  return reader;
+  return { reader, version };
 }
 
-/** Times are written as distances: to the base, then to the hit before. */
-function writeHits(writer: ByteWriter, hits: readonly Hit[], baseMs: number): void {
-  writer.integer(hits.length);
-  let beforeMs = baseMs;
-  for (const hit of hits) {
-    writer.integer(hit.timeMs - beforeMs);
-    beforeMs = hit.timeMs;
-    writer.text(hit.id);
-    writer.integer(hit.step);
-    writer.optionalText(hit.value);
-    writer.integer(hit.source);
-    writer.integer(hit.sourceOffset);
-    writer.integer(hit.matchesOffset);
-    writer.optionalText(hit.instance);
-    writer.optionalInteger(hit.sequence);
+const EPISODES = 1;
+const FIRM = 2;
+const CHAIN = 4;
+
+export function writeLive(writer: ByteWriter, live: Live): void {
+  writer.byte((live.episodes ? EPISODES : 0) | (live.firm ? FIRM : 0) | (live.chain ? CHAIN : 0));
+  if (live.episodes) writeGroup(writer, live.episodes);
+  live.firm?.write(writer);
+  live.chain?.write(writer);
+}
+
+export function readLive(reader: ByteReader, family: Family, groupKey: string): Live {
+  const parts = reader.byte();
+  const definition: CorrelationDefinition = family.instance.rule.definition;
+  return {
+    episodes: parts & EPISODES ? readGroup(reader, family.organization, groupKey) : null,
+    firm: parts & FIRM ? readFirmMachine(reader, definition, { purpose: 'alerts' }) : null,
+    chain: parts & CHAIN ? readFirmMachine(reader, definition, { purpose: 'chain' }) : null,
+    used: true,
+  };
+}
+
+/** Bits of the byte that says which parts of a group follow: most have hits only. */
+const CURRENT = 1;
+const OPENS = 2;
+const THINNED = 4;
+const SETTLED = 8;
+const CUT = 16;
+
+function writeGroup(writer: ByteWriter, group: Group): void {
+  writer.byte(
+    (group.current ? CURRENT : 0) |
+      (group.opens.length > 0 ? OPENS : 0) |
+      (group.thinned.size > 0 ? THINNED : 0) |
+      (group.settled.length > 0 ? SETTLED : 0) |
+      (group.cutMs === Number.NEGATIVE_INFINITY ? 0 : CUT),
+  );
+  writer.integer(group.firmToMs);
+  writeHits(writer, group.hits, group.firmToMs);
+  if (group.current) writeCurrent(writer, group.current);
+  if (group.opens.length > 0) {
+    writer.integer(group.opens.length);
+    for (const open of group.opens) {
+      writer.text(open.id);
+      writer.integer(open.atMs);
+      writer.integer(open.minute);
+      writer.integer(open.lastAtMs);
+      writer.integer(open.count);
+    }
   }
+  if (group.thinned.size > 0) {
+    writer.integer(group.thinned.size);
+    for (const [bucket, bitmap] of [...group.thinned].sort(([a], [b]) => a - b)) {
+      writer.integer(bucket);
+      writer.integer(bitmap.length);
+      writer.raw(bitmap);
+    }
+  }
+  if (group.settled.length > 0) {
+    writer.integer(group.settled.length);
+    for (const segment of group.settled) {
+      writer.integer(segment.fromMs);
+      writer.integer(segment.toMs);
+      writeHits(writer, segment.evidence, segment.fromMs);
+    }
+  }
+  if (group.cutMs !== Number.NEGATIVE_INFINITY) writer.integer(group.cutMs);
 }
 
-function readHits(reader: ByteReader, baseMs: number): Hit[] {
-  let beforeMs = baseMs;
-  return reader.list(() => {
-    beforeMs += reader.integer();
-    return {
-      timeMs: beforeMs,
-      id: reader.text(),
-      step: reader.integer(),
-      value: reader.optionalText(),
-      source: reader.integer(),
-      sourceOffset: reader.integer(),
-      matchesOffset: reader.integer(),
-      instance: reader.optionalText(),
-      sequence: reader.optionalInteger(),
+function readGroup(reader: ByteReader, organization: string, groupKey: string): Group {
+  const parts = reader.byte();
+  const group = createGroup(organization, groupKey, reader.integer());
+  group.hits = readHits(reader, group.firmToMs);
+  if (parts & CURRENT) group.current = readCurrent(reader);
+  if (parts & OPENS) group.opens = reader.list(() => readOpen(reader));
+  if (parts & THINNED) group.thinned = readThinned(reader);
+  if (parts & SETTLED) group.settled = reader.list(() => readSettled(reader, readHits));
+  if (parts & CUT) group.cutMs = reader.integer();
+  return group;
+}
+
+function readGroupV1(reader: ByteReader, head: GroupHead): Group {
+  const group = createGroup(head.organization, head.groupKey, reader.integer());
+  group.hits = readHitsV1(reader, group.firmToMs);
+  if (reader.byte() === 1) {
+    const fromMs = reader.integer();
+    group.current = {
+      fromMs,
+      lastAtMs: reader.integer(),
+      counted: reader.integer(),
+      exact: reader.byte() === 1,
+      amount: null,
+      evidence: readHitsV1(reader, fromMs),
     };
-  });
+  }
+  group.opens = reader.list(() => readOpen(reader));
+  group.thinned = readThinned(reader);
+  group.settled = reader.list(() => readSettled(reader, readHitsV1));
+  group.cutMs = reader.optionalInteger() ?? Number.NEGATIVE_INFINITY;
+  return group;
 }
 
-function writeCurrent(writer: ByteWriter, current: CurrentEpisode | null): void {
-  writer.byte(current ? 1 : 0);
-  if (!current) return;
+function readThinned(reader: ByteReader): Map<number, Uint8Array> {
+  return new Map(reader.list((): [number, Uint8Array] => [reader.integer(), reader.raw(reader.integer())]));
+}
+
+function writeCurrent(writer: ByteWriter, current: CurrentEpisode): void {
   writer.integer(current.fromMs);
   writer.integer(current.lastAtMs);
   writer.integer(current.counted);
-  writer.byte(current.exact ? 1 : 0);
+  writer.byte((current.exact ? 1 : 0) | (current.amount === null ? 0 : 2));
+  if (current.amount !== null) writer.float(current.amount);
   writeHits(writer, current.evidence, current.fromMs);
 }
 
-function readCurrent(reader: ByteReader): CurrentEpisode | null {
-  if (reader.byte() === 0) return null;
+function readCurrent(reader: ByteReader): CurrentEpisode {
   const fromMs = reader.integer();
-  return {
-    fromMs,
-    lastAtMs: reader.integer(),
-    counted: reader.integer(),
-    exact: reader.byte() === 1,
-    evidence: readHits(reader, fromMs),
-  };
+  const lastAtMs = reader.integer();
+  const counted = reader.integer();
+  const parts = reader.byte();
+  const amount = parts & 2 ? reader.float() : null;
+  return { fromMs, lastAtMs, counted, exact: (parts & 1) === 1, amount, evidence: readHits(reader, fromMs) };
 }
 
 function readOpen(reader: ByteReader): OpenAlert {
@@ -200,8 +276,8 @@ function readOpen(reader: ByteReader): OpenAlert {
   };
 }
 
-function readSettled(reader: ByteReader): SettledSegment {
+function readSettled(reader: ByteReader, read: (reader: ByteReader, baseMs: number) => Hit[]): SettledSegment {
   const fromMs = reader.integer();
   const toMs = reader.integer();
-  return { fromMs, toMs, evidence: readHits(reader, fromMs) };
+  return { fromMs, toMs, evidence: read(reader, fromMs) };
 }

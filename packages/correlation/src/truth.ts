@@ -1,7 +1,9 @@
 import { compareHits, firstAtOrAfter, type Hit } from './hit.ts';
-import { orderedEvidence, orderedTruth } from './ordered.ts';
+import { orderedEvidence } from './ordered.ts';
 import type { Segment } from './segment.ts';
 import type { EngineSwitches } from './switches.ts';
+import { createTail, type Tail } from './tail.ts';
+import { temporalEvidence } from './temporal.ts';
 import type { WindowRule } from './window-rule.ts';
 
 /**
@@ -12,8 +14,13 @@ export function truthSegments(
   hits: readonly Hit[],
   rule: WindowRule,
   { switches, known }: { switches: EngineSwitches; known: readonly Segment[] },
-): readonly Segment[] {
-  const raw = [...rawSegments(hits, rule)];
+): { readonly segments: readonly Segment[]; readonly tail: Tail } {
+  const tail = createTail(rule);
+  const raw: Segment[] = [];
+  for (const hit of hits) {
+    const segment = tail.push(hit);
+    if (segment) raw.push(segment);
+  }
   if (known.length > 0) raw.push(...known);
   if (known.length > 0) raw.sort((a, b) => a.fromMs - b.fromMs);
   const merged: { fromMs: number; toMs: number }[] = [];
@@ -21,20 +28,10 @@ export function truthSegments(
     const last = merged.at(-1);
     // Times are whole milliseconds: an interval that ends 1 ms before the next one begins has no gap to it.
     if (last && segment.fromMs <= last.toMs + 1) last.toMs = Math.max(last.toMs, segment.toMs);
-    else merged.push({ ...segment });
+    else merged.push({ fromMs: segment.fromMs, toMs: segment.toMs });
   }
-  return switches.frames ? merged.flatMap((segment) => cutAtFrames(segment, rule.frameMs)) : merged;
-}
-
-function rawSegments(hits: readonly Hit[], rule: WindowRule): readonly Segment[] {
-  switch (rule.type) {
-    case 'event_count':
-      return countTruth(hits, rule);
-    case 'value_count':
-      return valueTruth(hits, rule);
-    case 'temporal_ordered':
-      return orderedTruth(hits, rule);
-  }
+  const segments = switches.frames ? merged.flatMap((segment) => cutAtFrames(segment, rule.frameMs)) : merged;
+  return { segments, tail };
 }
 
 function cutAtFrames(segment: Segment, frameMs: number): readonly Segment[] {
@@ -50,35 +47,8 @@ function cutAtFrames(segment: Segment, frameMs: number): readonly Segment[] {
   return pieces;
 }
 
-/** N neighbouring events within the span: true from the last of them until the first leaves the window. */
-function countTruth(hits: readonly Hit[], rule: WindowRule): readonly Segment[] {
-  const segments: Segment[] = [];
-  for (let last = rule.threshold - 1; last < hits.length; last++) {
-    const fromMs = (hits[last] as Hit).timeMs;
-    const toMs = (hits[last - rule.threshold + 1] as Hit).timeMs + rule.spanMs;
-    if (fromMs <= toMs) segments.push({ fromMs, toMs });
-  }
-  return segments;
-}
-
-/** After each hit: true until the N-th most recent distinct value leaves the window. */
-function valueTruth(hits: readonly Hit[], rule: WindowRule): readonly Segment[] {
-  const segments: Segment[] = [];
-  /** Latest time of the N most recent values, oldest first. */
-  const recent = new Map<string, number>();
-  for (const hit of hits) {
-    const value = hit.value ?? '';
-    recent.delete(value);
-    recent.set(value, hit.timeMs);
-    if (recent.size < rule.threshold) continue;
-    const [oldest] = recent.keys();
-    if (recent.size > rule.threshold && oldest !== undefined) recent.delete(oldest);
-    const [timeMs = 0] = recent.values();
-    const toMs = timeMs + rule.spanMs;
-    if (hit.timeMs <= toMs) segments.push({ fromMs: hit.timeMs, toMs });
-  }
-  return segments;
-}
+/** Ids of a sum's evidence. */
+const SUM_EVIDENCE_MAX = 64;
 
 /** Evidence at the left end of an episode (X10.5, X10.6), in total order. Empty only if c does not hold there. */
 export function evidenceAt(
@@ -88,9 +58,11 @@ export function evidenceAt(
 ): readonly Hit[] {
   const window = { fromMs: leftMs - rule.spanMs, toMs: leftMs };
   if (rule.type === 'temporal_ordered') return orderedEvidence(hits, rule, window);
+  if (rule.type === 'temporal') return temporalEvidence(hits, rule, window);
   const inside = hits.slice(firstAtOrAfter(hits, window.fromMs), firstAtOrAfter(hits, window.toMs + 1));
-  return rule.type === 'event_count'
-    ? inside.slice(0, rule.threshold)
+  if (rule.type === 'event_count') return inside.slice(0, rule.threshold);
+  return rule.type === 'value_sum'
+    ? inside.slice(-SUM_EVIDENCE_MAX)
     : valueEvidence(inside, rule, { leftMs, switches });
 }
 

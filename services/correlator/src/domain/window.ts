@@ -102,6 +102,9 @@ function outboxRecord(effect: Effect, codec: Pick<AvroCodec, 'encode'>): OutboxR
       const value = codec.encode('tracehound.pipeline.v1.LateEvent', late);
       return { lane: 'late', key: `${late.organization_id}|${late.event_id}`, value };
     }
+    case 'chain':
+      // Chains are applied inside the engine until the service produces them to `security.matches` (X11).
+      throw new InvariantError('a chain hit was handed out', { depth: effect.chain.depth });
   }
 }
 

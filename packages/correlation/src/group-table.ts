@@ -1,0 +1,182 @@
+import { Arena } from './arena.ts';
+import { ByteReader, ByteWriter } from './byte-codec.ts';
+import { DueHeap } from './due-heap.ts';
+import { compareText } from './hit.ts';
+import { type Family, GroupRef, type Instance, type Live } from './live-group.ts';
+import { encodeGroup, readLive, writeLive } from './state-codec.ts';
+
+/** Group state to be written; `null` deletes it. */
+export type DirtyGroup = { readonly groupId: string; readonly blob: Uint8Array | null };
+
+/**
+ * Groups that stay decoded, so that hot keys cost nothing: 16,384 at about a kilobyte are 16 MB. The others lie packed, some
+ * 30 bytes per hit; which ones is no part of the state and changes no result.
+ */
+const DECODED_MAX = 16_384;
+
+/** All groups of a partition: who exists, which are decoded, when each is due, and which have changed. */
+export class GroupTable {
+  readonly due = new DueHeap<GroupRef>();
+  readonly instances = new Map<string, Instance>();
+  private readonly arena = new Arena();
+  private readonly writer = new ByteWriter();
+  private readonly reader = new ByteReader(new Uint8Array(0));
+  private decoded: GroupRef[] = [];
+  private hand = 0;
+  private dirty: GroupRef[] = [];
+  private changed = 0;
+  private deleted = new Set<string>();
+  private readonly tracksDirty: boolean;
+  size = 0;
+
+  constructor({ tracksDirty }: { tracksDirty: boolean }) {
+    this.tracksDirty = tracksDirty;
+  }
+
+  familyOf(instance: Instance, organization: string): Family | undefined {
+    return instance.families.get(organization);
+  }
+
+  addFamily(instance: Instance, organization: string): Family {
+    const family: Family = {
+      instance,
+      organization,
+      groups: new Map(),
+      firstAtMs: Number.POSITIVE_INFINITY,
+      lastAtMs: Number.NEGATIVE_INFINITY,
+    };
+    instance.families.set(organization, family);
+    return family;
+  }
+
+  add(family: Family, groupKey: string, live: Live): GroupRef {
+    const ref = new GroupRef(family, groupKey);
+    family.groups.set(groupKey, ref);
+    family.instance.groups++;
+    this.size++;
+    if (this.tracksDirty && this.deleted.size > 0) this.deleted.delete(ref.id);
+    this.decode(ref, live);
+    return ref;
+  }
+
+  remove(ref: GroupRef): void {
+    const { family } = ref;
+    this.due.remove(ref);
+    family.groups.delete(ref.groupKey);
+    family.instance.groups--;
+    this.size--;
+    if (family.groups.size === 0 && family.instance.rule.definition.expect.length === 0) {
+      family.instance.families.delete(family.organization);
+    }
+    if (ref.place >= 0) {
+      this.arena.release(ref.place);
+      ref.place = -1;
+    }
+    if (this.tracksDirty) this.deleted.add(ref.id);
+    if (ref.isDirty) this.changed--;
+    ref.isDirty = false;
+    // Left in the list of decoded groups until the hand comes by.
+    ref.live = null;
+  }
+
+  /** The decoded state. */
+  live(ref: GroupRef): Live {
+    const known = ref.live;
+    if (known) {
+      known.used = true;
+      return known;
+    }
+    this.reader.reset(this.arena.get(ref.place));
+    const live = readLive(this.reader, ref.family, ref.groupKey);
+    this.arena.release(ref.place);
+    ref.place = -1;
+    this.decode(ref, live);
+    return live;
+  }
+
+  markDirty(ref: GroupRef): void {
+    if (ref.isDirty || !this.tracksDirty) return;
+    ref.isDirty = true;
+    this.changed++;
+    this.dirty.push(ref);
+  }
+
+  get dirtyCount(): number {
+    return this.deleted.size + this.changed;
+  }
+
+  /** Groups changed since the last call, sorted by id. */
+  takeDirty(): readonly DirtyGroup[] {
+    const groups: DirtyGroup[] = [...this.deleted].map((groupId) => ({ groupId, blob: null }));
+    for (const ref of this.dirty) {
+      if (!ref.isDirty) continue;
+      ref.isDirty = false;
+      groups.push({ groupId: ref.id, blob: encodeGroup(ref, this.bytesOf(ref)) });
+    }
+    this.dirty = [];
+    this.changed = 0;
+    this.deleted = new Set();
+    return groups.sort((a, b) => compareText(a.groupId, b.groupId));
+  }
+
+  forgetDirty(): void {
+    for (const ref of this.dirty) ref.isDirty = false;
+    this.dirty = [];
+    this.changed = 0;
+    this.deleted = new Set();
+  }
+
+  *refs(): Generator<GroupRef> {
+    for (const instance of this.instances.values()) {
+      for (const family of instance.families.values()) yield* family.groups.values();
+    }
+  }
+
+  /** Bytes of packed groups. */
+  get packedBytes(): number {
+    return this.arena.bytesUsed;
+  }
+
+  private bytesOf(ref: GroupRef): Uint8Array {
+    if (!ref.live) return this.arena.get(ref.place);
+    this.writer.reset();
+    writeLive(this.writer, ref.live);
+    return this.writer.view();
+  }
+
+  private decode(ref: GroupRef, live: Live): void {
+    ref.live = live;
+    this.decoded.push(ref);
+    if (this.decoded.length > DECODED_MAX) this.pack();
+  }
+
+  /** Packs one group that was not used since the hand last came by; the newest is not touched. */
+  private pack(): void {
+    const newest = this.decoded.length - 1;
+    for (let looked = 0; looked < 2 * newest; looked++) {
+      if (this.hand >= newest) this.hand = 0;
+      const ref = this.decoded[this.hand] as GroupRef;
+      if (ref.live?.used) {
+        ref.live.used = false;
+        this.hand++;
+        continue;
+      }
+      if (ref.live && !this.packed(ref)) {
+        this.hand++;
+        continue;
+      }
+      this.decoded[this.hand] = this.decoded[newest] as GroupRef;
+      this.decoded.pop();
+      this.hand++;
+      return;
+    }
+  }
+
+  private packed(ref: GroupRef): boolean {
+    const place = this.arena.put(this.bytesOf(ref));
+    if (place < 0) return false;
+    ref.place = place;
+    ref.live = null;
+    return true;
+  }
+}

@@ -1,0 +1,71 @@
+import type { CorrelationRule } from '@tracehound/sigma';
+import type { FirmMachine } from './firm/machine.ts';
+import type { Group } from './group.ts';
+import type { WindowRule } from './window-rule.ts';
+
+/**
+ * One meaning of one correlation: state is kept by (uid, semantic hash), so a rule that only changed its title goes
+ * on, and one that changed its threshold begins anew while the old instance drains.
+ */
+export type Instance = {
+  readonly key: string;
+  /** Set when episodes decide (semantics section 3): sliding, suppress and monotone. */
+  readonly window: WindowRule | null;
+  /** Episodes open on arrival (X10.8); false where a step is chained: then they speak finals only. */
+  readonly opens: boolean;
+  /** Other correlations stand on it: it gives them its hits of mode `every` (semantics section 7). */
+  isInner: boolean;
+  /** How long after the newest evidence a chain hit may come: the span, unless the rule is monotone and sliding. */
+  readonly lagMs: number;
+  readonly depth: number;
+  readonly families: Map<string, Family>;
+  /** The rule as the latest match for it saw it: title, tags, rule set id of the alerts. */
+  rule: CorrelationRule;
+  groups: number;
+};
+
+/** The groups of one correlation in one organization (X13). */
+export type Family = {
+  readonly instance: Instance;
+  readonly organization: string;
+  readonly groups: Map<string, GroupRef>;
+  /** `expect` only: least and greatest event time of the rule's hits in the organization (semantics section 8). */
+  firstAtMs: number;
+  lastAtMs: number;
+};
+
+/** The decoded state of a group: episodes or a machine for its alerts, and a machine for its chain hits. */
+export type Live = {
+  readonly episodes: Group | null;
+  readonly firm: FirmMachine | null;
+  readonly chain: FirmMachine | null;
+  used: boolean;
+};
+
+/** What is always in memory of a group; its state is decoded in `live`, or packed at `place`. */
+export class GroupRef {
+  readonly family: Family;
+  readonly groupKey: string;
+  live: Live | null = null;
+  place = -1;
+  heapIndex = -1;
+  /** Lower bound of the watermark at which it must be looked at. */
+  dueMs = 0.5;
+  isDirty = false;
+  /** Estimated bytes, and completed steps, for the limits. */
+  weight = 0;
+  steps = 0;
+
+  constructor(family: Family, groupKey: string) {
+    this.family = family;
+    this.groupKey = groupKey;
+  }
+
+  get id(): string {
+    return groupIdOf(this.family, this.groupKey);
+  }
+}
+
+export function groupIdOf({ instance, organization }: Family, groupKey: string): string {
+  return `${instance.key}|${organization}|${groupKey}`;
+}

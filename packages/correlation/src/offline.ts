@@ -1,0 +1,203 @@
+import { END_OF_INPUT_WATERMARK_MS, NO_WATERMARK_MS } from '@tracehound/event-model';
+import type { CorrelationRule, RuleMatch, RuleSetCompiled } from '@tracehound/sigma';
+import { evidenceIds } from './alert.ts';
+import { alertIdOf } from './alert-id.ts';
+import { chainHits } from './chains.ts';
+import { type CounterName, emptyCounters } from './counters.ts';
+import type { Episode } from './episodes.ts';
+import { decidedFacts, type FinalFacts, factsOf } from './final-facts.ts';
+import type { FirmChainHit, FirmFinal } from './firm/machine.ts';
+import { compareText } from './hit.ts';
+import { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
+import type { Family, GroupRef } from './live-group.ts';
+import { EXACT } from './switches.ts';
+import { type Plan, Windows } from './windows.ts';
+
+/** A decided correlation (semantics section 9). */
+export type OfflineFinal = FinalFacts & {
+  readonly rule: CorrelationRule;
+  readonly organization: string;
+  readonly groupKey: string;
+  readonly firstAtMs: number;
+  readonly lastAtMs: number;
+  /** Evidence, sorted. */
+  readonly eventIds: readonly string[];
+};
+
+/** X14: a range of a rule in which state was dropped, in one group or (`groupKey` null) in any. */
+export type OfflineGap = {
+  readonly rule: CorrelationRule;
+  readonly organization: string;
+  readonly groupKey: string | null;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly reason: string;
+};
+
+/** What a window keeps of an event. */
+export type OfflineEvent = {
+  readonly id: string;
+  readonly timeMs: number;
+  readonly organization: string;
+  readonly instance?: string | null;
+  readonly sequence?: number | null;
+};
+
+/** The windows over one recording that is read to its end: the same machines, without a log, records and durable state. */
+export type OfflineEngine = {
+  /** The caller has seen to it that the event is not late. */
+  add(match: RuleMatch, event: OfflineEvent): void;
+  /** What is firm at the watermark; costs nothing when nothing is due. */
+  advance(watermarkMs: number): readonly OfflineFinal[];
+  /** The recording is over. */
+  end(): readonly OfflineFinal[];
+  /** Ranges in which state was dropped since the last call. */
+  takeGaps(): readonly OfflineGap[];
+  readonly liveGroups: number;
+  counters(): Readonly<Record<CounterName, number>>;
+};
+
+export type OfflineOptions = { readonly groupsMax?: number; readonly bytesMax?: number };
+
+/** @see OfflineEngine */
+export function createOfflineEngine(ruleSet: RuleSetCompiled, options: OfflineOptions = {}): OfflineEngine {
+  return new Offline(ruleSet, options);
+}
+
+const NOTHING: readonly OfflineFinal[] = [];
+/** Matches between two looks at the limits. */
+const LIMITS_EVERY = 4096;
+
+class Offline implements OfflineEngine {
+  private readonly ruleSet: RuleSetCompiled;
+  private readonly windows: Windows;
+  private readonly plans: readonly Plan[];
+  private readonly tally = emptyCounters();
+  private finals: OfflineFinal[] = [];
+  private gaps: OfflineGap[] = [];
+  private offset = 0;
+  private readonly hasChains: boolean;
+
+  constructor(ruleSet: RuleSetCompiled, options: OfflineOptions) {
+    this.ruleSet = ruleSet;
+    this.windows = new Windows(
+      {
+        switches: EXACT,
+        speaksAll: false,
+        tracksDirty: false,
+        groupsMax: options.groupsMax ?? GROUPS_MAX_DEFAULT,
+        bytesMax: options.bytesMax ?? BYTES_MAX_DEFAULT,
+        counters: this.tally,
+        speech: {
+          open: () => {},
+          update: () => {},
+          openId: () => '',
+          over: (ref, _, { episode }) => this.over(ref, episode),
+          decided: (ref, final) => this.decided(ref, final),
+          chained: (ref, hit) => this.chained(ref, hit),
+          degraded: (family, groupKey, range) => this.degraded(family, groupKey, range),
+        },
+      },
+      NO_WATERMARK_MS,
+    );
+    this.plans = ruleSet.correlations.map((rule) => ({ rule, instance: this.windows.instanceOf(rule) }));
+    this.hasChains = ruleSet.correlations.some(({ feeds }) => feeds.length > 0);
+  }
+
+  get liveGroups(): number {
+    return this.windows.table.size;
+  }
+
+  counters(): Readonly<Record<CounterName, number>> {
+    return { ...this.tally };
+  }
+
+  add(match: RuleMatch, event: OfflineEvent): void {
+    this.tally.seen++;
+    this.windows.apply(this.plans[match.rule] as Plan, event.organization, match.group_key, {
+      timeMs: event.timeMs,
+      id: event.id,
+      step: match.step,
+      value: match.value,
+      number: match.number,
+      source: 0,
+      sourceOffset: this.offset++,
+      matchesOffset: 0,
+      instance: event.instance ?? null,
+      sequence: event.sequence ?? null,
+    });
+    if (this.offset % LIMITS_EVERY === 0) this.windows.keepLimits();
+  }
+
+  advance(watermarkMs: number): readonly OfflineFinal[] {
+    this.windows.advance(0, watermarkMs);
+    if (this.hasChains) this.windows.advanceChains(null);
+    return this.take();
+  }
+
+  end(): readonly OfflineFinal[] {
+    return this.advance(END_OF_INPUT_WATERMARK_MS);
+  }
+
+  takeGaps(): readonly OfflineGap[] {
+    const gaps = this.gaps;
+    this.gaps = [];
+    return gaps;
+  }
+
+  private take(): readonly OfflineFinal[] {
+    if (this.finals.length === 0) return NOTHING;
+    const finals = this.finals.sort(compareFinals);
+    this.finals = [];
+    return finals;
+  }
+
+  private over(ref: GroupRef, episode: Episode): void {
+    const { rule } = ref.family.instance;
+    const { evidence, fromMs, lastAtMs } = episode;
+    const firstAtMs = evidence[0]?.timeMs ?? fromMs;
+    this.say(ref, { ...factsOf(episode, rule), firstAtMs, lastAtMs, eventIds: evidenceIds(evidence) });
+  }
+
+  private decided(ref: GroupRef, final: FirmFinal): void {
+    const { firstAtMs, lastAtMs, eventIds } = final;
+    this.say(ref, { ...decidedFacts(final), firstAtMs, lastAtMs, eventIds });
+  }
+
+  private say(ref: GroupRef, said: Omit<OfflineFinal, 'rule' | 'organization' | 'groupKey'>): void {
+    const { instance, organization } = ref.family;
+    if (instance.rule.emitsAlert)
+      this.finals.push({ rule: instance.rule, organization, groupKey: ref.groupKey, ...said });
+  }
+
+  private chained(ref: GroupRef, chain: FirmChainHit): void {
+    const { rule } = ref.family.instance;
+    const { organization } = ref.family;
+    const { uid: correlation, semanticHash } = rule;
+    const { groupKey } = ref;
+    const parts = { organization, correlation, semanticHash, groupKey, frame: chain.frame, trigger: chain.triggerId };
+    const id = `chain:${alertIdOf(parts)}`;
+    for (const { outer, groupKey: outerKey, hit } of chainHits(this.ruleSet, { rule, groupKey, id, chain })) {
+      this.tally.chained++;
+      this.windows.enqueue({ plan: this.plans[outer.index] as Plan, organization, groupKey: outerKey, hit });
+    }
+  }
+
+  private degraded(
+    family: Family,
+    groupKey: string | null,
+    range: { readonly fromMs: number; readonly toMs: number; readonly reason: string },
+  ): void {
+    this.gaps.push({ rule: family.instance.rule, organization: family.organization, groupKey, ...range });
+  }
+}
+
+function compareFinals(a: OfflineFinal, b: OfflineFinal): number {
+  return (
+    a.dueMs - b.dueMs ||
+    a.rule.index - b.rule.index ||
+    compareText(a.organization, b.organization) ||
+    compareText(a.groupKey, b.groupKey) ||
+    a.lastAtMs - b.lastAtMs
+  );
+}

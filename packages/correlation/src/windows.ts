@@ -1,0 +1,476 @@
+import { END_OF_INPUT_WATERMARK_MS, NO_WATERMARK_MS } from '@tracehound/event-model';
+import type { CorrelationRule } from '@tracehound/sigma';
+import type { CounterName } from './counters.ts';
+import { amountOf, countOfRange, type Episode, evidenceOfRange, openOf, rangesOf, settleGroup } from './episodes.ts';
+import { evictable } from './eviction.ts';
+import { triggerOf } from './final-facts.ts';
+import { createFirmMachine, type FirmChainHit, type FirmFinal } from './firm/machine.ts';
+import { createGroup, type EpisodeRange, type Group, insertHit, isEmptyGroup, type OpenAlert } from './group.ts';
+import { GroupTable } from './group-table.ts';
+import { compareText, type Hit } from './hit.ts';
+import { createInstance, instanceKey } from './instance.ts';
+import type { Family, GroupRef, Instance, Live } from './live-group.ts';
+import type { EngineSwitches } from './switches.ts';
+import type { DegradedRange } from './thinning.ts';
+import { UPDATE_MS, type WindowRule } from './window-rule.ts';
+
+/** Something the windows of a group have to say, in the order in which it must be said. */
+export type Speech = {
+  open(
+    ref: GroupRef,
+    group: Group,
+    said: { readonly id: string; readonly episode: Episode; readonly trigger: string },
+  ): void;
+  update(
+    ref: GroupRef,
+    group: Group,
+    said: { readonly id: string; readonly episode: Episode; readonly trigger: string },
+  ): void;
+  /** An episode is over: the canonical final, and the end of every alert it owns (X10.10-12). */
+  over(ref: GroupRef, group: Group, said: { readonly episode: Episode; readonly owned: readonly OpenAlert[] }): void;
+  /** A machine has decided. */
+  decided(ref: GroupRef, final: FirmFinal): void;
+  /** A hit for the correlations that stand on this one (X11). */
+  chained(ref: GroupRef, hit: FirmChainHit): void;
+  /** `groupKey` null: any group of the family. */
+  degraded(
+    family: Family,
+    groupKey: string | null,
+    range: Omit<DegradedRange, 'reason'> & { readonly reason: string },
+  ): void;
+  /** Id of an alert with this left end and trigger, for an open. */
+  openId(ref: GroupRef, episode: Episode, trigger: string): string;
+};
+
+export type WindowsConfig = {
+  readonly switches: EngineSwitches;
+  /** Opens and updates are spoken too. */
+  readonly speaksAll: boolean;
+  readonly tracksDirty: boolean;
+  readonly groupsMax: number;
+  readonly bytesMax: number;
+  readonly speech: Speech;
+  readonly counters: Record<CounterName, number>;
+};
+
+/** A correlation of a rule set and the instance that keeps its state. */
+export type Plan = { readonly rule: CorrelationRule; readonly instance: Instance };
+
+/** A chain hit on its way to an outer correlation. */
+export type Pending = {
+  readonly plan: Plan;
+  readonly organization: string;
+  readonly groupKey: string;
+  readonly hit: Hit;
+};
+
+/** X11: chains are at most four deep. */
+const DEPTH_MAX = 4;
+
+/** Parts of a span after which a group in steady use lets go of what is past. */
+const SETTLES_PER_SPAN = 4;
+
+/** The windows of all groups: takes hits, follows the watermarks of each chain depth (X11), and speaks. */
+export class Windows {
+  readonly table: GroupTable;
+  /** Watermark per depth; 0 is that of the intake topics. */
+  readonly watermarks: number[];
+  private readonly config: WindowsConfig;
+  private bytes = 0;
+  private pending: Pending[] = [];
+
+  constructor(config: WindowsConfig, watermarkMs: number) {
+    this.config = config;
+    this.table = new GroupTable({ tracksDirty: config.tracksDirty });
+    this.watermarks = [watermarkMs];
+  }
+
+  /** The instance that runs the rule, made when there is none. */
+  instanceOf(rule: CorrelationRule): Instance {
+    const key = instanceKey(rule);
+    const known = this.table.instances.get(key);
+    if (known) {
+      known.isInner ||= rule.feeds.length > 0;
+      return known;
+    }
+    const instance = createInstance(rule, key);
+    this.table.instances.set(key, instance);
+    return instance;
+  }
+
+  watermarkOf(instance: Instance): number {
+    return this.watermarks[instance.depth] ?? (this.watermarks[0] as number);
+  }
+
+  apply({ rule, instance }: Plan, organization: string, groupKey: string, hit: Hit): void {
+    instance.rule = rule;
+    let family = instance.families.get(organization);
+    if (!family) {
+      family = this.table.addFamily(instance, organization);
+      this.expectGroups(family);
+    }
+    if (rule.definition.expect.length > 0) this.expectHit(family, hit.timeMs);
+    const ref = family.groups.get(groupKey) ?? this.addGroup(family, groupKey);
+    this.table.markDirty(ref);
+    const live = this.table.live(ref);
+    const { counters } = this.config;
+    const isApplied = live.episodes
+      ? this.applyToEpisodes(ref, live, live.episodes, hit)
+      : this.applyToMachine(ref, live, hit);
+    if (isApplied) counters.applied++;
+    else counters.duplicate_id++;
+    this.schedule(ref, live);
+  }
+
+  private addGroup(family: Family, groupKey: string): GroupRef {
+    const { instance, organization } = family;
+    const { definition, emitsAlert } = instance.rule;
+    // A rule whose hits are only steps of others needs no state for alerts of its own.
+    const speaks = emitsAlert || !instance.isInner;
+    const live: Live = {
+      episodes: instance.window && speaks ? createGroup(organization, groupKey, this.watermarkOf(instance)) : null,
+      firm: !instance.window && speaks ? createFirmMachine(definition, { purpose: 'alerts' }) : null,
+      chain: instance.isInner ? createFirmMachine(definition, { purpose: 'chain' }) : null,
+      used: true,
+    };
+    return this.table.add(family, groupKey, live);
+  }
+
+  private applyToEpisodes(ref: GroupRef, live: Live, group: Group, hit: Hit): boolean {
+    const { instance } = ref.family;
+    const rule = instance.window as WindowRule;
+    const { switches, counters, speech } = this.config;
+    const watermarkMs = this.watermarkOf(instance);
+    const rhythmMs = Math.max(1, rule.spanMs / SETTLES_PER_SPAN);
+    if (Math.floor(watermarkMs / rhythmMs) !== Math.floor(group.firmToMs / rhythmMs)) this.settle(ref, group);
+    const insertion = insertHit(group, hit, rule, switches);
+    if (insertion.kind === 'duplicate') return false;
+    live.chain?.insert(hit);
+    if (insertion.degraded) {
+      counters.degraded++;
+      speech.degraded(ref.family, ref.groupKey, insertion.degraded);
+    }
+    if (instance.opens && this.config.speaksAll) this.openEpisodes(ref, group, hit.id);
+    return true;
+  }
+
+  private applyToMachine(ref: GroupRef, live: Live, hit: Hit): boolean {
+    const chained = live.chain?.insert(hit) ?? 'duplicate';
+    const insertion = live.firm ? live.firm.insert(hit) : chained;
+    if (insertion === 'duplicate') return false;
+    if (typeof insertion === 'object') {
+      this.config.counters.degraded++;
+      this.config.speech.degraded(ref.family, ref.groupKey, insertion);
+    }
+    return true;
+  }
+
+  /** Semantics section 8: the listed groups exist from the rule's first hit in the organization on. */
+  private expectGroups(family: Family): void {
+    for (const groupKey of family.instance.rule.definition.expect) this.addGroup(family, groupKey);
+  }
+
+  private expectHit(family: Family, timeMs: number): void {
+    if (timeMs >= family.firstAtMs && timeMs <= family.lastAtMs) return;
+    family.firstAtMs = Math.min(family.firstAtMs, timeMs);
+    family.lastAtMs = Math.max(family.lastAtMs, timeMs);
+    for (const groupKey of family.instance.rule.definition.expect) {
+      const ref = family.groups.get(groupKey) ?? this.addGroup(family, groupKey);
+      const live = this.table.live(ref);
+      live.firm?.expect(family.firstAtMs, family.lastAtMs);
+      live.chain?.expect(family.firstAtMs, family.lastAtMs);
+      this.table.markDirty(ref);
+      this.schedule(ref, live);
+    }
+  }
+
+  /** X10.8: an episode without an open alert inside it gets one, with the trigger as known now. */
+  private openEpisodes(ref: GroupRef, group: Group, arrivedId: string): void {
+    const rule = ref.family.instance.window as WindowRule;
+    const { switches, counters, speech } = this.config;
+    const ranges = rangesOf(group, rule, switches);
+    for (let index = 0; index < ranges.length; index++) {
+      const range = ranges[index] as EpisodeRange;
+      if (openOf(group, range)) continue;
+      const episode = this.episodeOf(ref, group, range, ranges[index + 1]);
+      const trigger = switches.canonicalTrigger ? triggerOf(episode) : arrivedId;
+      const id = speech.openId(ref, episode, trigger);
+      group.opens = [
+        ...group.opens,
+        {
+          id,
+          atMs: episode.fromMs,
+          minute: Math.floor(this.watermarkOf(ref.family.instance) / UPDATE_MS),
+          lastAtMs: episode.lastAtMs,
+          count: episode.count,
+        },
+      ];
+      counters.opens++;
+      speech.open(ref, group, { id, episode, trigger });
+    }
+  }
+
+  private episodeOf(ref: GroupRef, group: Group, range: EpisodeRange, next: EpisodeRange | undefined): Episode {
+    const rule = ref.family.instance.window as WindowRule;
+    const evidence = evidenceOfRange(group, range, { rule, switches: this.config.switches });
+    const { count, exact } = countOfRange(group, range, { rule, nextFromMs: next?.fromMs });
+    const { fromMs, lastAtMs } = range;
+    const amount = amountOf(group, range, rule);
+    return { fromMs, lastAtMs, evidence, count, countExact: exact, amount, dueMs: lastAtMs + rule.spanMs };
+  }
+
+  /**
+   * Moves the watermark of a depth. What comes due at one step speaks in order of (rule, group) (X9); the chain hits it gives
+   * are applied before the next depth moves.
+   */
+  advance(depth: number, watermarkMs: number): void {
+    if (watermarkMs <= (this.watermarks[depth] ?? Number.NEGATIVE_INFINITY)) return;
+    this.watermarks[depth] = watermarkMs;
+    if (this.table.due.nextMs > watermarkMs) return;
+    const { switches } = this.config;
+    const visits = this.table.due.popThrough(watermarkMs).filter((ref) => this.isDue(ref));
+    if (switches.sortedEmission) visits.sort(compareGroups);
+    for (const ref of visits) this.visit(ref);
+  }
+
+  /** X11: a hit of an inner correlation, applied as soon as the depth that gave it has been brought up. */
+  enqueue(pending: Pending): void {
+    this.pending.push(pending);
+  }
+
+  /** Brings up depth by depth what stands on other correlations. `claimOf`: with chains in the log, what its partitions claim. */
+  advanceChains(claimOf: ((depth: number) => number) | null): void {
+    this.applyPending();
+    for (let depth = 1; depth <= DEPTH_MAX; depth++) {
+      const watermarkMs = this.depthWatermark(depth, claimOf);
+      if (watermarkMs <= (this.watermarks[depth] ?? NO_WATERMARK_MS)) continue;
+      this.advance(depth, watermarkMs);
+      this.applyPending();
+    }
+  }
+
+  private applyPending(): void {
+    if (this.pending.length === 0) return;
+    const pending = this.pending;
+    this.pending = [];
+    for (const { plan, organization, groupKey, hit } of pending) {
+      this.config.counters.seen++;
+      this.apply(plan, organization, groupKey, hit);
+    }
+  }
+
+  /**
+   * Below it no chain hit of the depth can come any more: the depth below has decided it, less the longest span of the rules
+   * there that speak of the past.
+   */
+  private depthWatermark(depth: number, claimOf: ((depth: number) => number) | null): number {
+    const belowMs = this.watermarks[depth - 1] ?? NO_WATERMARK_MS;
+    if (claimOf) return Math.min(belowMs, claimOf(depth));
+    if (belowMs === END_OF_INPUT_WATERMARK_MS || belowMs === NO_WATERMARK_MS) return belowMs;
+    let lagMs = 0;
+    for (const instance of this.table.instances.values()) {
+      if (instance.isInner && instance.groups > 0 && instance.depth === depth - 1)
+        lagMs = Math.max(lagMs, instance.lagMs);
+    }
+    return belowMs - lagMs;
+  }
+
+  /** Whether there is something to do now; if not, it is scheduled again. Says nothing and changes nothing. */
+  private isDue(ref: GroupRef): boolean {
+    const live = this.table.live(ref);
+    const dueMs = this.exactDueOf(ref, live);
+    if (dueMs <= this.watermarkOf(ref.family.instance)) return true;
+    this.table.due.schedule(ref, dueMs);
+    return false;
+  }
+
+  private visit(ref: GroupRef): void {
+    this.table.markDirty(ref);
+    const live = this.table.live(ref);
+    const watermarkMs = this.watermarkOf(ref.family.instance);
+    const { speech, counters } = this.config;
+    if (live.episodes) {
+      this.settle(ref, live.episodes);
+      if (this.config.speaksAll) this.update(ref, live.episodes);
+    }
+    for (const outcome of live.firm?.advance(watermarkMs) ?? []) {
+      if (outcome.kind === 'final') {
+        counters.finals++;
+        speech.decided(ref, outcome);
+      } else if (outcome.kind === 'degraded') {
+        counters.degraded++;
+        speech.degraded(ref.family, ref.groupKey, outcome.range);
+      }
+    }
+    for (const outcome of live.chain?.advance(watermarkMs) ?? []) {
+      if (outcome.kind === 'chain') speech.chained(ref, outcome);
+      else if (outcome.kind === 'degraded') speech.degraded(ref.family, ref.groupKey, outcome.range);
+    }
+    this.schedule(ref, live);
+  }
+
+  /** Brings a group up to the watermark and speaks the episodes that became final. */
+  private settle(ref: GroupRef, group: Group): void {
+    const rule = ref.family.instance.window as WindowRule;
+    const { switches, counters, speech } = this.config;
+    const watermarkMs = this.watermarkOf(ref.family.instance);
+    for (const episode of settleGroup(group, watermarkMs, { rule, switches })) {
+      const owned = group.opens.filter((open) => episode.fromMs <= open.atMs && open.atMs <= episode.lastAtMs);
+      if (owned.length > 0) group.opens = group.opens.filter((open) => !owned.includes(open));
+      counters.finals++;
+      speech.over(ref, group, { episode, owned });
+    }
+  }
+
+  /** X10.9: what is open and has changed speaks once per minute of watermark. */
+  private update(ref: GroupRef, group: Group): void {
+    if (group.opens.length === 0) return;
+    const rule = ref.family.instance.window as WindowRule;
+    const minute = Math.floor(this.watermarkOf(ref.family.instance) / UPDATE_MS);
+    const ranges = rangesOf(group, rule, this.config.switches);
+    for (let index = 0; index < ranges.length; index++) {
+      const range = ranges[index] as EpisodeRange;
+      const open = openOf(group, range);
+      if (!open || minute <= open.minute) continue;
+      const nextFromMs = ranges[index + 1]?.fromMs;
+      const { count } = countOfRange(group, range, { rule, nextFromMs });
+      if (open.lastAtMs === range.lastAtMs && open.count === count) continue;
+      const episode = this.episodeOf(ref, group, range, ranges[index + 1]);
+      open.minute = minute;
+      open.lastAtMs = episode.lastAtMs;
+      open.count = episode.count;
+      this.config.counters.updates++;
+      this.config.speech.update(ref, group, { id: open.id, episode, trigger: triggerOf(episode) });
+    }
+  }
+
+  /** Sets a lower bound of when the group must be looked at next; forgets it when nothing is left of it. */
+  private schedule(ref: GroupRef, live: Live): void {
+    if (isEmpty(live) && !ref.family.instance.rule.definition.expect.includes(ref.groupKey)) {
+      this.weigh(ref, 0);
+      this.table.remove(ref);
+      return;
+    }
+    const { episodes } = live;
+    this.weigh(ref, weightOf(live));
+    let dueMs = Math.min(live.firm?.dueMs ?? Number.POSITIVE_INFINITY, live.chain?.dueMs ?? Number.POSITIVE_INFINITY);
+    if (episodes) dueMs = Math.min(dueMs, this.episodesDueOf(ref, episodes, false));
+    ref.steps = stepsOf(live, ref.family.instance.window);
+    this.table.due.schedule(ref, dueMs);
+  }
+
+  private exactDueOf(ref: GroupRef, live: Live): number {
+    const dueMs = Math.min(live.firm?.dueMs ?? Number.POSITIVE_INFINITY, live.chain?.dueMs ?? Number.POSITIVE_INFINITY);
+    return live.episodes ? Math.min(dueMs, this.episodesDueOf(ref, live.episodes, true)) : dueMs;
+  }
+
+  /** When a final, an update, or the end of the last window is due; updates exactly, or as if something had changed. */
+  private episodesDueOf(ref: GroupRef, group: Group, isExact: boolean): number {
+    const rule = ref.family.instance.window as WindowRule;
+    // Without strictness "passed" means reached, one millisecond sooner.
+    const passed = this.config.switches.strictWatermark ? 1 : 0;
+    const ranges = rangesOf(group, rule, this.config.switches);
+    const first = ranges[0];
+    if (!first) {
+      const newestMs = group.hits.at(-1)?.timeMs ?? this.watermarkOf(ref.family.instance);
+      return newestMs + rule.spanMs + 1;
+    }
+    let dueMs = first.lastAtMs + rule.spanMs + passed;
+    const second = ranges[1];
+    if (second) dueMs = Math.min(dueMs, second.fromMs + passed);
+    if (group.opens.length === 0) return dueMs;
+    for (let index = 0; index < ranges.length; index++) {
+      const range = ranges[index] as EpisodeRange;
+      const open = openOf(group, range);
+      if (!open || (open.minute + 1) * UPDATE_MS >= dueMs) continue;
+      if (isExact && open.lastAtMs === range.lastAtMs) {
+        const { count } = countOfRange(group, range, { rule, nextFromMs: ranges[index + 1]?.fromMs });
+        if (open.count === count) continue;
+      }
+      dueMs = (open.minute + 1) * UPDATE_MS;
+    }
+    return dueMs;
+  }
+
+  private weigh(ref: GroupRef, weight: number): void {
+    this.bytes += weight - ref.weight;
+    ref.weight = weight;
+  }
+
+  /** A group read from a blob. */
+  restore(family: Family, groupKey: string, live: Live): void {
+    this.schedule(this.table.add(family, groupKey, live), live);
+  }
+
+  /** X14: when there is too much state, groups with the fewest steps go first, then the stalest; said per rule. */
+  keepLimits(): void {
+    const { groupsMax, bytesMax, counters, speech } = this.config;
+    const isFull = this.table.size > groupsMax;
+    if (!isFull && this.bytes <= bytesMax) return;
+    const reason = isFull ? 'groups_max' : 'bytes_max';
+    const ranges = new Map<Family, { fromMs: number; toMs: number }>();
+    const gone = evictable(this.table, { groupsMax, bytesMax, bytes: this.bytes });
+    for (const ref of gone) {
+      const { spanMs } = ref.family.instance.rule.definition;
+      const toMs = ref.dueMs === Number.POSITIVE_INFINITY ? this.watermarkOf(ref.family.instance) : ref.dueMs;
+      const range = ranges.get(ref.family) ?? { fromMs: toMs - 2 * spanMs, toMs };
+      ranges.set(ref.family, {
+        fromMs: Math.min(range.fromMs, toMs - 2 * spanMs),
+        toMs: Math.max(range.toMs, toMs),
+      });
+      counters.evicted++;
+      this.weigh(ref, 0);
+      this.table.remove(ref);
+    }
+    for (const [family, range] of [...ranges].sort(([a], [b]) => compareFamilies(a, b))) {
+      counters.degraded++;
+      speech.degraded(family, null, { ...range, reason });
+    }
+  }
+}
+
+/** What a group takes in memory, estimated from its state alone, so that the limit does not depend on what is decoded. */
+const GROUP_BYTES = 240;
+const HIT_BYTES = 48;
+const MACHINE_BYTES = 1024;
+
+function weightOf({ episodes, firm, chain }: Live): number {
+  const machines = (firm ? MACHINE_BYTES : 0) + (chain ? MACHINE_BYTES : 0);
+  return GROUP_BYTES + machines + (episodes ? HIT_BYTES * episodes.hits.length + 256 * episodes.thinned.size : 0);
+}
+
+/** How far a group has come: hits of a count, steps of a temporal rule; an open episode is worth more than any of them. */
+function stepsOf({ episodes, firm, chain }: Live, rule: WindowRule | null): number {
+  if (!episodes) return firm || chain ? FAR : 0;
+  if (episodes.opens.length > 0 || (episodes.ranges?.length ?? 0) > 0) return FAR;
+  const { hits } = episodes;
+  if (!rule || rule.steps === 1 || hits.length > FEW) return Math.min(hits.length, FAR - 1);
+  let steps = 0;
+  for (let index = 0; index < hits.length; index++) {
+    const { step } = hits[index] as Hit;
+    let isNew = true;
+    for (let before = 0; before < index && isNew; before++) isNew = (hits[before] as Hit).step !== step;
+    if (isNew) steps++;
+  }
+  return steps;
+}
+
+const FEW = 16;
+const FAR = 1000;
+
+function isEmpty({ episodes, firm, chain }: Live): boolean {
+  return (!episodes || isEmptyGroup(episodes)) && (firm?.isEmpty ?? true) && (chain?.isEmpty ?? true);
+}
+
+/** X9: emission order at one watermark is (rule, group). */
+function compareGroups(a: GroupRef, b: GroupRef): number {
+  return compareFamilies(a.family, b.family) || compareText(a.groupKey, b.groupKey);
+}
+
+function compareFamilies(a: Family, b: Family): number {
+  return (
+    compareText(a.instance.rule.uid, b.instance.rule.uid) ||
+    compareText(a.instance.rule.semanticHash, b.instance.rule.semanticHash) ||
+    compareText(a.organization, b.organization)
+  );
+}
