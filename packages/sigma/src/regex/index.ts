@@ -41,8 +41,8 @@ export function compileRegex(pattern: string, flags: string): RegexSearch {
 }
 
 /** Compiles to the linear-time automaton even where the built-in engine is safe; to compare the two. */
-export function compileAutomaton(pattern: string, flags: string): RegexSearch {
-  return createLazyDfa(compileProgram(trimEnds(parseRegex(pattern, flags))));
+export function compileAutomaton(pattern: string, flags: string, builtMax?: number): RegexSearch {
+  return createLazyDfa(compileProgram(trimEnds(parseRegex(pattern, flags))), builtMax);
 }
 
 /**
