@@ -2,6 +2,7 @@ import {
   type Bound,
   type CorrelationDefinition,
   type CorrelationRule,
+  type Feed,
   loadRuleSet,
   type OrderedStep,
   type RuleMatch,
@@ -370,11 +371,6 @@ function ruleSetOf(seed: number, plans: readonly Plan[]): RuleSetCompiled {
       type: definition.type as CorrelationRule['type'],
       steps: plan.sources.flatMap((source) => (source.kind === 'detection' ? [source.detection] : [])),
       stepSources: plan.sources,
-      feeds: plans.flatMap(({ sources }, correlation) =>
-        sources.flatMap((source, step) =>
-          source.kind === 'correlation' && source.correlation === index ? [{ correlation, step }] : [],
-        ),
-      ),
       groupBy: plan.groupBy,
       groupFields: plan.sources.map(() => plan.groupBy),
       valueFields: plan.valueFields,
@@ -383,6 +379,7 @@ function ruleSetOf(seed: number, plans: readonly Plan[]): RuleSetCompiled {
       strict: definition.strict,
       definition,
       depth: plan.depth,
+      feeds: feedsOf(plans, index),
       semanticHash,
       description: {
         ...template.description,
@@ -395,30 +392,39 @@ function ruleSetOf(seed: number, plans: readonly Plan[]): RuleSetCompiled {
     };
   });
   const timespanMsMax = Math.max(...plans.map(({ definition }) => definition.spanMs));
-  const chainMatchesOf = (inner: number, groupKey: string) => chainMatches(correlations, inner, groupKey);
+  const chainMatchesOf = (index: number, groupKey: string): RuleMatches => ({
+    matches: feedsOf(plans, index).flatMap(({ correlation, step }) =>
+      chainMatch(plans, { inner: index, outer: correlation, step }, groupKey),
+    ),
+    groupMissing: [],
+  });
   return { ...base, rulesetId, correlations, timespanMsMax, chainMatchesOf };
 }
 
-/** What a hit of an inner correlation gives to the others: fields by name, from the inner group key. */
-function chainMatches(correlations: readonly CorrelationRule[], inner: number, groupKey: string): RuleMatches {
-  const tags: readonly string[] = JSON.parse(groupKey);
-  const { groupBy, feeds } = correlations[inner] as CorrelationRule;
-  const tuple = (fields: readonly string[]): string | null => {
-    const picked = fields.map((field) => tags[groupBy.indexOf(field)]);
-    return picked.includes(undefined) ? null : JSON.stringify(picked);
-  };
-  const matches = feeds.flatMap(({ correlation, step }): RuleMatch[] => {
-    const { definition, groupBy: fields, valueFields } = correlations[correlation] as CorrelationRule;
-    const isSteps = definition.type === 'temporal' || definition.type === 'temporal_ordered';
-    const group_key = tuple(fields);
-    const value = valueFields.length > 0 ? tuple(valueFields) : null;
-    if (group_key === null || (valueFields.length > 0 && value === null)) return [];
-    const countsValues = definition.type === 'value_count' || definition.type === 'value_rarity';
-    // No group value of these worlds is a number.
-    if (valueFields.length > 0 && !countsValues) return [];
-    return [{ rule: correlation, step: isSteps ? step : 0, group_key, value, number: null }];
-  });
-  return { matches, groupMissing: [] };
+function feedsOf(plans: readonly Plan[], inner: number): Feed[] {
+  return plans.flatMap(({ sources }, correlation) =>
+    sources.flatMap((source, step) =>
+      source.kind === 'correlation' && source.correlation === inner ? [{ correlation, step }] : [],
+    ),
+  );
+}
+
+/** Section 7: what a hit of an inner correlation is to an outer one, by the fields both group by. */
+function chainMatch(
+  plans: readonly Plan[],
+  at: { readonly inner: number; readonly outer: number; readonly step: number },
+  groupKey: string,
+): RuleMatch[] {
+  const { groupBy: fields } = plans[at.inner] as Plan;
+  const { definition, groupBy, valueFields } = plans[at.outer] as Plan;
+  const tags = JSON.parse(groupKey) as unknown[];
+  const pick = (wanted: readonly string[]): string =>
+    JSON.stringify(wanted.map((field) => tags[fields.indexOf(field)]));
+  if (![...groupBy, ...valueFields].every((field) => fields.includes(field))) return [];
+  const isStepped = definition.type === 'temporal' || definition.type === 'temporal_ordered';
+  if (isStepped && !isAsked(definition, at.step)) return [];
+  const value = valueFields.length > 0 ? pick(valueFields) : null;
+  return [{ rule: at.outer, step: isStepped ? at.step : 0, group_key: pick(groupBy), value, number: null }];
 }
 
 /** The first engine's threshold: the least count that meets a lower bound. */

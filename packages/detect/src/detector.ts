@@ -1,5 +1,5 @@
+import { createOfflineEngine, type OfflineEngine, type OfflineGap } from '@tracehound/correlation';
 import type { DetectionRule, OnMatch, RuleSetCompiled } from '@tracehound/sigma';
-import { type CorrelationFeed, createCorrelationFeed } from './correlation-feed.ts';
 import type { DetectEvent, EventPlace } from './event.ts';
 import { createMatchStage, type Matched } from './match-stage.ts';
 import { withMode } from './on-match.ts';
@@ -30,6 +30,8 @@ export type Detector = {
   /** Closes the input: every window is decided. */
   end(): readonly DetectResult[];
   counters(): DetectCounters;
+  /** Ranges in which state had to be dropped since the last call, so that results may differ from the exact ones (X14). */
+  takeGaps(): readonly OfflineGap[];
 };
 
 const NOTHING: readonly DetectResult[] = [];
@@ -45,6 +47,7 @@ export function createDetector(ruleSet: RuleSetCompiled, options: DetectOptions)
     push: (event) => decider.push(event, match(event)),
     end: () => decider.end(),
     counters: () => decider.counters(),
+    takeGaps: () => decider.takeGaps(),
   };
 }
 
@@ -56,6 +59,7 @@ export type Decider = {
   push(event: EventPlace, matched: Matched): readonly DetectResult[];
   end(): readonly DetectResult[];
   counters(): DetectCounters;
+  takeGaps(): readonly OfflineGap[];
 };
 
 /** @see Decider */
@@ -66,7 +70,7 @@ export function createDecider(ruleSet: RuleSetCompiled, options: DetectOptions):
 class StreamDecider implements Decider {
   private readonly detections: RuleSetCompiled['detections'];
   private readonly latenessMs: number;
-  private readonly feed: CorrelationFeed;
+  private readonly engine: OfflineEngine;
   private readonly recent: RecentFindings;
   private newestMs = Number.NEGATIVE_INFINITY;
   private readonly tally = { events: 0, late: 0, duplicates: 0, groupMissing: 0 };
@@ -74,7 +78,7 @@ class StreamDecider implements Decider {
   constructor(ruleSet: RuleSetCompiled, latenessMs: number) {
     this.detections = ruleSet.detections;
     this.latenessMs = latenessMs;
-    this.feed = createCorrelationFeed(ruleSet);
+    this.engine = createOfflineEngine(ruleSet);
     this.recent = createRecentFindings(ruleSet.detections.length);
   }
 
@@ -91,7 +95,7 @@ class StreamDecider implements Decider {
     }
     if (event.timeMs > this.newestMs) {
       this.newestMs = event.timeMs;
-      for (const final of this.feed.advance(event.timeMs - this.latenessMs)) {
+      for (const final of this.engine.advance(event.timeMs - this.latenessMs)) {
         (results ??= []).push(correlationResult(final));
       }
     }
@@ -99,13 +103,17 @@ class StreamDecider implements Decider {
     return results ?? NOTHING;
   }
 
+  takeGaps(): readonly OfflineGap[] {
+    return this.engine.takeGaps();
+  }
+
   end(): readonly DetectResult[] {
-    return this.feed.end().map(correlationResult);
+    return this.engine.end().map(correlationResult);
   }
 
   private correlate(event: EventPlace, matched: Matched): void {
     this.tally.groupMissing += matched.groupMissing;
     if (event.timeMs < this.newestMs - this.latenessMs) this.tally.late++;
-    else for (const match of matched.matches) this.feed.add(match, event);
+    else for (const match of matched.matches) this.engine.add(match, event);
   }
 }

@@ -1,5 +1,6 @@
-import { type CorrelationRule, groupOf, type RuleSetCompiled } from '@tracehound/sigma';
+import { type CorrelationRule, groupOf, groupValues, type RuleSetCompiled } from '@tracehound/sigma';
 import type { EventPlace } from './event.ts';
+import { stepName } from './evidence-log.ts';
 import type { Matched } from './match-stage.ts';
 import { chainSteps, counterfactualOf, type GroupHit, type NearMiss, nearMissOf, stepsAsked } from './near-miss.ts';
 import { rfc3339 } from './rfc3339.ts';
@@ -103,19 +104,16 @@ function explained(ruleSet: RuleSetCompiled, rule: CorrelationRule, group: Group
       id: hit.id,
       at: rfc3339(hit.timeMs),
       step: stepName(ruleSet, rule, hit.step),
-      value: hit.value ?? (hit.number === null ? null : String(hit.number)),
+      value: valueText(hit),
     })),
     would_fire_with: closest.distance === 0 ? [] : changes(rule, hits, closest),
   };
   return [{ distance: closest.distance, key: `${group.organization} ${group.groupKey}`, explanation }];
 }
 
-function stepName(ruleSet: RuleSetCompiled, rule: CorrelationRule, step: number): string {
-  const source = rule.stepSources[step];
-  if (!source) return `step ${step + 1}`;
-  const target =
-    source.kind === 'detection' ? ruleSet.detections[source.detection] : ruleSet.correlations[source.correlation];
-  return target?.name ?? target?.description.title ?? `step ${step + 1}`;
+function valueText({ value, number }: GroupHit): string | null {
+  if (value !== null) return groupValues(value).join(', ');
+  return number === null ? null : String(number);
 }
 
 /** What the measure counts. */

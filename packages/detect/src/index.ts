@@ -21,6 +21,7 @@ export {
   TIME_FIELDS,
 } from './event-reader.ts';
 export { parseEventTime, uuidTimeMs } from './event-time.ts';
+export { type CorrelationExplanation, createEvidenceLog, type EvidenceLog } from './evidence-log.ts';
 export { type CorrelationExplainer, createCorrelationExplainer, type GroupExplanation } from './explain-correlation.ts';
 export { createMatchStage, type Matched, type MatchStage } from './match-stage.ts';
 export type { DetectResult } from './result.ts';

@@ -1,6 +1,6 @@
+import type { OfflineFinal } from '@tracehound/correlation';
 import { PLATFORM_ORGANIZATION } from '@tracehound/event-model';
 import { type DetectionRule, groupOf } from '@tracehound/sigma';
-import type { Final } from './correlation-feed.ts';
 import type { EventPlace } from './event.ts';
 import { rfc3339 } from './rfc3339.ts';
 
@@ -37,7 +37,7 @@ export function detectionResult(rule: DetectionRule, event: EventPlace): DetectR
   };
 }
 
-export function correlationResult(final: Final): DetectResult {
+export function correlationResult(final: OfflineFinal): DetectResult {
   const { rule, groupKey } = final;
   const { description } = rule;
   const group = groupOf(rule, groupKey).map(({ field, value }) => [field, value] as const);

@@ -44,7 +44,10 @@ export async function runBacktest(flags: BacktestFlags, terminal: Terminal): Pro
     },
     onInvalid: () => {},
   });
-  await readEvents(await openEvents(flags.events), stream, { stopped: () => false, afterChunk: () => Promise.resolve() });
+  await readEvents(await openEvents(flags.events), stream, {
+    stopped: () => false,
+    afterChunk: () => Promise.resolve(),
+  });
   fresh.add(fresh.detector.end());
   old?.add(old.detector.end());
   const inRange = ({ at }: DetectResult): boolean => {
@@ -60,7 +63,8 @@ export async function runBacktest(flags: BacktestFlags, terminal: Terminal): Pro
 function timeOf(text: string | undefined, option: string): number | undefined {
   if (text === undefined) return undefined;
   const timeMs = parseEventTime(text);
-  if (timeMs === undefined) throw new UsageError(`${option} ${text}: write an RFC 3339 time, e.g. 2026-01-31T00:00:00Z`);
+  if (timeMs === undefined)
+    throw new UsageError(`${option} ${text}: write an RFC 3339 time, e.g. 2026-01-31T00:00:00Z`);
   return timeMs;
 }
 
@@ -98,8 +102,9 @@ function print(rows: readonly BacktestRow[], format: BacktestFlags['format'], te
       if (differing.length > 0) terminal.out(tableOf(differing));
       break;
   }
-  const totals = rows.reduce((sum, row) => [sum[0] + row.old_alerts, sum[1] + row.new_alerts] as const, [0, 0] as const);
-  const text = `${gained} groups gained, ${lost} lost, ${changed} changed, ${same} the same; alerts ${totals[0]} before, ${totals[1]} after`;
+  const before = rows.reduce((sum, row) => sum + row.old_alerts, 0);
+  const after = rows.reduce((sum, row) => sum + row.new_alerts, 0);
+  const text = `${gained} groups gained, ${lost} lost, ${changed} changed, ${same} the same; alerts ${before} before, ${after} after`;
   if (format === 'table') terminal.out(text);
   else terminal.note(text);
 }

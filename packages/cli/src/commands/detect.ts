@@ -1,13 +1,15 @@
-import { createDetector, type DetectCounters, type DetectOptions } from '@tracehound/detect';
+import { createDetector, type DetectCounters, type DetectOptions, type Detector } from '@tracehound/detect';
 import { formatProblem, type LogSource, type OnMatch, type RuleSetCompiled } from '@tracehound/sigma';
 import { parseDuration } from '../events/duration.ts';
 import { EventInputError, openEvents } from '../events/event-input.ts';
 import { createEventStream, readEvents, type StreamCounters } from '../events/event-stream.ts';
+import { createExplainingDetector } from '../events/explaining-detector.ts';
 import { loadRules } from '../events/load-rules.ts';
 import { parseLogSource } from '../events/log-source.ts';
 import { createProgress } from '../events/progress.ts';
 import { createResultWriter, type ResultFormat } from '../events/result-writer.ts';
 import type { Terminal } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
 
 export type DetectFlags = {
   readonly rules: readonly string[];
@@ -41,6 +43,11 @@ export async function runDetect(
     latenessMs: parseDuration(flags.lateness, '--lateness'),
     ...(flags.onMatch === undefined ? {} : { onMatch: flags.onMatch }),
   };
+  if (flags.pipeline !== undefined) {
+    throw new UsageError(
+      '--pipeline: field mapping pipelines are not part of this version; write the rules with the names of the events',
+    );
+  }
   const logSource = flags.logsource === undefined ? undefined : parseLogSource(flags.logsource);
   const { ruleSet, refused } = loadRules(flags.rules);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
@@ -48,7 +55,7 @@ export async function runDetect(
 
   const writer = createResultWriter(stdout, flags.format, { colours: terminal.outColours });
   const progress = createProgress(stderr, { bytesTotal: input.bytesTotal });
-  const detector = createDetector(ruleSet, options);
+  const detector = flags.explain ? createExplainingDetector(ruleSet, options) : createDetector(ruleSet, options);
   let stop = false;
   void interrupted.then(() => {
     stop = true;
@@ -79,7 +86,8 @@ export async function runDetect(
   progress.clear();
   for (const note of summary({ ruleSet, refused: refused.length, stream: stream.counters, found: detector.counters() }))
     terminal.note(note);
-  terminal.note(`${counted(writer.count, 'result')}`);
+  for (const gap of gapNotes(detector.takeGaps())) terminal.note(gap);
+  terminal.note(counted(writer.count, 'result'));
   if (broken) {
     terminal.note(`tracehound: ${broken.message}; results are those of what could be read`);
     return 2;
@@ -143,6 +151,16 @@ function summary(of: {
       `${counted(found.groupMissing, 'match', 'matches')} without a group or value field of their correlation`,
     );
   return notes;
+}
+
+/** X14: what was dropped is said, once per rule and reason. */
+function gapNotes(gaps: ReturnType<Detector['takeGaps']>): string[] {
+  const ranges = new Map<string, number>();
+  for (const { rule, reason } of gaps) {
+    const key = `${rule.description.title}: ${reason}`;
+    ranges.set(key, (ranges.get(key) ?? 0) + 1);
+  }
+  return [...ranges].map(([key, count]) => `results are not exact in ${counted(count, 'range')} of ${key}`);
 }
 
 function counted(count: number, one: string, many: string = `${one}s`): string {

@@ -140,7 +140,9 @@ async function explainCorrelations(
   flags: ExplainFlags & { readonly events: string },
   terminal: Terminal,
 ): Promise<readonly Printable[]> {
-  const rules = ruleSet.correlations.filter((rule) => isWanted(flags.rule, rule.uid, rule.name, rule.description.title));
+  const rules = ruleSet.correlations.filter((rule) =>
+    isWanted(flags.rule, rule.uid, rule.name, rule.description.title),
+  );
   if (rules.length === 0) throw new UsageError(noRule(flags.rule, 'correlation'));
   const explainer = createCorrelationExplainer(ruleSet);
   const match = createMatchStage(ruleSet);
@@ -149,8 +151,12 @@ async function explainCorrelations(
     onEvent: (event) => explainer.add(event, match(event)),
     onInvalid: (line, reason) => terminal.note(`line ${line}: ${reason}`),
   });
-  await readEvents(await openEvents(flags.events), stream, { stopped: () => false, afterChunk: () => Promise.resolve() });
-  if (explainer.dropped > 0) terminal.note(`${explainer.dropped} matches were left out: groups are explained by their first events`);
+  await readEvents(await openEvents(flags.events), stream, {
+    stopped: () => false,
+    afterChunk: () => Promise.resolve(),
+  });
+  if (explainer.dropped > 0)
+    terminal.note(`${explainer.dropped} matches were left out: groups are explained by their first events`);
   return rules.map((rule) => {
     const groups = explainer.closest(rule, flags.groups);
     const { rule_id, title } = rule.description;

@@ -32,7 +32,10 @@ export function explanationText(explanation: RuleExplanation, colours: boolean):
   const lines = [head];
   if (!explanation.log_source_fits) lines.push(paint('  the rule is for another log source', 'dim'));
   lines.push(...treeLines(explanation.condition, '  ', paint));
-  if (explanation.missing.length > 0) lines.push(`  to match it would need: ${explanation.missing.map((test) => paint(plain(test), 'bad')).join(' and ')}`);
+  if (explanation.missing.length > 0)
+    lines.push(
+      `  to match it would need: ${explanation.missing.map((test) => paint(plain(test), 'bad')).join(' and ')}`,
+    );
   return lines.join('\n');
 }
 
@@ -73,7 +76,8 @@ export function groupText(explanation: GroupExplanation, colours: boolean): stri
     `  ${where}${organization} ${verdict}: ${plain(explanation.reached)}, ${explanation.from} to ${explanation.to}`,
   ];
   if (explanation.missing !== null) lines.push(`    missing: ${plain(explanation.missing)}`);
-  if (explanation.would_fire_with.length > 0) lines.push(`    would fire with ${explanation.would_fire_with.join(', or with ')}`);
+  if (explanation.would_fire_with.length > 0)
+    lines.push(`    would fire with ${explanation.would_fire_with.join(', or with ')}`);
   for (const event of explanation.events) {
     const value = event.value === null ? '' : `  ${plain(event.value)}`;
     lines.push(paint(`    ${event.at}  ${plain(event.id)}  ${plain(event.step)}${value}`, 'dim'));
