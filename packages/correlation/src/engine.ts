@@ -151,7 +151,7 @@ class Engine implements PartitionEngine {
           decided: (ref, final) => this.decided(ref, final),
           chained: (ref, hit) => this.chained(ref, hit),
           degraded: (family, groupKey, range) => this.degraded(family, groupKey, range),
-          openId: (ref, fromMs, trigger) => this.alertId(ref, fromMs, trigger),
+          openId: (ref, episode, trigger) => this.alertId(ref, episode, trigger),
         },
       },
       NO_WATERMARK_MS,
@@ -311,7 +311,7 @@ class Engine implements PartitionEngine {
     if (!ref.family.instance.rule.emitsAlert) return;
     const trigger = triggerOf(episode);
     const first = owned[0];
-    const id = this.switches.canonicalFinal || !first ? this.alertId(ref, episode.fromMs, trigger) : first.id;
+    const id = this.switches.canonicalFinal || !first ? this.alertId(ref, episode, trigger) : first.id;
     const superseded = owned.filter((open) => open.id !== id).map((open) => open.id);
     const supersedes = superseded.toSorted();
     this.tally.superseded += superseded.length;
@@ -369,9 +369,13 @@ class Engine implements PartitionEngine {
     this.effects.push({ kind: 'alert', alert });
   }
 
-  private alertId(ref: GroupRef, fromMs: number, trigger: string): string {
-    const { frameMs } = ref.family.instance.window ?? { frameMs: frameOf(ref.family.instance.rule.definition.spanMs) };
-    return this.idOf(ref, this.switches.frames ? Math.floor(fromMs / frameMs) : 0, trigger);
+  /** X9. Parts of an episode that `suppress` cut may have one trigger: their left ends tell them apart. */
+  private alertId(ref: GroupRef, episode: Episode, trigger: string): string {
+    const { definition } = ref.family.instance.rule;
+    const { fromMs, evidence } = episode;
+    const frame = this.switches.frames ? Math.floor(fromMs / frameOf(definition.spanMs)) : 0;
+    const isCut = definition.suppressMs !== null && evidence.every((hit) => hit.timeMs < fromMs);
+    return this.idOf(ref, frame, isCut ? `${trigger}@${fromMs}` : trigger);
   }
 
   private idOf(ref: GroupRef, frame: number, trigger: string): string {

@@ -39,7 +39,7 @@ export type Speech = {
     range: Omit<DegradedRange, 'reason'> & { readonly reason: string },
   ): void;
   /** Id of an alert with this left end and trigger, for an open. */
-  openId(ref: GroupRef, fromMs: number, trigger: string): string;
+  openId(ref: GroupRef, episode: Episode, trigger: string): string;
 };
 
 export type WindowsConfig = {
@@ -194,7 +194,7 @@ export class Windows {
       if (openOf(group, range)) continue;
       const episode = this.episodeOf(ref, group, range, ranges[index + 1]);
       const trigger = switches.canonicalTrigger ? triggerOf(episode) : arrivedId;
-      const id = speech.openId(ref, episode.fromMs, trigger);
+      const id = speech.openId(ref, episode, trigger);
       group.opens = [
         ...group.opens,
         {

@@ -28,6 +28,8 @@ export type LintOptions = {
   readonly matchesRetentionMs: number;
   /** Today as YYYY-MM-DD, for expiry dates; absent: dates are not compared with today. */
   readonly today?: string;
+  /** Values of `%placeholders%` (modifier `expand`), by name. */
+  readonly expand?: Readonly<Record<string, readonly string[]>>;
 };
 
 /** One thing that can be wrong. The code is stable: suppressions and scripts name it. */

@@ -117,6 +117,19 @@ describe('logic by truth table', () => {
   });
 });
 
+test.each([
+  // Of sigma-regression: an escape before a quantifier is no possessive one.
+  [String.raw`\.exe[\"\']?\s+[^\"]{0,64}door\s+\d{2,10}`, []],
+  [String.raw`[+*]+a+`, []],
+  [String.raw`a++b`, ['regex-refused']],
+  [String.raw`(a)\1b*`, ['regex-refused']],
+  [String.raw`(?<!a)b*`, ['regex-refused']],
+])('regular expression %s', (pattern, expected) => {
+  expect(codes(detection(`  selection:\n    Image: a.exe\n    User|re: '${pattern.replaceAll("'", "''")}'`))).toEqual(
+    expected,
+  );
+});
+
 describe('sets of files', () => {
   const rule = (n: number, extra = ''): string =>
     `title: Door ${n}\nid: 5f0c5f0e-7f86-4d0c-9a4c-0b7d6d1c00${10 + n}\n${extra}`;

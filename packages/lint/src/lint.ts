@@ -1,12 +1,5 @@
-import {
-  createProblemSink,
-  loadRuleSet,
-  type RuleFile,
-  readYamlDocuments,
-  SigmaError,
-  type SigmaProblem,
-} from '@tracehound/sigma';
-import type { Check, LintFinding, LintOptions } from './check.ts';
+import { createProblemSink, loadRuleSet, type RuleFile, readYamlDocuments, type SigmaProblem } from '@tracehound/sigma';
+import type { Check, LintFinding, LintLevel, LintOptions } from './check.ts';
 import { CHECKS } from './checks/all.ts';
 import { loadCode } from './checks/load.ts';
 import { type RuleDocument, readRuleDocument } from './rule-document.ts';
@@ -48,7 +41,7 @@ export function lintRules(files: readonly RuleFile[], options: LintOptions): Lin
       });
     }
   }
-  const findings = [...own, ...unexplained(problemsOf(files), own)];
+  const findings = [...own, ...unexplained(problemsOf(files, options), own)];
   return {
     rules: rules.length,
     findings: files
@@ -63,24 +56,24 @@ export function lintRules(files: readonly RuleFile[], options: LintOptions): Lin
   };
 }
 
-/** What the loader says of the files: all reasons for which they are refused, or else its remarks. */
-function problemsOf(files: readonly RuleFile[]): readonly SigmaProblem[] {
-  try {
-    return loadRuleSet(files).warnings;
-  } catch (error) {
-    if (error instanceof SigmaError) return error.problems;
-    throw error;
-  }
+type Told = { readonly level: LintLevel; readonly problem: SigmaProblem };
+
+/** What the loader says of the files: why it refuses rules, and its remarks on those it takes. */
+function problemsOf(files: readonly RuleFile[], { expand = {} }: LintOptions): readonly Told[] {
+  const { refused, warnings } = loadRuleSet(files, { onProblem: 'refuse-rule', expand });
+  return [
+    ...refused.map((problem) => ({ level: LEVEL_OF.get(loadCode(problem.code)) ?? ('error' as const), problem })),
+    ...warnings.map((problem) => ({ level: 'warning' as const, problem })),
+  ];
 }
 
 /** Problems of the loader at lines where no check of the same weight has already said more exactly what is wrong. */
-function unexplained(problems: readonly SigmaProblem[], own: readonly LintFinding[]): readonly LintFinding[] {
+function unexplained(told: readonly Told[], own: readonly LintFinding[]): readonly LintFinding[] {
   const place = ({ path, line }: { path: string; line: number }): string => `${path}:${line}`;
   const errors = new Set(own.filter(({ level }) => level === 'error').map(place));
   const remarks = new Set(own.filter(({ level }) => level !== 'info').map(place));
-  return problems
-    .map(({ path, line, column, code, message }) => {
-      const level = LEVEL_OF.get(loadCode(code)) ?? 'error';
+  return told
+    .map(({ level, problem: { path, line, column, code, message } }) => {
       return { path, line, column, code: loadCode(code), level, message };
     })
     .filter((finding) => !(finding.level === 'error' ? errors : remarks).has(place(finding)));

@@ -77,10 +77,10 @@ export function readExtensions(entry: YamlEntry | undefined, context: ExtensionC
       (ORDERED_KEYS.includes(key) && !isOrdered) || (TEMPORAL_KEYS.includes(key) && !isOrdered && type !== 'temporal');
     if (isMisplaced) report('unsupported', keyAt, `'x-corr.${key}' says nothing of ${type}`);
   }
-  const gapMs = readDuration(map, 'gap', report);
+  const gapMs = readDuration(map, 'gap', context);
   const window = readWindow(map, gapMs, report);
   const onMatch = readChoice(map, 'on_match', ['suppress', 'reset', 'every'] as const, report) ?? 'suppress';
-  const suppressMs = readDuration(map, 'suppress', report);
+  const suppressMs = readDuration(map, 'suppress', context);
   if (suppressMs !== null && onMatch !== 'suppress') {
     report('value_invalid', keyAtOf(map, 'suppress'), `'suppress' says nothing with 'on_match: ${onMatch}'`);
   }
@@ -113,11 +113,15 @@ function readWindow(map: YamlMap, gapMs: number | null, report: Report): WindowS
   return { kind, gapMs: gapMs ?? 0 };
 }
 
-function readDuration(map: YamlMap, key: string, report: Report): number | null {
+function readDuration(map: YamlMap, key: string, { report, limits }: ExtensionContext): number | null {
   const entry = entryOf(map, key);
   if (!entry) return null;
   const spanMs = readTimespan(entry.value, key);
-  if (typeof spanMs === 'number') return spanMs;
+  if (typeof spanMs === 'number') {
+    if (spanMs <= limits.timespanMsMax) return spanMs;
+    report('limit_exceeded', entry.value.at, `'${key}' is longer than ${limits.timespanMsMax / 86_400_000} days`);
+    return null;
+  }
   report('value_invalid', entry.value.at, spanMs.reason);
   return null;
 }

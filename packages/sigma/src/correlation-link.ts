@@ -129,6 +129,7 @@ function linkOne(
   }
   const hasChainedStep = inner.some((one) => one !== undefined);
   const definition = { ...source.definition, decided: decidedOf(source.definition, hasChainedStep) };
+  warnOfAliases(rule, source, targets);
   const groupFields = targets.map((target) => source.groupBy.map((field) => aliased(field, target, source)));
   const valueFields = targets.map((target) => source.fields.map((field) => aliased(field, target, source)));
   const positionsOf = (fields: readonly (readonly string[])[]): readonly (readonly number[])[] =>
@@ -171,6 +172,24 @@ function standsOnSound(
 function aliased(field: string, target: NamedRule, { aliases }: CorrelationSource): string {
   const alias = aliases.get(field);
   return alias?.get(target.name ?? '') ?? alias?.get(target.uid) ?? field;
+}
+
+/** An alias that leaves a rule out, or names one that is not there, is most often a slip: the group is then missing. */
+function warnOfAliases(rule: ParsedCorrelation, { aliases }: CorrelationSource, targets: readonly NamedRule[]): void {
+  const warn = (message: string): void => rule.warnings.report('reference_unknown', rule.correlation.at, message);
+  const distinct = [...new Set(targets)];
+  const known = new Set(distinct.flatMap(({ uid, name }) => [uid, name]));
+  for (const [alias, fields] of aliases) {
+    const omitted = distinct.find(({ uid, name }) => !fields.has(uid) && !(name !== null && fields.has(name)));
+    if (omitted) {
+      const name = omitted.name ?? omitted.uid;
+      warn(`alias '${alias}' says nothing of '${name}': there the field '${alias}' itself is taken`);
+    }
+    const stranger = [...fields.keys()].find((name) => !known.has(name));
+    if (stranger !== undefined) {
+      warn(`alias '${alias}' names '${stranger}', which is no rule of this correlation`);
+    }
+  }
 }
 
 /**

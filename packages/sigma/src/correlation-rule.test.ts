@@ -121,6 +121,17 @@ describe('counts, sums, averages, percentiles, shares', () => {
   });
 });
 
+it('an alias that leaves a rule out or names a stranger is a warning', () => {
+  const aliases = 'aliases: {u: {a: user, zz: name}, v: {a: x, b: y}}';
+  const set = load(
+    `${ABCD}---\n${correlation(`type: event_count, rules: [a, b], group-by: [u], ${aliases}, condition: {gte: 2}`)}`,
+  );
+  expect(set.warnings.map(({ message }) => message.split(':')[0])).toEqual([
+    "alias 'u' says nothing of 'b'",
+    "alias 'u' names 'zz', which is no rule of this correlation",
+  ]);
+});
+
 describe('timespans', () => {
   it.each([
     ['30s', 30_000],
@@ -309,6 +320,7 @@ describe('x-corr', () => {
     [`${COUNT}, condition: {gte: 2}, x-corr: {gap: 5m}`, 'value_invalid', 'session'],
     [`${COUNT}, condition: {gte: 2}, x-corr: {on_match: always}`, 'value_invalid', 'reset'],
     [`${COUNT}, condition: {gte: 2}, x-corr: {on_match: every, suppress: 1h}`, 'value_invalid', 'suppress'],
+    [`${COUNT}, condition: {gte: 2}, x-corr: {suppress: 91d}`, 'limit_exceeded', '90 days'],
     [`${COUNT}, condition: {gte: 2}, x-corr: {suppress: 1M}`, 'value_invalid', 'months'],
     [`${COUNT}, condition: {gte: 2}, x-corr: {strict: true}`, 'unsupported', 'strict'],
     [`${COUNT}, condition: {gte: 2}, x-corr: {reuse: true}`, 'unsupported', 'reuse'],

@@ -221,8 +221,11 @@ function regexTest(
 
 /** A search is unanchored by itself, so `contains` changes nothing. */
 function anchored(pattern: string, anchor: PatternAnchor): string {
-  if (anchor === 'startswith') return `^(?:${pattern})`;
-  return anchor === 'endswith' ? `(?:${pattern})$` : pattern;
+  // Flags in front, as in `(?i)abc`, hold for the whole pattern and stay there.
+  const flags = /^\(\?[a-z]+\)/.exec(pattern)?.[0] ?? '';
+  const rest = pattern.slice(flags.length);
+  if (anchor === 'startswith') return `${flags}^(?:${rest})`;
+  return anchor === 'endswith' ? `${flags}(?:${rest})$` : pattern;
 }
 
 function textsOf(

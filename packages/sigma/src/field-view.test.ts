@@ -53,6 +53,9 @@ describe('the view of a JSON object', () => {
           expect(Array.isArray(bare) || bare === undefined ? bare : [bare]).toEqual(flat.get(name));
         }
         expect([...view.keywords()]).toEqual([...flat.values()].flat());
+        const leaves: Scalar[] = [];
+        view.forEachLeaf?.((leaf) => leaves.push(leaf));
+        expect(leaves.map(String).sort()).toEqual([...flat.values()].flat().map(String).sort());
         for (const name of asked) expect(view.values(name)).toEqual(flat.get(name));
       }),
       { seed: 20_261_126, numRuns: 2_000 },

@@ -14,6 +14,13 @@ export type FieldView = {
   lookup?(field: string): Scalar | readonly Scalar[] | undefined;
   /** Every leaf value of the event, for unbound keywords. Never field names. */
   keywords(): Iterable<Scalar>;
+  /** As `keywords`, in any order, without a list or an iterator per event. Optional. */
+  forEachLeaf?(visit: (value: Scalar) => void): void;
+  /**
+   * Keys at the top of the event: every name that `values` knows is one of them, or one with a dot and more after it.
+   * Lets a matcher with rules over many fields look only at those the event has. Optional.
+   */
+  forEachKey?(visit: (key: string) => void): void;
 };
 
 /** Log source of an event, or of a rule; null in a rule means "any". Compared without case. */
@@ -33,29 +40,61 @@ const DEPTH_MAX = 64;
  * than one way (arrays of objects; `{"a.b": 1, "a": {"b": 2}}`), so that order and members are the same in every case.
  */
 export function createJsonFieldView(event: Readonly<Record<string, unknown>>): FieldView {
-  let flat: Map<string, Scalar[]> | undefined;
-  const flattened = (): Map<string, Scalar[]> => {
-    if (!flat) {
-      flat = new Map();
-      for (const [name, value] of Object.entries(event)) flatten(flat, name, value, 1);
+  return new JsonFieldView(event);
+}
+
+/** A class, so that a view is one small object per event. */
+class JsonFieldView implements FieldView {
+  readonly #event: Readonly<Record<string, unknown>>;
+  #flat: Map<string, Scalar[]> | undefined;
+
+  constructor(event: Readonly<Record<string, unknown>>) {
+    this.#event = event;
+  }
+
+  lookup(field: string): Scalar | readonly Scalar[] | undefined {
+    if (this.#flat) return this.#flat.get(field);
+    const found = walk(this.#event, field, 1);
+    return found === MANY ? this.#flattened().get(field) : found;
+  }
+
+  values(field: string): readonly Scalar[] | undefined {
+    const found = this.lookup(field);
+    return found === undefined || isList(found) ? found : [found];
+  }
+
+  *keywords(): Iterable<Scalar> {
+    for (const values of this.#flattened().values()) yield* values;
+  }
+
+  forEachLeaf(visit: (value: Scalar) => void): void {
+    for (const key in this.#event) if (Object.hasOwn(this.#event, key)) visitLeaves(this.#event[key], visit, 1);
+  }
+
+  forEachKey(visit: (key: string) => void): void {
+    for (const key in this.#event) visit(key);
+  }
+
+  #flattened(): Map<string, Scalar[]> {
+    if (!this.#flat) {
+      this.#flat = new Map();
+      for (const [name, value] of Object.entries(this.#event)) flatten(this.#flat, name, value, 1);
     }
-    return flat;
-  };
-  const lookup = (field: string): Scalar | readonly Scalar[] | undefined => {
-    if (flat) return flat.get(field);
-    const found = walk(event, field, 1);
-    return found === MANY ? flattened().get(field) : found;
-  };
-  return {
-    lookup,
-    values: (field) => {
-      const found = lookup(field);
-      return found === undefined || isList(found) ? found : [found];
-    },
-    *keywords() {
-      for (const values of flattened().values()) yield* values;
-    },
-  };
+    return this.#flat;
+  }
+}
+
+function visitLeaves(value: unknown, visit: (value: Scalar) => void, depth: number): void {
+  if (depth > DEPTH_MAX) return;
+  if (typeof value === 'string') visit(value);
+  else if (Array.isArray(value)) for (const element of value) visitLeaves(element, visit, depth + 1);
+  else if (typeof value === 'object' && value !== null) {
+    const container = value as Readonly<Record<string, unknown>>;
+    for (const key in container) if (Object.hasOwn(container, key)) visitLeaves(container[key], visit, depth + 1);
+  } else {
+    const scalar = scalarOf(value);
+    if (scalar !== undefined) visit(scalar);
+  }
 }
 
 /** The name may have several values, or lie in several places: only flattening tells. */

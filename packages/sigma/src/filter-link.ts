@@ -1,11 +1,11 @@
 import type { ParsedDetection, RuleHead } from './rule-document.ts';
-import { filterCovers, type ParsedFilter, withExclusion } from './rule-filter.ts';
+import { filterCovers, type ParsedFilter, withExclusions } from './rule-filter.ts';
 import type { NamedRule, RuleNames } from './rule-names.ts';
 import type { Test } from './test-tree.ts';
 
 export type FilterRule = RuleHead & ParsedFilter;
 
-/** Sum of the sizes of all exclusions put in: bounds what a filter of all rules costs in a large set. */
+/** Sum of the sizes of all exclusions put in, and of the rules looked at: what filters of a large set may cost. */
 const EXCLUSIONS_MAX = 5_000_000;
 
 /**
@@ -17,24 +17,28 @@ export function applyFilters(
   rules: readonly NamedRule[],
   names: RuleNames,
 ): ReadonlyMap<ParsedDetection, Test> {
-  const tests = new Map<ParsedDetection, Test>();
-  for (const rule of rules) if (rule.kind === 'detection' && rule.test) tests.set(rule, rule.test);
+  const exclusions = new Map<ParsedDetection, Test[]>();
   let spent = 0;
   for (const filter of filters) {
     const { exclusion } = filter;
     if (!exclusion || filter.sink.hasFailed) continue;
-    const targets = targetsOf(filter, rules, names);
+    if (filter.targets === null) spent += rules.length;
+    const targets = spent > EXCLUSIONS_MAX ? [] : targetsOf(filter, rules, names);
     spent += sizeOf(exclusion) * targets.length;
     if (spent > EXCLUSIONS_MAX) {
       filter.sink.report('limit_exceeded', filter.at, 'the filters are too large for so many rules: name fewer rules');
-      return tests;
+      break;
     }
     for (const target of targets) {
-      const test = tests.get(target);
-      if (test) tests.set(target, withExclusion(test, exclusion));
+      const known = exclusions.get(target);
+      if (known) known.push(exclusion);
+      else exclusions.set(target, [exclusion]);
     }
   }
-  return tests;
+  const detections = rules.filter((rule) => rule.kind === 'detection');
+  return new Map(
+    detections.flatMap((rule) => (rule.test ? [[rule, withExclusions(rule.test, exclusions.get(rule) ?? [])]] : [])),
+  );
 }
 
 function targetsOf(filter: FilterRule, rules: readonly NamedRule[], names: RuleNames): readonly ParsedDetection[] {

@@ -4,9 +4,10 @@
  *
  * | limit | default | guards against |
  * |---|---|---|
- * | fileCharactersMax | 1,000,000 | files that take long to read; the largest public rule file has 40 kB |
+ * | fileCharactersMax | 4,000,000 | files that take long to read; a whole public rule set is 5 MB in 3,000 files |
+ * | fileItemsMax | 250,000 | lines, commas and brackets of a file: what the YAML parser's time goes by |
  * | depthMax | 40 | nested YAML; public rules stay below 8 |
- * | nodesMax | 100,000 | a million selections or values in one document |
+ * | nodesMax | 30,000 | a million selections or values in one document; its lines and commas: twice as many |
  * | aliasesMax | 1,000 | alias bombs, by number; `nodesMax` bounds them by expanded size |
  * | testsMax | 20,000 | values of one rule after every modifier, and the tree its conditions expand to |
  * | charactersMax | 2,000,000 | text of those values: dash variants and placeholders multiply it |
@@ -23,6 +24,7 @@
  */
 export type RuleLimits = {
   readonly fileCharactersMax: number;
+  readonly fileItemsMax: number;
   readonly depthMax: number;
   readonly nodesMax: number;
   readonly aliasesMax: number;
@@ -41,9 +43,10 @@ export type RuleLimits = {
 };
 
 export const RULE_LIMITS: RuleLimits = {
-  fileCharactersMax: 1_000_000,
+  fileCharactersMax: 4_000_000,
+  fileItemsMax: 250_000,
   depthMax: 40,
-  nodesMax: 100_000,
+  nodesMax: 30_000,
   aliasesMax: 1_000,
   testsMax: 20_000,
   charactersMax: 2_000_000,

@@ -3,7 +3,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { detection, load, problemsOf, showTest, testOf } from './rule-text.fixture.ts';
 
-const LISTS = { expand: { dc: ['DC1', 'DC*'], user: ['ann', 'bob'], net: ['10.0.0.0/8'], none: [], odd: ['a.b'] } };
+const LISTS = {
+  expand: {
+    dc: ['DC1', 'DC*'],
+    user: ['ann', 'bob'],
+    net: ['10.0.0.0/8'],
+    none: [],
+    odd: ['a.b'],
+    all: ['\\^$.*+?()[]{}|/-'],
+  },
+};
 
 describe('modifiers become operators', () => {
   it.each([
@@ -32,6 +41,7 @@ describe('modifiers become operators', () => {
     ['f|re|contains: a', 'f~/a/'],
     ['f|re|startswith: a|b', 'f~/^(?:a|b)/'],
     ['f|re|endswith: a', 'f~/(?:a)$/'],
+    ['f|re|startswith: "(?i)a|b"', 'f~/(?i)^(?:a|b)/'],
     ['f|re|neq: a', 'not f~/a/'],
     ["'|re': [a, b]", '(keyword~/a/ or keyword~/b/)'],
     ["'|all': [a, 7]", '(keyword=a and keyword=7)'],
@@ -134,6 +144,7 @@ describe('modifiers rewrite values, from left to right', () => {
     ["f: '%user%'", 'f=%user%'],
     ["f|expand|cidr: '%net%'", 'f in 10.0.0.0/8'],
     ["f|re|expand: '^%odd%$'", 'f~/^a\\.b$/'],
+    ["f|re|expand: '%all%'", 'f~/\\\\\\^\\$\\.\\*\\+\\?\\(\\)\\[\\]\\{\\}\\|\\/\\-/'],
     ["f|expand|base64: '%user%'", '(f=YW5u or f=Ym9i)'],
     ["'|expand': ['%user%', x]", '((keyword=ann or keyword=bob) or keyword=x)'],
   ])('%s', (item, wanted) => {

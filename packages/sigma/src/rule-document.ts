@@ -147,7 +147,7 @@ function warnOfKeys(rule: YamlMap, warnings: ProblemSink): void {
 function readHead(rule: YamlMap, { sink, warnings }: DocumentContext): RuleHead {
   const title = textEntry(rule, 'title', sink);
   if (title === undefined) sink.report('key_missing', rule.at, "a rule needs a 'title'");
-  const level = textEntry(rule, 'level', sink) ?? 'medium';
+  const level = textEntry(rule, 'level', sink)?.toLowerCase() ?? 'medium';
   if (!LEVELS.includes(level)) {
     const at = entryOf(rule, 'level')?.keyAt ?? rule.at;
     sink.report('value_invalid', at, `'level' must be one of ${LEVELS.join(', ')}`);

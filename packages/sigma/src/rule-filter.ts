@@ -54,8 +54,8 @@ export function filterCovers(filter: LogSource | null, rule: LogSource): boolean
   );
 }
 
-/** The rule's test with one filter put in. */
-export function withExclusion(test: Test, exclusion: Test): Test {
-  const of = test.op === 'and' ? test.of : [test];
-  return { op: 'and', of: [...of, exclusion] };
+/** The rule's test with the filters put in, in their order. */
+export function withExclusions(test: Test, exclusions: readonly Test[]): Test {
+  if (exclusions.length === 0) return test;
+  return { op: 'and', of: [...(test.op === 'and' ? test.of : [test]), ...exclusions] };
 }

@@ -261,6 +261,14 @@ describe('matches', () => {
   });
 });
 
+it('placeholder lists are part of the identity of a set', () => {
+  const rule = detection('t', '{"x|expand": "%l%"}');
+  const id = (l: string[], other: string[] = []): string => load(rule, { expand: { l, other } }).rulesetId;
+  expect(id(['a'])).toBe(id(['a']));
+  expect(id(['a'])).not.toBe(id(['b']));
+  expect(load(detection('t', '{x: 1}'), { expand: {} }).rulesetId).toBe(load(detection('t', '{x: 1}')).rulesetId);
+});
+
 describe('what is known of a rule', () => {
   it('place, words and triage guide', () => {
     const content = `# first line\n${detection('t', '{x: 1}')}references: [r1, r2]\nfields: [f1]\ndate: 2024-01-02\nmodified: 2024-02-03\nfalsepositives: [fp]\ncustom: {triage: {meaning: m, false_positives: [p], next_steps: [n1, n2]}}\n`;

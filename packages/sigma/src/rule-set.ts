@@ -98,7 +98,7 @@ export type CorrelationRule = RuleText & {
 };
 
 export type RuleSetCompiled = {
-  /** SHA-256 over the canonical content: files by path, line ends as LF. */
+  /** SHA-256 over the canonical content: files by path, line ends as LF; and the placeholder lists, if any. */
   readonly rulesetId: string;
   readonly files: readonly RuleFile[];
   readonly detections: readonly DetectionRule[];
@@ -151,7 +151,7 @@ export function loadRuleSet(files: readonly RuleFile[], options: RuleSetOptions 
     { limits, names, isLenient },
   );
   if (problems.length > 0 && !isLenient) throw new SigmaError(problems);
-  const rulesetId = hashOf(canonical.flatMap(({ path, content }) => [path, content]));
+  const rulesetId = hashOf([...canonical.flatMap(({ path, content }) => [path, content]), ...listsOf(options.expand)]);
   const set = compile({ rules: parsed.rules, tests, linked, rulesetId });
   return { ...set, rulesetId, files: canonical, warnings, refused: problems };
 }
@@ -203,6 +203,12 @@ function reportTwins(rules: readonly NamedRule[]): ReadonlySet<NamedRule> {
     } else first.set(rule.uid, rule);
   }
   return twins;
+}
+
+/** Placeholder lists in an order of their own: what they hold is part of what the rules mean. */
+function listsOf(lists: PlaceholderLists = {}): readonly string[] {
+  const names = Object.keys(lists).sort();
+  return names.length === 0 ? [] : [JSON.stringify(names.map((name) => [name, lists[name]]))];
 }
 
 /** SHA-256 in hex over length-prefixed parts, so that no two lists of parts have the same bytes. */

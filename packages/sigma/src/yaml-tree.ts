@@ -48,13 +48,20 @@ export function readYamlDocuments(
     problems.report('limit_exceeded', START, `the file has more than ${limits.fileCharactersMax} characters`);
     return [];
   }
+  const refusal = countItems(content, limits);
+  if (refusal) {
+    problems.report('limit_exceeded', { line: refusal.line, column: 1 }, refusal.message);
+    return [];
+  }
   const lines = new LineCounter();
   const documents = parseSafely(content, lines, problems);
   const nodes: YamlNode[] = [];
   for (const document of documents) {
     for (const error of document.errors) {
       const at = positionAt(lines, error.pos[0]);
-      problems.report('yaml_syntax', at, error.message.split('\n')[0] ?? 'the file is not YAML');
+      const message = error.message.split('\n')[0] ?? 'the file is not YAML';
+      if (!message.startsWith('Maximum call stack')) problems.report('yaml_syntax', at, message);
+      else problems.report('limit_exceeded', at, `the document is nested more than ${limits.depthMax} levels deep`);
     }
     if (document.errors.length > 0 || document.contents === null) continue;
     const conversion = createConversion(lines, problems, limits);
@@ -63,6 +70,36 @@ export function readYamlDocuments(
   }
   return nodes;
 }
+
+/**
+ * Looks at the characters alone: the parser takes some 20 us per item, so a file of a million of them is refused before
+ * it is parsed. Text with as many lines and commas as a large rule has values counts too; no rule comes near.
+ */
+function countItems(content: string, limits: RuleLimits): { line: number; message: string } | undefined {
+  let line = 1;
+  let total = 0;
+  let inDocument = 0;
+  for (let at = 0; at < content.length; at++) {
+    const code = content.charCodeAt(at);
+    if (code === NEWLINE) {
+      line++;
+      if (content.startsWith('---', at + 1)) inDocument = 0;
+    } else if (code !== COMMA && code !== BRACKET && code !== BRACE) continue;
+    total++;
+    if (++inDocument > 2 * limits.nodesMax) {
+      return { line, message: `the document has more than ${limits.nodesMax} values` };
+    }
+    if (total > limits.fileItemsMax) {
+      return { line, message: `the file has more than ${limits.fileItemsMax} lines and values: split it` };
+    }
+  }
+  return undefined;
+}
+
+const NEWLINE = 10;
+const COMMA = 44;
+const BRACKET = 91;
+const BRACE = 123;
 
 function parseSafely(content: string, lines: LineCounter, problems: ProblemSink) {
   try {

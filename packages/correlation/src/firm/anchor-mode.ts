@@ -1,12 +1,12 @@
 import type { CorrelationDefinition } from '@tracehound/sigma';
 import type { ByteReader, ByteWriter } from '../byte-codec.ts';
 import { positiveTest } from './definition-facts.ts';
-import { EventWindow, WINDOW_HITS_MAX } from './event-window.ts';
+import { EventWindow } from './event-window.ts';
 import { eventsOf, type FirmEvent, sortedIds } from './firm-event.ts';
 import { degraded, type Emit, type FirmMode, finalOf, frameEndMs, frameNumber } from './firm-mode.ts';
 import { readFirmHits, writeFirmHits } from './hit-codec.ts';
 import type { FirmHit } from './machine-types.ts';
-import { countWindow, createWindowCondition, type WindowCondition } from './window-condition.ts';
+import { countWindow, createWindowCondition, type WindowCondition, windowHitsMax } from './window-condition.ts';
 
 /** Ids that a window names at most, the first in total order (semantics section 4). */
 export const POSITIVES_MAX = 512;
@@ -21,6 +21,7 @@ export class AnchorMode implements FirmMode {
   /** Events from the anchor's time on; without an anchor, those of the last time. */
   private readonly window = new EventWindow();
   private readonly condition: WindowCondition;
+  private readonly hitsMax: number;
   /** Index of the anchor in the window, -1 without one. */
   private anchorIndex = -1;
 
@@ -28,6 +29,7 @@ export class AnchorMode implements FirmMode {
     this.definition = definition;
     this.isPositive = positiveTest(definition);
     this.condition = createWindowCondition(definition, this.window);
+    this.hitsMax = windowHitsMax(definition);
   }
 
   get isEmpty(): boolean {
@@ -45,7 +47,7 @@ export class AnchorMode implements FirmMode {
     this.pass(event.timeMs, emit);
     this.append(event);
     if (this.anchorIndex < 0 && this.hasPositive(event)) this.anchorIndex = this.window.length - 1;
-    if (this.window.hitsLength > WINDOW_HITS_MAX) this.shed(emit);
+    if (this.window.hitsLength > this.hitsMax) this.shed(emit);
   }
 
   pass(watermarkMs: number, emit: Emit): void {
@@ -134,7 +136,7 @@ export class AnchorMode implements FirmMode {
   private shed(emit: Emit): void {
     const fromMs = this.window.at(0)?.timeMs ?? 0;
     const toMs = this.window.at(-1)?.timeMs ?? 0;
-    while (this.window.hitsLength > WINDOW_HITS_MAX) {
+    while (this.window.hitsLength > this.hitsMax) {
       this.dropFirst();
       if (this.anchorIndex < 0) this.moveOn(0);
     }

@@ -28,7 +28,7 @@ export type {
  * Hits of a group that wait for the watermark. Recorded logs run with a lateness of weeks, so nearly all of a group may wait:
  * 262,144 hits of some 250 bytes are 64 MB for a group under flood.
  */
-export const PENDING_HITS_MAX = 262_144;
+const PENDING_HITS_MAX = 262_144;
 
 const NOTHING: readonly FirmOutcome[] = [];
 
@@ -63,6 +63,27 @@ function ownModeOf(definition: CorrelationDefinition): FirmMode {
   if (!isMonotone(definition)) return new AnchorMode(definition);
   if (onMatch === 'suppress') return new EpisodeMode(definition);
   return new TriggerMode(definition, { resets: onMatch === 'reset' });
+}
+
+/** Under flood every hit drops one: neighbouring ranges become one record. */
+function joinDegraded(outcomes: readonly FirmOutcome[]): readonly FirmOutcome[] {
+  const joined: FirmOutcome[] = [];
+  let open: { fromMs: number; toMs: number; readonly reason: FirmDegradedRange['reason'] } | null = null;
+  for (const outcome of outcomes) {
+    if (outcome.kind !== 'degraded') {
+      joined.push(outcome);
+      continue;
+    }
+    const { range } = outcome;
+    if (open?.reason === range.reason && range.fromMs <= open.toMs) {
+      open.fromMs = Math.min(open.fromMs, range.fromMs);
+      open.toMs = Math.max(open.toMs, range.toMs);
+      continue;
+    }
+    open = { ...range };
+    joined.push({ kind: 'degraded', range: open });
+  }
+  return joined;
 }
 
 /** Hits wait until they are firm, then the mode sees them once, in total order. */
@@ -104,7 +125,7 @@ class Machine implements FirmMachine {
     while (this.pending.firstMs < watermarkMs) firm.push(this.pending.take() as FirmHit);
     for (const event of eventsOf(firm)) this.mode.take(event, emit);
     this.mode.pass(watermarkMs, emit);
-    return outcomes;
+    return joinDegraded(outcomes);
   }
 
   expect(firstAtMs: number, lastAtMs: number): void {

@@ -156,7 +156,7 @@ function sumState({ bounds }: CorrelationDefinition, window: EventWindow): Monot
 
 function orderedState(definition: CorrelationDefinition, window: EventWindow): MonotoneState {
   const plan = orderedPlanOf(definition);
-  const chains = new OrderedChains(plan, { hasEnds: false, keepsHits: true });
+  const chains = new OrderedChains(plan, { hasStart: false, keepsHits: true });
   return {
     take: (event) => chains.take(event),
     drop: (event) => chains.forget(event.timeMs),

@@ -1,6 +1,6 @@
 import type { FirmEvent } from './firm-event.ts';
 import type { FirmHit } from './machine-types.ts';
-import type { OrderedPlan } from './ordered-plan.ts';
+import { mayPrecede, type OrderedPlan } from './ordered-plan.ts';
 import { Queue } from './queue.ts';
 import { type Instant, type StageEntry, startsOfInstant } from './tied-chains.ts';
 
@@ -17,17 +17,17 @@ type Reached = { readonly startMs: number; readonly timeMs: number };
  */
 export class OrderedChains {
   private readonly plan: OrderedPlan;
-  private readonly hasEnds: boolean;
+  private readonly hasStart: boolean;
   private readonly entries: Queue<StageEntry>[] | null;
   private reached: (Reached | null)[];
   private tie: FirmEvent[] = [];
   private isLed = false;
   private completedMs = Number.NEGATIVE_INFINITY;
 
-  /** `hasEnds`: the fed events are one whole window, so steps negated at its ends count. `keepsHits`: for `evidence`. */
-  constructor(plan: OrderedPlan, { hasEnds, keepsHits }: { hasEnds: boolean; keepsHits: boolean }) {
+  /** `hasStart`: the first event fed begins the window, so steps negated before the first stage count. `keepsHits`: for `evidence`. */
+  constructor(plan: OrderedPlan, { hasStart, keepsHits }: { hasStart: boolean; keepsHits: boolean }) {
     this.plan = plan;
-    this.hasEnds = hasEnds;
+    this.hasStart = hasStart;
     this.reached = plan.stages.map(() => null);
     this.entries = keepsHits ? plan.stages.map(() => new Queue<StageEntry>()) : null;
   }
@@ -43,6 +43,11 @@ export class OrderedChains {
     return this.completedMs;
   }
 
+  /** No event that follows can complete a chain: none is under way and none may begin. */
+  get isOver(): boolean {
+    return this.isLed && this.tie.length === 0 && this.reached.every((partial) => partial === null);
+  }
+
   /** Works off the events of the last instant; none of that instant may follow. */
   settle(): void {
     const [first] = this.tie;
@@ -56,13 +61,13 @@ export class OrderedChains {
       hits,
       blocked: plan.between.map(has),
       before: this.reached,
-      isLed: this.isLed || (this.hasEnds && has(plan.leading)),
+      isLed: this.isLed || (this.hasStart && has(plan.leading)),
     };
     this.isLed = instant.isLed;
     this.tie = [];
     if (has(plan.until)) this.reached = plan.stages.map(() => null);
     else this.merge(instant, startsOfInstant(instant, plan));
-    if (this.hasEnds && has(plan.trailing)) this.completedMs = Number.NEGATIVE_INFINITY;
+    if (has(plan.trailing)) this.completedMs = Number.NEGATIVE_INFINITY;
   }
 
   private merge(instant: Instant, found: readonly StageEntry[]): void {
@@ -121,14 +126,4 @@ export class OrderedChains {
       while ((own.at(0)?.startMs ?? beforeMs) < beforeMs) own.shift();
     }
   }
-}
-
-/** X2: times not falling; ties either way unless one source instance numbered them or the rule is strict. */
-export function mayPrecede(before: FirmHit, after: FirmHit, plan: OrderedPlan): boolean {
-  if (before.timeMs !== after.timeMs) return before.timeMs < after.timeMs;
-  if (plan.strict) return false;
-  if (before.id === after.id) return plan.reuse;
-  const isNumbered = before.instance !== null && before.instance === after.instance;
-  if (!isNumbered || before.sequence === null || after.sequence === null) return true;
-  return before.sequence < after.sequence;
 }

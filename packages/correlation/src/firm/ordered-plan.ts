@@ -1,4 +1,5 @@
 import type { CorrelationDefinition } from '@tracehound/sigma';
+import type { FirmHit } from './machine-types.ts';
 
 /** A temporal_ordered condition with its runs written out: one stage for each event of a chain. */
 export type OrderedPlan = {
@@ -52,4 +53,14 @@ export function orderedPlanOf(definition: CorrelationDefinition): OrderedPlan {
     reuse: definition.reuse,
     hasPlainSteps,
   };
+}
+
+/** X2: times not falling; ties either way unless one source instance numbered them or the rule is strict. */
+export function mayPrecede(before: FirmHit, after: FirmHit, plan: OrderedPlan): boolean {
+  if (before.timeMs !== after.timeMs) return before.timeMs < after.timeMs;
+  if (plan.strict) return false;
+  if (before.id === after.id) return plan.reuse;
+  const isNumbered = before.instance !== null && before.instance === after.instance;
+  if (!isNumbered || before.sequence === null || after.sequence === null) return true;
+  return before.sequence < after.sequence;
 }

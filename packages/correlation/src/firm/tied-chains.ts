@@ -1,7 +1,6 @@
 import type { FirmEvent } from './firm-event.ts';
 import type { FirmHit } from './machine-types.ts';
-import { mayPrecede } from './ordered-chains.ts';
-import type { OrderedPlan } from './ordered-plan.ts';
+import { mayPrecede, type OrderedPlan } from './ordered-plan.ts';
 
 /** A hit that ends a chain of the first stages, with the latest start such a chain can have. */
 export type StageEntry = { readonly hit: FirmHit; readonly stage: number; readonly startMs: number };

@@ -29,6 +29,8 @@ const EXTENSIONS: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 const COUNTS: readonly string[] = ['event_count', 'value_count'];
 const ORDERED: readonly string[] = ['temporal', 'temporal_ordered'];
+/** Evidence of one group, in events, above which memory no longer follows the number of groups (EXACTNESS X10.15). */
+const THRESHOLD_MAX = 1_000;
 /** Fewer matches than this for each alert under `every` flood a queue. */
 const EVERY_THRESHOLD_MIN = 5;
 
@@ -163,6 +165,17 @@ export const CORRELATION_CHECKS: readonly Check[] = [
       const hasUpper = correlation.bounds.some(({ relation }) => relation.startsWith('l'));
       if (COUNTS.includes(correlation.type) && thresholdOf(correlation) === 1 && !hasUpper)
         report(correlation.bounds[0]?.at ?? correlation.at, 'every single event satisfies this');
+    }),
+  },
+  {
+    code: 'correlation-threshold-high',
+    area: 'correlation',
+    level: 'warning',
+    doc: `A count above ${THRESHOLD_MAX} keeps up to twice as many events of every group in memory as evidence. Count at the source, add numbers with value_sum, or split the group.`,
+    run: onCorrelation(({ correlation }, { report }) => {
+      const threshold = thresholdOf(correlation) ?? 0;
+      if (COUNTS.includes(correlation.type) && threshold > THRESHOLD_MAX)
+        report(correlation.bounds[0]?.at ?? correlation.at, `every group keeps up to ${2 * threshold} events`);
     }),
   },
   {
@@ -416,8 +429,8 @@ export const CORRELATION_CHECKS: readonly Check[] = [
   {
     code: 'correlation-rank-missing',
     area: 'correlation',
-    level: 'warning',
-    doc: 'A `value_percentile` without `percentile` in its condition takes the 50th, the median, which is seldom what the threshold was made for. Name the rank, or use value_median.',
+    level: 'error',
+    doc: 'A `value_percentile` without `percentile` in its condition does not say which one it compares, and engines differ in what they take. Name the rank, or use value_median.',
     run: onCorrelation(({ correlation }, { report }) => {
       const condition = entry(correlation.map, 'condition')?.value;
       if (

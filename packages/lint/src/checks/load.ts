@@ -21,7 +21,8 @@ const DOCS: Readonly<Record<SigmaProblemCode, string>> = {
   modifier_combination: 'The modifiers cannot be combined, or not with this value.',
   regex_refused:
     'The regular expression cannot be run in linear time, or is not one: look-around, back references and counts beyond the bound are refused.',
-  placeholder_unresolved: 'A placeholder of `expand` has no list of values, so the rule could only match nothing.',
+  placeholder_unresolved:
+    'A placeholder of `expand` has no list of values, so the rule could only match nothing. Lint may not know the lists of a deployment, so it only warns.',
   unsupported:
     'The rule uses something that this version cannot run. It is refused rather than loaded as a rule that never matches.',
   reference_unknown: 'A correlation names a rule that is not in the set.',
@@ -32,8 +33,8 @@ const DOCS: Readonly<Record<SigmaProblemCode, string>> = {
   limit_exceeded: 'The rule exceeds a bound that keeps its cost, or the size of its state, in check.',
 };
 
-/** Codes that load with a remark. */
-const WARNINGS: readonly SigmaProblemCode[] = ['key_unknown'];
+/** Codes that load with a remark, or that depend on lists a lint run need not know. */
+const WARNINGS: readonly SigmaProblemCode[] = ['key_unknown', 'placeholder_unresolved'];
 
 /** `yaml_syntax` is reported as `load-yaml-syntax`. */
 export function loadCode(code: SigmaProblemCode): string {

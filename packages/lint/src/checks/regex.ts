@@ -15,7 +15,8 @@ function onPatterns(
 
 /** Parts of the syntax that no linear-time engine can run; the first one found. */
 function refusedPart(pattern: string): string | undefined {
-  const bare = pattern.replaceAll(/\\[^1-9k]/g, '');
+  // Escapes and classes are letters here: their signs have no meaning of their own.
+  const bare = pattern.replaceAll(/\\[^1-9k]/g, 'x').replaceAll(/\[\^?\]?[^\]]*\]/g, 'x');
   if (/\(\?<?[=!]/.test(bare)) return 'look-around';
   if (/\\[1-9]|\\k[<'{]/.test(bare)) return 'a back-reference';
   if (/\(\?>/.test(bare)) return 'an atomic group';

@@ -1,8 +1,8 @@
-import { isIP } from 'node:net';
 import type { Position, YamlScalar } from '@tracehound/sigma';
 import type { Check, CheckContext } from '../check.ts';
 import { type ItemSketch, itemsOf } from '../detection-sketch.ts';
 import { valueKey } from '../implication.ts';
+import { ipVersionOf } from '../ip-address.ts';
 
 /** Runs a check on each item of a rule's selections. */
 function onItems(look: (item: ItemSketch, context: CheckContext) => void): NonNullable<Check['run']> {
@@ -65,7 +65,7 @@ function repeated(
 /** Network with host bits cleared; undefined when it is no IPv4 network. */
 function maskedIpv4(network: string): string | undefined {
   const [address = '', bits = ''] = network.split('/');
-  if (isIP(address) !== 4 || !/^\d{1,2}$/.test(bits) || Number(bits) > 32) return undefined;
+  if (ipVersionOf(address) !== 4 || !/^\d{1,2}$/.test(bits) || Number(bits) > 32) return undefined;
   const value = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
   const size = 2 ** (32 - Number(bits));
   const base = Math.floor(value / size) * size;
@@ -74,7 +74,7 @@ function maskedIpv4(network: string): string | undefined {
 
 function isNetwork(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
-  const version = isIP(address);
+  const version = ipVersionOf(address);
   if (version === 0 || rest.length > 0) return false;
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 }
@@ -295,8 +295,9 @@ export const VALUE_CHECKS: readonly Check[] = [
     level: 'warning',
     doc: '`windash` gives the variants of a dash or slash before a word. Without one in the value it does nothing.',
     run: onItems((item, { report }) => {
-      const without = item.values.find(({ value }) => !/(^|[^\w])[-/\u2013\u2014\u2015]\w/.test(String(value)));
-      if (has(item, 'windash') && without) report(without.at, `'${without.value}' has no dash before a word`);
+      const hasDash = item.values.some(({ value }) => /(^|[^\w])[-/\u2013\u2014\u2015]\w/.test(String(value)));
+      if (has(item, 'windash') && !hasDash)
+        report(item.at, "no value has a dash before a word: 'windash' does nothing");
     }),
   },
   {

@@ -114,8 +114,8 @@ const event = fc.record(
 
 /** A view without `lookup`, as other packages have it. */
 function plainView(json: Readonly<Record<string, unknown>>): FieldView {
-  const { values, keywords } = createJsonFieldView(json);
-  return { values, keywords };
+  const view = createJsonFieldView(json);
+  return { values: (name) => view.values(name), keywords: () => view.keywords() };
 }
 
 describe('the matcher of many rules', () => {
@@ -139,6 +139,25 @@ describe('the matcher of many rules', () => {
       { seed: SEED, numRuns: 1_500 },
     );
   }, 60_000);
+
+  it('finds nested and dotted fields among many', () => {
+    const any = { product: null, service: null, category: null };
+    const names = [...Array.from({ length: 30 }, (_, index) => `n${index}`), 'a.b.c', 'a.b', 'x'];
+    const rules = names.map(
+      (name): MatcherRule => ({
+        logSource: any,
+        test: { op: 'text', field: name, parts: parsePattern('v'), anchor: 'whole', cased: false },
+      }),
+    );
+    const matcher = createEventMatcher(rules);
+    const matched = (json: Record<string, unknown>): readonly string[] =>
+      matcher.match(createJsonFieldView(json), null).map((index) => names[index] ?? '');
+    expect(matched({ 'a.b.c': 'v' })).toEqual(['a.b.c']);
+    expect(matched({ 'a.b': { c: 'v' }, n3: 'v' })).toEqual(['n3', 'a.b.c']);
+    expect(matched({ a: { 'b.c': ['v'], b: 'v' } })).toEqual(['a.b.c', 'a.b']);
+    expect(matched({ a: [{ b: [{ c: 'v' }] }], x: 'v' })).toEqual(['a.b.c', 'x']);
+    expect(matched({ y: 'v' })).toEqual([]);
+  });
 
   it('names every field a rule looks at, and whether some rule looks at all', () => {
     const any = { product: null, service: null, category: null };

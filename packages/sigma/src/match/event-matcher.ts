@@ -28,6 +28,9 @@ export type EventMatcher = {
 const PLANS_MAX = 256;
 const LOG_SOURCES_MAX = 4_096;
 
+/** With more indexed fields than this, the event is asked for its keys instead of for each field. */
+const INDEXES_ASKED_MAX = 12;
+
 const NO_MATCH: readonly number[] = Object.freeze([]);
 
 /**
@@ -42,6 +45,9 @@ export function createEventMatcher(rules: readonly MatcherRule[]): EventMatcher 
 /** The rules of one set of log sources, ready to be looked for. */
 type Plan = {
   readonly indexes: readonly FieldIndex[];
+  /** The indexes of fields by the keys an event can have them under; null when there are few. */
+  readonly byKey: ReadonlyMap<string, readonly FieldIndex[]> | null;
+  readonly leafIndex: FieldIndex | undefined;
   /** Rules that no witness finds: they are asked about every event. */
   readonly residual: readonly Pointer[];
 };
@@ -78,6 +84,12 @@ class RuleIndex implements EventMatcher {
     }
   };
 
+  #byKey: ReadonlyMap<string, readonly FieldIndex[]> = new Map();
+  readonly #collectKey = (key: string): void => {
+    const indexes = this.#byKey.get(key);
+    if (indexes) for (const index of indexes) index.collect(this.#report);
+  };
+
   constructor(rules: readonly MatcherRule[]) {
     this.#rules = rules;
     this.#compile = createPredicateCompiler(
@@ -99,17 +111,23 @@ class RuleIndex implements EventMatcher {
     const plan = logSource ? this.#planOf(logSource) : this.#planOfAll();
     this.#texts.begin(view);
     this.#candidateCount = 0;
-    for (const index of plan.indexes) index.collect(this.#report);
+    if (plan.byKey && view.forEachKey) {
+      this.#byKey = plan.byKey;
+      view.forEachKey(this.#collectKey);
+    } else for (const index of plan.indexes) index.collect(this.#report);
+    plan.leafIndex?.collect(this.#report);
     if (plan.residual.length > 0) this.#report(plan.residual);
     return this.#candidateCount === 0 ? NO_MATCH : this.#evaluate();
   }
 
   #evaluate(): readonly number[] {
-    const candidates = this.#candidates.subarray(0, this.#candidateCount);
-    if (candidates.length > 1) candidates.sort();
+    const count = this.#candidateCount;
+    const candidates = this.#candidates;
+    if (count > 1) sortStart(candidates, count);
     const epoch = this.#texts.epoch;
     let matched: number[] | undefined;
-    for (const rule of candidates) {
+    for (let i = 0; i < count; i++) {
+      const rule = candidates[i] as number;
       if (this.#sureIn[rule] !== epoch && !(this.#predicates[rule] ?? this.#compileRule(rule))()) continue;
       if (matched) matched.push(rule);
       else matched = [rule];
@@ -176,13 +194,28 @@ class RuleIndex implements EventMatcher {
       if (!witnesses) residual.push(pointerTo(rule, false));
       else for (const witness of witnesses) addEntry(byField, witness, rule);
     }
-    const indexes = [...byField].map(([field, entries]) =>
-      field === null
-        ? createLeafIndex([...entries.values()], this.#texts)
-        : createFieldIndex([...entries.values()], this.#texts, field),
-    );
-    return { indexes, residual };
+    const leaves = byField.get(null);
+    byField.delete(null);
+    const indexes: FieldIndex[] = [];
+    const byKey = new Map<string, FieldIndex[]>();
+    for (const [field, entries] of byField as Map<string, Map<string, Entry>>) {
+      const index = createFieldIndex([...entries.values()], this.#texts, field);
+      indexes.push(index);
+      for (const key of keysOf(field)) byKey.set(key, [...(byKey.get(key) ?? []), index]);
+    }
+    return {
+      indexes,
+      byKey: indexes.length > INDEXES_ASKED_MAX ? byKey : null,
+      leafIndex: leaves && createLeafIndex([...leaves.values()], this.#texts),
+      residual,
+    };
   }
+}
+
+/** `a.b.c` can lie under the keys `a`, `a.b` and `a.b.c`. */
+function keysOf(field: string): readonly string[] {
+  const parts = field.split('.');
+  return parts.map((_, index) => parts.slice(0, index + 1).join('.'));
 }
 
 function addEntry(byField: Map<string | null, Map<string, Entry>>, witness: Witness, rule: number): void {
@@ -190,6 +223,20 @@ function addEntry(byField: Map<string | null, Map<string, Entry>>, witness: Witn
   const entries = byField.get(witness.field) ?? new Map<string, Entry>();
   byField.set(witness.field, entries);
   entries.set(`${pointer} ${keyOf(witness)}`, { witness, pointer });
+}
+
+/** Sorts the first `count` numbers. */
+function sortStart(numbers: Int32Array, count: number): void {
+  if (count > 32) {
+    numbers.subarray(0, count).sort();
+    return;
+  }
+  for (let i = 1; i < count; i++) {
+    const number = numbers[i] as number;
+    let at = i;
+    for (; at > 0 && (numbers[at - 1] as number) > number; at--) numbers[at] = numbers[at - 1] as number;
+    numbers[at] = number;
+  }
 }
 
 function addFields(test: Test, fields: Set<string>): void {

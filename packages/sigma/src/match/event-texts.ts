@@ -34,12 +34,15 @@ export class EventTexts {
     if (this.#leavesEpoch === this.epoch) return this.#leaves;
     this.#leavesEpoch = this.epoch;
     this.#leaves.length = 0;
-    for (const value of this.view.keywords()) {
-      const text = textOf(value);
-      if (text !== undefined) this.#leaves.push(text);
-    }
+    if (this.view.forEachLeaf) this.view.forEachLeaf(this.#addLeaf);
+    else for (const value of this.view.keywords()) this.#addLeaf(value);
     return this.#leaves;
   }
+
+  readonly #addLeaf = (value: Scalar): void => {
+    const text = textOf(value);
+    if (text !== undefined) this.#leaves.push(text);
+  };
 
   foldedLeaves(): readonly string[] {
     if (this.#foldedLeavesEpoch === this.epoch) return this.#foldedLeaves;
@@ -84,12 +87,6 @@ export class FieldSlot {
     this.#folded = foldFound(this.found());
     return this.#folded;
   }
-
-  /** Spares `folded` the folding when an index remembers it. */
-  setFolded(folded: string | undefined): void {
-    this.#foldedEpoch = this.#texts.epoch;
-    this.#folded = folded;
-  }
 }
 
 function bare(values: readonly Scalar[] | undefined): Found {
@@ -107,7 +104,7 @@ function foldFound(found: Found): string | readonly string[] | undefined {
   return texts;
 }
 
-export function foldScalar(value: Scalar): string | undefined {
+function foldScalar(value: Scalar): string | undefined {
   if (typeof value === 'string') return foldCase(value);
   return value === null ? undefined : String(value);
 }

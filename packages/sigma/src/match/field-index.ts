@@ -1,6 +1,6 @@
-import { isList, type Scalar } from '../field-view.ts';
+import { isList, type Scalar, textOf } from '../field-view.ts';
 import { networkOf } from '../matcher.ts';
-import { type EventTexts, type FieldSlot, foldScalar } from './event-texts.ts';
+import type { EventTexts, FieldSlot } from './event-texts.ts';
 import { ipv4Of, isInNetwork, type Network, parseAddress, parseIpv4 } from './ip-address.ts';
 import { type Literal, LiteralAutomaton } from './literal-automaton.ts';
 import type { Witness } from './witness.ts';
@@ -20,29 +20,34 @@ export type FieldIndex = { collect(report: Report): void };
 
 export type Entry = { readonly witness: Witness; readonly pointer: Pointer };
 
+/** Shorter values are searched faster than looked up. */
+const REMEMBERED_LENGTH_MIN = 24;
 /** Values whose findings are remembered per field, and the longest that is: at most about 2 MB per field. */
 const REMEMBERED_MAX = 4_096;
-const REMEMBERED_LENGTH_MAX = 128;
+const REMEMBERED_LENGTH_MAX = 192;
 /** After so many values it is seen whether remembering pays, and if not, how many are left unremembered. */
-const TRIAL_LENGTH = 8_192;
-const PAUSE_LENGTH = 200_000;
+const TRIAL_LENGTH = 4_096;
+const PAUSE_LENGTH = 500_000;
+/** Literals are cut to the first length with which all of a field have at most so many units: memory of the automaton. */
+const LITERAL_LENGTHS: readonly number[] = [64, 24, 12, 6];
+const LITERAL_UNITS_MAX = 200_000;
 
 const NONE: readonly Pointer[] = [];
 
 /** The index over the values of one field. */
 export function createFieldIndex(entries: readonly Entry[], texts: EventTexts, field: string): FieldIndex {
-  return new SlotIndex(new TextIndex(entries), texts.slot(field), pointersOf(entries, 'present'));
+  return new SlotIndex(entries, texts.slot(field));
 }
 
 /** The index over all leaf values, for keywords. */
 export function createLeafIndex(entries: readonly Entry[], texts: EventTexts): FieldIndex {
-  const index = new TextIndex(entries);
+  const automaton = createAutomaton(entries);
   const present = pointersOf(entries, 'present');
   return {
     collect(report) {
-      const leaves = texts.foldedLeaves();
+      const leaves = texts.leaves();
       if (leaves.length > 0 && present.length > 0) report(present);
-      for (const leaf of leaves) index.find(leaf, leaf, report);
+      if (automaton) for (const leaf of leaves) automaton.scan(leaf, report);
     },
   };
 }
@@ -51,112 +56,94 @@ function pointersOf(entries: readonly Entry[], kind: Witness['kind']): readonly 
   return entries.filter(({ witness }) => witness.kind === kind).map(({ pointer }) => pointer);
 }
 
-type Remembered = { readonly folded: string; readonly pointers: readonly Pointer[] };
+function createAutomaton(entries: readonly Entry[]): LiteralAutomaton | undefined {
+  const searched = entries.filter(({ witness }) => witness.kind !== 'present' && witness.kind !== 'network');
+  if (searched.length === 0) return undefined;
+  const length = LITERAL_LENGTHS.find(
+    (max) => searched.reduce((sum, { witness }) => sum + Math.min(max, witness.text.length), 0) <= LITERAL_UNITS_MAX,
+  );
+  return new LiteralAutomaton(searched.map((entry) => literalOf(entry, length ?? 4)));
+}
+
+/** A literal that is cut finds more than it should, so it is sure of nothing. */
+function literalOf({ witness, pointer }: Entry, lengthMax: number): Literal {
+  const { kind, text } = witness;
+  const atStart = kind === 'exact' || kind === 'starts';
+  const atEnd = kind === 'exact' || kind === 'ends';
+  if (text.length <= lengthMax) return { text, atStart, atEnd, id: pointer };
+  const isEnd = kind === 'ends';
+  const piece = isEnd ? text.slice(-lengthMax) : text.slice(0, lengthMax);
+  return { text: piece, atStart, atEnd: isEnd, id: pointer & ~1 };
+}
 
 class SlotIndex implements FieldIndex {
-  readonly #index: TextIndex;
   readonly #slot: FieldSlot;
   readonly #present: readonly Pointer[];
-  /** Findings by value: logs repeat themselves, and looking a value up is cheaper than folding and searching it. */
-  #memory = new Map<string | number, Remembered>();
+  readonly #automaton: LiteralAutomaton | undefined;
+  readonly #networks: NetworkIndex | undefined;
+  /** Findings by value: logs repeat themselves, and looking a long value up is cheaper than searching it. */
+  #memory = new Map<string, readonly Pointer[]>();
   #asked = 0;
   #missed = 0;
   #pause = 0;
-  #gathered: Pointer[] = [];
-  readonly #gather = (pointers: ArrayLike<Pointer>): void => {
-    for (let i = 0; i < pointers.length; i++) this.#gathered.push(pointers[i] as Pointer);
-  };
 
-  constructor(index: TextIndex, slot: FieldSlot, present: readonly Pointer[]) {
-    this.#index = index;
+  constructor(entries: readonly Entry[], slot: FieldSlot) {
+    const networks = entries.filter(({ witness }) => witness.kind === 'network');
     this.#slot = slot;
-    this.#present = present;
+    this.#present = pointersOf(entries, 'present');
+    this.#automaton = createAutomaton(entries);
+    this.#networks = networks.length > 0 ? new NetworkIndex(networks) : undefined;
   }
 
   collect(report: Report): void {
     const found = this.#slot.found();
     if (found === undefined) return;
     if (this.#present.length > 0) report(this.#present);
-    if (this.#index.isEmpty) return;
-    if (typeof found === 'string' || typeof found === 'number') this.#collectOne(found, report);
-    else if (!isList(found)) this.#find(found, report);
-    else for (const value of found) this.#find(value, report);
+    if (typeof found === 'string') this.#find(found, report);
+    else if (isList(found)) for (const value of found) this.#findScalar(value, report);
+    else this.#findScalar(found, report);
   }
 
-  #find(value: Scalar, report: Report): void {
-    const folded = foldScalar(value);
-    if (folded !== undefined) this.#index.find(folded, value, report);
+  #findScalar(value: Scalar, report: Report): void {
+    const text = textOf(value);
+    if (text !== undefined) this.#find(text, report);
   }
 
-  #collectOne(value: string | number, report: Report): void {
-    if (this.#pause > 0 || (typeof value === 'string' && value.length > REMEMBERED_LENGTH_MAX)) {
-      if (this.#pause > 0) this.#pause--;
-      const folded = this.#slot.folded();
-      if (typeof folded === 'string') this.#index.find(folded, value, report);
-      return;
+  #find(text: string, report: Report): void {
+    this.#networks?.find(text, report);
+    if (!this.#automaton) return;
+    if (text.length < REMEMBERED_LENGTH_MIN || text.length > REMEMBERED_LENGTH_MAX) this.#automaton.scan(text, report);
+    else if (this.#pause > 0) {
+      this.#pause--;
+      this.#automaton.scan(text, report);
+    } else {
+      const pointers = this.#remembered(text, this.#automaton);
+      if (pointers.length > 0) report(pointers);
     }
-    let remembered = this.#memory.get(value);
-    this.#asked++;
-    if (!remembered) {
-      remembered = this.#remember(value);
-      if (this.#asked >= TRIAL_LENGTH) this.#judge();
-    }
-    this.#slot.setFolded(remembered.folded);
-    if (remembered.pointers.length > 0) report(remembered.pointers);
   }
 
-  #remember(value: string | number): Remembered {
+  #remembered(text: string, automaton: LiteralAutomaton): readonly Pointer[] {
+    if (++this.#asked >= TRIAL_LENGTH) this.#judge();
+    const known = this.#memory.get(text);
+    if (known) return known;
     this.#missed++;
-    const folded = foldScalar(value) ?? '';
-    this.#gathered = [];
-    this.#index.find(folded, value, this.#gather);
-    const pointers = this.#gathered.length === 0 ? NONE : [...new Set(this.#gathered)];
-    const remembered = { folded, pointers };
+    const gathered = new Set<Pointer>();
+    automaton.scan(text, (ids) => {
+      for (const id of ids) gathered.add(id);
+    });
+    const pointers = gathered.size === 0 ? NONE : [...gathered];
     if (this.#memory.size >= REMEMBERED_MAX) this.#memory.clear();
-    this.#memory.set(value, remembered);
-    return remembered;
+    this.#memory.set(text, pointers);
+    return pointers;
   }
 
   #judge(): void {
-    if (this.#missed * 2 > this.#asked) {
+    if (this.#missed * 3 > this.#asked) {
       this.#pause = PAUSE_LENGTH;
       this.#memory = new Map();
     }
     this.#asked = 0;
     this.#missed = 0;
-  }
-}
-
-/** What a single text points to. */
-class TextIndex {
-  readonly isEmpty: boolean;
-  readonly #exact = new Map<string, Pointer[]>();
-  readonly #automaton: LiteralAutomaton | undefined;
-  readonly #networks: NetworkIndex | undefined;
-
-  constructor(entries: readonly Entry[]) {
-    const literals: Literal[] = [];
-    for (const { witness, pointer } of entries) {
-      if (witness.kind === 'exact') {
-        const known = this.#exact.get(witness.text);
-        if (known) known.push(pointer);
-        else this.#exact.set(witness.text, [pointer]);
-      } else if (witness.kind === 'starts' || witness.kind === 'ends' || witness.kind === 'contains') {
-        const { text, kind } = witness;
-        literals.push({ text, atStart: kind === 'starts', atEnd: kind === 'ends', id: pointer });
-      }
-    }
-    const networks = entries.filter(({ witness }) => witness.kind === 'network');
-    this.#automaton = literals.length > 0 ? new LiteralAutomaton(literals) : undefined;
-    this.#networks = networks.length > 0 ? new NetworkIndex(networks) : undefined;
-    this.isEmpty = this.#exact.size === 0 && !this.#automaton && !this.#networks;
-  }
-
-  find(folded: string, value: Scalar, report: Report): void {
-    const exact = this.#exact.size > 0 ? this.#exact.get(folded) : undefined;
-    if (exact) report(exact);
-    this.#automaton?.scan(folded, report);
-    if (this.#networks && typeof value === 'string') this.#networks.find(value, report);
   }
 }
 

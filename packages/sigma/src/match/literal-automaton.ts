@@ -1,7 +1,11 @@
+import { foldOrbits } from '../case-fold.ts';
+
 /**
  * Finds which of many literals are in a text, in one pass whatever their number (Alfred Aho and Margaret Corasick,
  * "Efficient string matching: an aid to bibliographic search", CACM 18:6, 1975), as a full transition table. The ends
- * of the text are symbols of their own, so that a literal can be held to the start or to the end.
+ * of the text are symbols of their own, so that a literal can be held to the start or to the end. Letters that fold
+ * together are one symbol, so that texts need no folding; this works unit by unit, hence literals are case-folded and
+ * hold no surrogates.
  */
 export type Literal = {
   readonly text: string;
@@ -24,6 +28,8 @@ export class LiteralAutomaton {
   readonly #found = new Map<number, Int32Array>();
   readonly #startRow: number;
   readonly #hasEnds: boolean;
+  /** No literal can begin later than at the start of the text. */
+  readonly #isAnchored: boolean;
 
   constructor(literals: readonly Literal[]) {
     const words = literals.map((literal) => this.#wordOf(literal));
@@ -31,6 +37,7 @@ export class LiteralAutomaton {
     const trie = buildTrie(words, literals);
     this.#table = new Int32Array(trie.length * symbols);
     this.#hasEnds = literals.some(({ atEnd }) => atEnd);
+    this.#isAnchored = literals.every(({ atStart }) => atStart);
     this.#fill(trie, symbols);
     this.#startRow = (this.#table[START] as number) >> 1;
   }
@@ -48,8 +55,10 @@ export class LiteralAutomaton {
     const known = unit < 256 ? this.#small[unit] : this.#wide.get(unit);
     if (known) return known;
     const symbol = FIRST_UNIT + this.#symbolCount++;
-    if (unit < 256) this.#small[unit] = symbol;
-    else this.#wide.set(unit, symbol);
+    for (const member of foldOrbits().get(unit) ?? [unit]) {
+      if (member < 256) this.#small[member] = symbol;
+      else this.#wide.set(member, symbol);
+    }
     return symbol;
   }
 
@@ -79,6 +88,7 @@ export class LiteralAutomaton {
   scan(text: string, report: (ids: Int32Array) => void): void {
     const table = this.#table;
     const small = this.#small;
+    const isAnchored = this.#isAnchored;
     let row = this.#startRow;
     for (let i = 0; i < text.length; i++) {
       const unit = text.charCodeAt(i);
@@ -86,6 +96,7 @@ export class LiteralAutomaton {
       const next = table[row + symbol] as number;
       row = next >> 1;
       if ((next & 1) === 1) report(this.#found.get(row) as Int32Array);
+      else if (row === 0 && isAnchored) return;
     }
     if (!this.#hasEnds) return;
     const last = table[row + END] as number;

@@ -17,8 +17,6 @@ export type Witness =
   | { readonly kind: 'network'; readonly field: string; readonly text: string; readonly sure: boolean }
   | { readonly kind: 'present'; readonly field: string | null; readonly text: ''; readonly sure: boolean };
 
-/** Units of a literal that are searched for; more would make automata large and find little less. */
-const SEARCHED_LENGTH_MAX = 16;
 /** Rough costs of a witness that few rules share: how often events may show it without the rule being true. */
 const COSTS: Readonly<Record<Witness['kind'], number>> = {
   exact: 1,
@@ -126,10 +124,7 @@ function regexWitnesses(field: string | null, pattern: string, flags: string): r
 /** The longest text of a pattern, with the anchors that still hold for it. */
 function textWitness(field: string | null, parts: readonly PatternPart[], cased: boolean): Witness {
   const [first, second, third] = parts;
-  const isPlain = parts.every((part) => part.kind === 'text');
-  if (isPlain) {
-    return { kind: 'exact', field, text: first?.kind === 'text' ? foldCase(first.text) : '', sure: !cased };
-  }
+  if (!first) return { kind: 'exact', field, text: '', sure: true };
   let best = -1;
   for (const [index, part] of parts.entries()) {
     const known = parts[best];
@@ -139,14 +134,22 @@ function textWitness(field: string | null, parts: readonly PatternPart[], cased:
   const part = parts[best];
   if (part?.kind !== 'text') return present(field, false);
   const text = foldCase(part.text);
+  if (parts.length === 1) return searched('exact', field, text, !cased);
   if (best === 0) return searched('starts', field, text, !cased && parts.length === 2 && second?.kind === 'any');
-  const isOpen = first?.kind === 'any';
+  const isOpen = first.kind === 'any';
   if (best === parts.length - 1) return searched('ends', field, text, !cased && parts.length === 2 && isOpen);
   return searched('contains', field, text, !cased && parts.length === 3 && isOpen && third?.kind === 'any');
 }
 
-function searched(kind: 'starts' | 'ends' | 'contains', field: string | null, text: string, sure: boolean): Witness {
-  if (text.length <= SEARCHED_LENGTH_MAX) return { kind, field, text, sure };
-  const piece = kind === 'ends' ? text.slice(-SEARCHED_LENGTH_MAX) : text.slice(0, SEARCHED_LENGTH_MAX);
-  return { kind, field, text: piece, sure: false };
+/** Texts are searched unit by unit: of one with surrogates, the longest piece without. */
+function searched(
+  kind: 'exact' | 'starts' | 'ends' | 'contains',
+  field: string | null,
+  text: string,
+  sure: boolean,
+): Witness {
+  const pieces = text.split(/[\ud800-\udfff]+/);
+  if (pieces.length === 1) return { kind, field, text, sure };
+  const longest = pieces.reduce((best, piece) => (piece.length > best.length ? piece : best));
+  return longest === '' ? present(field, false) : { kind: 'contains', field, text: longest, sure: false };
 }
