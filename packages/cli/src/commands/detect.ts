@@ -59,6 +59,7 @@ export async function runDetect(
   let stop = false;
   void interrupted.then(() => {
     stop = true;
+    input.stop();
   });
   const run = createDetectRun({
     ruleSet,
@@ -88,7 +89,7 @@ export async function runDetect(
     terminal.note(note);
   for (const gap of gapNotes(run.takeGaps())) terminal.note(gap);
   terminal.note(counted(writer.count, 'result'));
-  if (broken) {
+  if (broken && !stop) {
     terminal.note(`tracehound: ${broken.message}; results are those of what could be read`);
     return 2;
   }
