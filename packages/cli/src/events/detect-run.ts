@@ -110,12 +110,17 @@ function parallelRun(options: DetectRunOptions): DetectRun {
         const block = blocks.push(chunk);
         if (block) await pool.add(block);
         await options.afterChunk();
-        if (options.stopped()) return;
+        if (options.stopped()) break;
       }
-      const last = blocks.end();
+      const last = options.stopped() ? null : blocks.end();
       if (last) await pool.add(last);
     } finally {
-      await pool.finish().finally(() => pool.close());
+      // Also when the input broke: what was read before counts.
+      try {
+        await pool.finish();
+      } finally {
+        await pool.close();
+      }
     }
   }
 

@@ -26,7 +26,7 @@ export function createMatchPool(
   const answers = new Map<number, MatchedBlock>();
   let added = 0;
   let told = 0;
-  let failed: unknown;
+  let failed: Error | undefined;
   let wake: () => void = () => {};
 
   for (const [index, worker] of workers.entries()) {
@@ -36,12 +36,12 @@ export function createMatchPool(
       try {
         tell();
       } catch (error) {
-        failed ??= error;
+        failed ??= error instanceof Error ? error : new Error(String(error));
       }
       wake();
     });
-    worker.on('error', (error) => {
-      failed ??= error;
+    worker.on('error', (error: unknown) => {
+      failed ??= error instanceof Error ? error : new Error(String(error));
       wake();
     });
   }
