@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   compileTest,
@@ -110,4 +110,25 @@ test('the table of limits is that of the code', () => {
     ([, name, value = '', days]) => [name, Number(value.replaceAll(',', '')) * (days ? 86_400_000 : 1)] as const,
   );
   expect(Object.fromEntries(written)).toEqual(RULE_LIMITS);
+});
+
+describe('named tests', () => {
+  const cells = [...PAGE.matchAll(/^\| ([POQ]\d+) \|.*\| ([^|]+) \|$/gm)].map(([, id = '', cell = '']) => ({
+    id,
+    cell,
+  }));
+
+  test('P1 to P11 are all there', () => {
+    const ids = cells.map(({ id }) => id).filter((id) => id.startsWith('P'));
+    expect(ids).toEqual(Array.from({ length: 11 }, (_, index) => `P${index + 1}`));
+  });
+
+  test.each(cells)('$id: $cell', ({ id, cell }) => {
+    const paths = [...cell.matchAll(/`([^`]+)`/g)].map(([, path = '']) => join(import.meta.dirname, '../..', path));
+    expect(paths.length > 0 || cell.includes('this page')).toBe(true);
+    for (const path of paths) {
+      expect([path, existsSync(path)]).toEqual([path, true]);
+      if (id.startsWith('P')) expect(readFileSync(path, 'utf8')).toMatch(new RegExp(`'${id}\\b`));
+    }
+  });
 });
