@@ -5,54 +5,80 @@ import {
   createJsonFieldView,
   loadRuleSet,
   RULE_LIMITS,
+  type RuleFile,
   type RuleSetCompiled,
   SigmaError,
   type SigmaProblemCode,
 } from '@tracehound/sigma';
 import { describe, expect, test } from 'vitest';
+import { formatFinding } from './check.ts';
+import { lintRules } from './lint.ts';
 import { readRuleTestFile } from './rule-test-file.ts';
 import { runRuleTest } from './rule-tests.ts';
 
 /**
- * `docs/sigma.md` cannot rot: everything in it that can be run is run. Of its fenced blocks,
- * `yaml base` are rules that all later examples stand on, `yaml rule` must load on top of them without a warning,
- * `yaml test` is a test file over the base and the rule before it. Tables headed `Item | Event | Result` are selections
- * with one item, run over a JSON event; `match`, `no match`, or `refused` with the code of the loader.
+ * Pages about rules cannot rot: everything in them that can be run is run. Of their fenced blocks, `yaml base` are rules
+ * that later examples stand on, `yaml rule` must load on top of them without a warning, `yaml test` is a test file
+ * over the base and the rule before it. Tables headed `Item | Event | Result` are selections with one item, run over a
+ * JSON event: `match`, `no match`, or `refused` with the code of the loader.
  */
-const PATH = 'docs/sigma.md';
-const PAGE = readFileSync(join(import.meta.dirname, '../../..', PATH), 'utf8');
+const ROOT = join(import.meta.dirname, '../../..');
+const PAGES = ['docs/sigma.md', 'docs/rules-guide.md'] as const;
+const PAGE = readFileSync(join(ROOT, PAGES[0]), 'utf8');
 /** Lists behind the placeholders of the page. */
 const EXPAND = { admins: ['root', 'adm*'], office: ['10.0.0.0/8', '192.168.0.0/16'] };
 
-type Block = { readonly kind: string; readonly line: number; readonly text: string };
+type Block = { readonly path: string; readonly kind: string; readonly line: number; readonly text: string };
 
-const BLOCKS: readonly Block[] = [...PAGE.matchAll(/^```yaml (\w+)\n([\s\S]*?)^```$/gm)].map((found) => ({
-  kind: found[1] ?? '',
-  line: PAGE.slice(0, found.index).split('\n').length,
-  text: found[2] ?? '',
-}));
+const BLOCKS = PAGES.flatMap((path): Block[] => {
+  const page = readFileSync(join(ROOT, path), 'utf8');
+  return [...page.matchAll(/^```yaml (\w+)\n([\s\S]*?)^```$/gm)].map((found) => ({
+    path,
+    kind: found[1] ?? '',
+    line: page.slice(0, found.index).split('\n').length,
+    text: found[2] ?? '',
+  }));
+});
+
+function isBefore(block: Block, other: Block): boolean {
+  return block.path === other.path && block.line < other.line;
+}
+
+/** The block on top of the base before it. */
+function filesOf(block: Block): RuleFile[] {
+  const base = BLOCKS.filter((one) => one.kind === 'base' && isBefore(one, block));
+  return [...base, block].map(({ path, line, text }) => ({ path: `${path}:${line}`, content: text }));
+}
 
 function load(block: Block): RuleSetCompiled {
-  const base = BLOCKS.filter(({ kind, line }) => kind === 'base' && line < block.line);
-  const files = [...base, block].map(({ line, text }) => ({ path: `${PATH}:${line}`, content: text }));
-  return loadRuleSet(files, { expand: EXPAND });
+  return loadRuleSet(filesOf(block), { expand: EXPAND });
 }
 
 describe('examples', () => {
-  test.each(BLOCKS.filter(({ kind }) => kind === 'rule' || kind === 'base'))('line $line: $kind loads', (block) => {
-    const { warnings } = block.kind === 'base' ? loadRuleSet([{ path: PATH, content: block.text }]) : load(block);
-    expect(warnings).toEqual([]);
+  const rules = BLOCKS.filter(({ kind }) => kind === 'rule' || kind === 'base');
+  const tests = BLOCKS.filter(({ kind }) => kind === 'test');
+
+  test.each(rules)('$path line $line: $kind loads', (block) => {
+    expect(load(block).warnings).toEqual([]);
   });
 
-  test.each(BLOCKS.filter(({ kind }) => kind === 'test'))('line $line: the test passes', (block) => {
-    const rule = BLOCKS.findLast(({ kind, line }) => kind === 'rule' && line < block.line);
-    const { tests } = readRuleTestFile(PATH, block.text);
-    expect(tests.length).toBeGreaterThan(0);
-    for (const one of tests) expect([one.name, runRuleTest(one, load(rule as Block)).failures]).toEqual([one.name, []]);
+  test.each(tests)('$path line $line: the tests pass', (block) => {
+    const rule = BLOCKS.findLast((one) => one.kind === 'rule' && isBefore(one, block));
+    if (!rule) throw new Error('a test without a rule before it');
+    const file = readRuleTestFile(block.path, block.text);
+    expect(file.tests.length).toBeGreaterThan(0);
+    for (const one of file.tests) expect([one.name, runRuleTest(one, load(rule)).failures]).toEqual([one.name, []]);
+  });
+
+  test('the guide shows rules without a remark', () => {
+    const guide = BLOCKS.findLast(({ path, kind }) => path === PAGES[1] && kind === 'rule');
+    if (!guide) throw new Error('the guide shows no rule');
+    const { findings } = lintRules(filesOf(guide), { matchesRetentionMs: 14 * 86_400_000, today: '2026-01-20' });
+    expect(findings.map(formatFinding)).toEqual([]);
   });
 
   test('blocks are of known kinds', () => {
-    expect(new Set(BLOCKS.map(({ kind }) => kind))).toEqual(new Set(['base', 'rule', 'test', 'filter'].slice(0, 3)));
+    expect([...new Set(BLOCKS.map(({ kind }) => kind))].sort()).toEqual(['base', 'rule', 'test']);
   });
 });
 
@@ -64,7 +90,7 @@ function rowsOf(page: string): readonly Row[] {
   let isInside = false;
   for (const [index, text] of page.split('\n').entries()) {
     if (!text.startsWith('|')) isInside = false;
-    else if (/^\| Item \| Event \| Result \|/.test(text)) isInside = true;
+    else if (text.startsWith('| Item | Event | Result |')) isInside = true;
     else if (isInside && !text.startsWith('|---')) {
       const [item = '', event = '', result = ''] = text
         .split(/(?<!\\)\|/)
@@ -84,7 +110,7 @@ function rowsOf(page: string): readonly Row[] {
 function resultOf({ item, event }: Row): string {
   const content = `title: t\nlogsource: {product: p}\ndetection:\n  s:\n    ${item}\n  condition: s\n`;
   try {
-    const [rule] = loadRuleSet([{ path: PATH, content }], { expand: EXPAND }).detections;
+    const [rule] = loadRuleSet([{ path: PAGES[0], content }], { expand: EXPAND }).detections;
     if (!rule) return 'no rule';
     return compileTest(rule.test)(createJsonFieldView(JSON.parse(event))) ? 'match' : 'no match';
   } catch (error) {
