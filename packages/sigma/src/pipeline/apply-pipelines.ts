@@ -2,6 +2,7 @@ import type { Position, YamlScalar } from '../yaml-tree.ts';
 import { fieldHolds, holds, itemHolds, type Progress, ruleHolds } from './conditions.ts';
 import type { Pipeline, Step, Transformation } from './pipeline-definition.ts';
 import { type Draft, type DraftField, type DraftItem, draftOf, mapItems, type RuleDraft } from './rule-draft.ts';
+import { withNames } from './several-names.ts';
 import {
   changeCase,
   convertType,
@@ -175,13 +176,9 @@ function changeItem(item: DraftItem, transformation: Transformation, run: Run): 
   }
 }
 
-/** A field with several new names: any of them may hold the value. */
 function renamed(item: DraftItem, transformation: Transformation): Draft {
   const names = item.field === null ? null : namesOf(item.field, transformation);
-  if (!names) return item;
-  const of = names.map((field): DraftItem => ({ ...item, field }));
-  const [only, another] = of;
-  return only && !another ? only : { kind: 'any', at: item.at, of };
+  return names ? withNames(item, names) : item;
 }
 
 /** The other field of `fieldref` is a field too. */

@@ -21,6 +21,29 @@ describe('names of fields', () => {
     expect(matches(rule, [mapping], { EventID: 1, Image: 'x' })).toBe(false);
   });
 
+  it.each([
+    ['{f: null}', {}, true],
+    ['{f: null}', { a: 1 }, false],
+    ['{f: null}', { a: 1, b: 1 }, false],
+    ['{f: [null, 2]}', { a: 1, b: 2 }, true],
+    ['{f: [null, 2]}', { a: 1 }, false],
+    ['{f|neq: 1}', { a: 1, b: 2 }, false],
+    ['{f|neq: 1}', { a: 3, b: 2 }, true],
+    ['{f|neq: null}', { a: 1 }, true],
+    ['{f|neq: null}', {}, false],
+    ['{f|neq: [null, 2]}', { a: 1 }, true],
+    ['{f|neq: [null, 2]}', { a: 1, b: 2 }, false],
+    ['{f|exists: false}', { a: 1 }, false],
+    ['{f|exists: false}', {}, true],
+    ['{f|exists: true}', { b: 1 }, true],
+    ['{f|fieldref|neq: g}', { a: 1, g: 2 }, true],
+    ['{f|contains|all: [x, y]}', { a: 'x', b: 'y' }, false],
+    ['{f|contains|all: [x, y]}', { a: 'z', b: 'xy' }, true],
+  ])('field_name_mapping: one to many, %s of %j is %j', (selection, event, expected) => {
+    const mapping = pipelineOf('  - {type: field_name_mapping, mapping: {f: [a, b]}}');
+    expect(matches(selecting(selection), [mapping], event)).toBe(expected);
+  });
+
   it('field_name_mapping: a chain of steps works on the names of the step before', () => {
     const chain = pipelineOf(
       '  - {type: field_name_mapping, mapping: {a: b}}\n  - {type: field_name_mapping, mapping: {b: c}}',
