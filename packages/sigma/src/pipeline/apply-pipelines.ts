@@ -22,8 +22,19 @@ type Run = {
   readonly vars: Readonly<Record<string, readonly string[]>>;
   readonly state: Map<string, string>;
   readonly applied: Set<string>;
+  /** Items, values and names that steps may still add to the rule. */
+  growthLeft: number;
+  /** With the first one the rule is refused: no step after that one is applied. */
+  failures: number;
   readonly report: ReportFailure;
 };
+
+/** A rule of more values is refused anyway (`testsMax`); steps that multiply must stop long before memory ends. */
+const GROWTH_MAX = 20_000;
+/** Failures of one step that are named, place by place. */
+const FAILURES_SHOWN_MAX = 10;
+/** Characters of a field's name. */
+const NAME_CHARACTERS_MAX = 1_024;
 
 /** In the order in which they are applied: by priority, of equal ones as given. */
 export function inOrder(pipelines: readonly Pipeline[]): readonly Pipeline[] {
@@ -37,12 +48,13 @@ export function inOrder(pipelines: readonly Pipeline[]): readonly Pipeline[] {
 export function applyPipelines(pipelines: readonly Pipeline[], rule: RuleDraft, report: ReportFailure): void {
   const vars: Record<string, readonly string[]> = {};
   for (const pipeline of pipelines) Object.assign(vars, pipeline.vars);
-  const run: Run = { rule, vars, state: new Map(), applied: new Set(), report };
+  const run: Run = { rule, vars, state: new Map(), applied: new Set(), growthLeft: GROWTH_MAX, failures: 0, report };
   for (const { steps } of pipelines) applySteps(steps, run);
 }
 
 function applySteps(steps: readonly Step[], run: Run): void {
   for (const step of steps) {
+    if (run.failures > 0) return;
     if (!holds(step.rule, (condition) => ruleHolds(condition, run.rule, run))) continue;
     applyStep(step, run);
     if (step.id !== null) run.applied.add(step.id);
@@ -68,7 +80,7 @@ function applyStep(step: Step, run: Run): void {
       return;
     }
     case 'rule_failure':
-      run.report(rule.at, transformation.message);
+      fail(run, rule.at, transformation.message);
       return;
     case 'add_condition':
       if (rule.kind === 'detection') rule.conditions.push(addedCondition(transformation, step, rule));
@@ -122,20 +134,35 @@ function changeFields(
 
 function changeItems(step: Step, run: Run): void {
   const change = (item: DraftItem): Draft | null => {
-    if (!appliesTo(step, item, run)) return item;
+    if (run.growthLeft < 0 || !appliesTo(step, item, run)) return item;
     try {
       const changed = changeItem(item, step.transformation, run);
+      if (changed && changed !== item) spendGrowth(run, sizeOf(changed) - sizeOf(item));
       // Only what a step changed counts as one it was applied to.
       return changed === item || !changed ? changed : mapItems(changed, (inner) => withStep(inner, step));
     } catch (error) {
       if (!(error instanceof StepFailure)) throw error;
-      run.report(item.at, error.message);
+      fail(run, item.at, error.message);
       return item;
     }
   };
   const { selections, conditions } = run.rule;
   for (const [name, draft] of selections) if (draft) selections.set(name, mapItems(draft, change));
   for (const condition of conditions) if (condition.draft) condition.draft = mapItems(condition.draft, change);
+}
+
+function fail(run: Run, at: Position, message: string): void {
+  if (run.failures++ < FAILURES_SHOWN_MAX) run.report(at, message);
+}
+
+/** Values of the items. */
+function sizeOf(draft: Draft): number {
+  return draft.kind === 'item' ? draft.values.length : draft.of.reduce((sum, part) => sum + sizeOf(part), 0);
+}
+
+function spendGrowth(run: Run, added: number): void {
+  run.growthLeft -= Math.max(0, added);
+  if (run.growthLeft < 0) throw new StepFailure(`pipelines add more than ${GROWTH_MAX} values and names to the rule`);
 }
 
 function appliesTo(step: Step, item: DraftItem, progress: Progress): boolean {
@@ -200,16 +227,21 @@ function namesOf(field: string, transformation: Transformation): readonly string
       return transformation.mapping.get(field) ?? null;
     case 'field_name_prefix_mapping':
       for (const [prefix, names] of transformation.mapping) {
-        if (field.startsWith(prefix)) return names.map((name) => name + field.slice(prefix.length));
+        if (field.startsWith(prefix)) return names.map((name) => shortEnough(name + field.slice(prefix.length)));
       }
       return null;
     case 'field_name_prefix':
-      return [transformation.text + field];
+      return [shortEnough(transformation.text + field)];
     case 'field_name_suffix':
-      return [field + transformation.text];
+      return [shortEnough(field + transformation.text)];
     default:
       return null;
   }
+}
+
+function shortEnough(name: string): string {
+  if (name.length <= NAME_CHARACTERS_MAX) return name;
+  throw new StepFailure(`the name of a field would have more than ${NAME_CHARACTERS_MAX} characters`);
 }
 
 /** Fields named beside the detection; conditions on values have nothing to look at there and are left out. */
@@ -217,12 +249,24 @@ function changeNames(step: Step, run: Run): void {
   const { fields } = run.rule;
   for (const [written, known] of fields) {
     const changed = known.flatMap((field): readonly DraftField[] => {
+      if (run.growthLeft < 0) return [field];
       if (!holds(step.field, (condition) => fieldHolds(condition, field, run))) return [field];
-      const names = namesOf(field.name, step.transformation);
-      if (!names) return [field];
-      const applied = step.id === null ? field.applied : new Set([...field.applied, step.id]);
-      return names.map((name) => ({ name, applied }));
+      return newNames(field, step, run);
     });
     fields.set(written, changed);
+  }
+}
+
+function newNames(field: DraftField, { id, transformation }: Step, run: Run): readonly DraftField[] {
+  try {
+    const names = namesOf(field.name, transformation);
+    if (!names) return [field];
+    spendGrowth(run, names.length - 1);
+    const applied = id === null ? field.applied : new Set([...field.applied, id]);
+    return names.map((name) => ({ name, applied }));
+  } catch (error) {
+    if (!(error instanceof StepFailure)) throw error;
+    fail(run, run.rule.at, error.message);
+    return [field];
   }
 }

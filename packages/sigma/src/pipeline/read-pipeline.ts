@@ -6,8 +6,8 @@ import { readGates } from './read-conditions.ts';
 import { readTransformation } from './read-transformation.ts';
 import { KeyReader, PipelineRefusal, textsOf } from './step-reading.ts';
 
-/** Steps of one pipeline, nested ones included. */
-const STEPS_MAX = 2_000;
+/** Steps of one pipeline, nested ones included; those of SigmaHQ have up to 150. */
+const STEPS_MAX = 500;
 
 /**
  * Reads a pipeline file. Everything in it is understood or refused: a step that were left out would turn rules into

@@ -227,6 +227,20 @@ describe('values', () => {
   });
 });
 
+describe('steps that multiply', () => {
+  const bomb = (step: string) => pipelineOf(Array.from({ length: 400 }, () => `  - ${step}`).join('\n'));
+  it.each([
+    ['{type: field_name_mapping, mapping: {a: [a, a, a, a]}}', 'pipelines add more than 20000 values and names'],
+    ['{type: map_string, mapping: {x: [x, x, x]}}', 'pipelines add more than 20000 values and names'],
+    ['{type: field_name_prefix, prefix: a.b.c.}', 'the name of a field would have more than 1024 characters'],
+    ["{type: replace_string, regex: '^', replacement: '123456'}", 'values of at most 1024 characters'],
+  ])('400 times %s', (step, message) => {
+    const found = refusals(selecting('{a: x}', 'fields: [a]'), bomb(step));
+    expect(found.join()).toContain(message);
+    expect(found.length).toBeLessThan(50);
+  });
+});
+
 describe('failures', () => {
   it('rule_failure refuses the rule', () => {
     expect(refusals(selecting('{x: 1}'), pipelineOf('  - {type: rule_failure, message: not here}'))).toEqual([
