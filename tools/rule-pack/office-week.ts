@@ -270,15 +270,15 @@ function oddThings(staff: readonly Person[], random: Random): Draft[] {
   repeat(60, MINUTE, at(0, 14), act('auth.login.failure', old, old.home, 'python', { network_is_new: false }));
   // Two build servers with expired keys.
   repeat(20, 30 * SECOND, at(1, 3), machine('verification.key.failed', 'job-7', { failure_reason: 'expired' }));
-  repeat(20, 30 * SECOND, at(3, 3), machine('verification.key.failed', 'job-12', { failure_reason: 'expired' }));
+  repeat(20, 30 * SECOND, at(6, 3), machine('verification.key.failed', 'job-12', { failure_reason: 'expired' }));
   // Four new phones at home, the second factor goes off and on; one of the four exports a report on the same day.
   for (let phone = 0; phone < 4; phone++) {
     const owner = someone();
-    const time = at(phone, 18);
+    const time = at(phone + 1, 18);
     drafts.push(...login(owner, owner.home, time, random, { ...KNOWN, device_is_new: true }));
     add(time + 5 * MINUTE, act('auth.mfa.disabled', owner, owner.home, 'web', { subject: { id: owner.id } }));
     add(time + 8 * MINUTE, act('auth.mfa.enabled', owner, owner.home, 'web', { subject: { id: owner.id } }));
-    if (phone === 0) add(time + HOUR, act('data.exported', owner, owner.home, 'web', { size_bytes: 9 * MEBIBYTE }));
+    if (phone === 3) add(time + HOUR, act('data.exported', owner, owner.home, 'web', { size_bytes: 9 * MEBIBYTE }));
   }
   // A stolen phone on a journey: new phone, hotel, new password.
   const traveller = someone();

@@ -2,8 +2,11 @@ import {
   type Bound,
   type CorrelationDefinition,
   type CorrelationRule,
+  type Feed,
   loadRuleSet,
   type OrderedStep,
+  type RuleMatch,
+  type RuleMatches,
   type RuleSetCompiled,
   type StepExpression,
   type StepSource,
@@ -42,7 +45,7 @@ export const WORLD_PARTS = [
 export type WorldPart = (typeof WORLD_PARTS)[number];
 
 /** What the engine runs today: the property tests run worlds of exactly these. */
-export const ENGINE_PARTS: readonly WorldPart[] = ['event_count', 'value_count', 'temporal_ordered'];
+export const ENGINE_PARTS: readonly WorldPart[] = WORLD_PARTS.filter((part) => part !== 'expect');
 
 const TYPES: readonly (CorrelationType & WorldPart)[] = [
   'event_count',
@@ -376,6 +379,7 @@ function ruleSetOf(seed: number, plans: readonly Plan[]): RuleSetCompiled {
       strict: definition.strict,
       definition,
       depth: plan.depth,
+      feeds: feedsOf(plans, index),
       semanticHash,
       description: {
         ...template.description,
@@ -388,7 +392,39 @@ function ruleSetOf(seed: number, plans: readonly Plan[]): RuleSetCompiled {
     };
   });
   const timespanMsMax = Math.max(...plans.map(({ definition }) => definition.spanMs));
-  return { ...base, rulesetId, correlations, timespanMsMax };
+  const chainMatchesOf = (index: number, groupKey: string): RuleMatches => ({
+    matches: feedsOf(plans, index).flatMap(({ correlation, step }) =>
+      chainMatch(plans, { inner: index, outer: correlation, step }, groupKey),
+    ),
+    groupMissing: [],
+  });
+  return { ...base, rulesetId, correlations, timespanMsMax, chainMatchesOf };
+}
+
+function feedsOf(plans: readonly Plan[], inner: number): Feed[] {
+  return plans.flatMap(({ sources }, correlation) =>
+    sources.flatMap((source, step) =>
+      source.kind === 'correlation' && source.correlation === inner ? [{ correlation, step }] : [],
+    ),
+  );
+}
+
+/** Section 7: what a hit of an inner correlation is to an outer one, by the fields both group by. */
+function chainMatch(
+  plans: readonly Plan[],
+  at: { readonly inner: number; readonly outer: number; readonly step: number },
+  groupKey: string,
+): RuleMatch[] {
+  const { groupBy: fields } = plans[at.inner] as Plan;
+  const { definition, groupBy, valueFields } = plans[at.outer] as Plan;
+  const tags = JSON.parse(groupKey) as unknown[];
+  const pick = (wanted: readonly string[]): string =>
+    JSON.stringify(wanted.map((field) => tags[fields.indexOf(field)]));
+  if (![...groupBy, ...valueFields].every((field) => fields.includes(field))) return [];
+  const isStepped = definition.type === 'temporal' || definition.type === 'temporal_ordered';
+  if (isStepped && !isAsked(definition, at.step)) return [];
+  const value = valueFields.length > 0 ? pick(valueFields) : null;
+  return [{ rule: at.outer, step: isStepped ? at.step : 0, group_key: pick(groupBy), value, number: null }];
 }
 
 /** The first engine's threshold: the least count that meets a lower bound. */

@@ -88,7 +88,9 @@ export function brokenPromises(alerts: readonly CorrelationAlert[]): string[] {
     if (times > 1) broken.push('an alert was opened twice');
     if (owners.get(id) !== 1) broken.push('an open lies in no final episode, or in several');
   }
+  // Silence is its own evidence (expect): no event triggers such an alert.
   for (const alert of alerts)
-    if (alert.kind !== 'DEGRADED' && alert.event_ids.length === 0) broken.push('an alert without evidence');
+    if (alert.kind !== 'DEGRADED' && alert.trigger_event_id !== null && alert.event_ids.length === 0)
+      broken.push('an alert without evidence');
   return [...new Set(broken)];
 }

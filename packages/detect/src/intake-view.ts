@@ -38,6 +38,9 @@ export function readIntakeEvent(event: Json): IntakeEvent | undefined {
   return readNative(event, definition);
 }
 
+/** What the gateway says of a trace; events read back from the audit log carry it. */
+const TRUSTS = ['ANONYMOUS', 'AUTHENTICATED', 'GATEWAY'] as const;
+
 /** Objects of the intake form; every producer sends at least `source`. */
 const PARTS = ['source', 'actor', 'subject', 'payload', 'trace'] as const;
 
@@ -122,7 +125,7 @@ function envelopeOf(event: Json, definition: EventTypeDefinition): EventEnvelope
           trace_id: textOf(trace['trace_id']) ?? '',
           span_id: textOf(trace['span_id']),
           parent_span_id: textOf(trace['parent_span_id']),
-          trust: 'AUTHENTICATED',
+          trust: TRUSTS.find((trust) => trust === trace['trust']) ?? 'AUTHENTICATED',
         }
       : null,
     actor: entityOf(event['actor']),
@@ -151,7 +154,7 @@ function envelopeOf(event: Json, definition: EventTypeDefinition): EventEnvelope
     tags: textsOf(event['tags']),
     metadata: textsOf(event['metadata']),
     redactions: [],
-    flags: [],
+    flags: textListOf(event['flags']),
   };
 }
 
@@ -161,6 +164,10 @@ function objectOf(value: unknown): Json | undefined {
 
 function textOf(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null;
+}
+
+function textListOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 }
 
 function numberOf(value: unknown): number | null {

@@ -179,8 +179,16 @@ function readEvent(
   return Array.from({ length: count }, (_, number) => ({
     id: `${name}.${number}`,
     timeMs: offsetMs + number * everyMs,
-    fields: merged,
+    fields: numbered(merged, number) as TestEvent['fields'],
   }));
+}
+
+/** `{n}` in a text of a repeated event is the number of the copy, from 0: so copies can differ in a value. */
+function numbered(value: unknown, number: number): unknown {
+  if (typeof value === 'string') return value.replaceAll('{n}', String(number));
+  if (Array.isArray(value)) return value.map((item) => numbered(item, number));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, numbered(inner, number)]));
 }
 
 function readExpectations(node: YamlNode, nowMs: number, fail: Fail): readonly Expectation[] {

@@ -113,6 +113,18 @@ describe('running tests', () => {
   });
 });
 
+test('copies of a repeated event differ where they say {n}', () => {
+  const [one] = readRuleTestFile(
+    'x.test.yml',
+    "tests:\n  - name: n\n    events: [{at: 0s, id: e, a: ['r{n}', {b: 'x{n}{n}'}], c: 7, repeat: {count: 2, every: 1s}}, {at: 0s, a: '{n}'}]\n    forbid: [x]\n",
+  ).tests;
+  expect(one?.events.map(({ id, fields }) => [id, fields['a'], fields['c']])).toEqual([
+    ['e.0', ['r0', { b: 'x00' }], 7],
+    ['e.1', ['r1', { b: 'x11' }], 7],
+    [expect.any(String), '{n}', undefined],
+  ]);
+});
+
 describe('failures say what was expected, what came, and the nearest miss', () => {
   test('nothing came: how often each step matched', () => {
     const [[failure]] = outcomesOf(`

@@ -27,8 +27,8 @@ type RuleHandle = {
 
 /**
  * Runs one test over the compiled rules: the events in their order of arrival through the engine, then everything that
- * fired against what is expected. Detections count even where they only feed correlations, so that a rule can be
- * tested by itself. Deterministic: the same test gives the same outcome.
+ * fired against what is expected. Detections and inner correlations count even where they only feed
+ * others, so that a rule can be tested by itself. Deterministic: the same test gives the same outcome.
  */
 export function runRuleTest(test: RuleTest, ruleSet: RuleSetCompiled): RuleTestOutcome {
   const rules = handlesOf(ruleSet);
@@ -87,7 +87,7 @@ function namesOfCorrelations(ruleSet: RuleSetCompiled): ReadonlyMap<string, read
 
 function fireAll(test: RuleTest, ruleSet: RuleSetCompiled, rules: readonly RuleHandle[]): Run {
   const latenessMs = test.latenessMs ?? spanOf(test.events);
-  const detector = createDetector(ruleSet, { latenessMs });
+  const detector = createDetector(outspoken(ruleSet), { latenessMs });
   const read = createEventReader();
   const fired: Fired[] = [];
   const seen = new Set<string>();
@@ -111,6 +111,18 @@ function fireAll(test: RuleTest, ruleSet: RuleSetCompiled, rules: readonly RuleH
   });
   keep(detector.end());
   return { fired, ruleSet };
+}
+
+const outspokenSets = new WeakMap<RuleSetCompiled, RuleSetCompiled>();
+
+/** The same set where inner correlations of chains alert too, so that they can be tested by themselves. */
+function outspoken(ruleSet: RuleSetCompiled): RuleSetCompiled {
+  let set = outspokenSets.get(ruleSet);
+  if (!set) {
+    set = { ...ruleSet, correlations: ruleSet.correlations.map((rule) => ({ ...rule, emitsAlert: true })) };
+    outspokenSets.set(ruleSet, set);
+  }
+  return set;
 }
 
 function spanOf(events: readonly TestEvent[]): number {
@@ -256,7 +268,9 @@ function forbidden(name: string, judging: Judging): readonly string[] {
 function unexpected(judging: Judging): readonly string[] {
   const { test, rules, run } = judging;
   return run.fired
-    .filter(({ kind }) => kind === 'correlation')
+    .filter(
+      ({ kind, rule }) => kind === 'correlation' && run.ruleSet.correlations[rules[rule]?.index ?? -1]?.emitsAlert,
+    )
     .filter(
       (result) =>
         !test.expect.some(

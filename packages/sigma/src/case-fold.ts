@@ -6,7 +6,7 @@
 
 /** Two-byte letters whose folding is not their lower case, or whose lower case depends on neighbours. */
 const SPECIAL =
-  /[\u0130\u017f\u0345\u0390\u03a3\u03b0\u03c2\u03d0\u03d1\u03d5\u03d6\u03f0\u03f1\u03f5\u1c80-\u1c88\u1e9b\u1fbe\u1fd3\u1fe3\ufb05\ufb06]/;
+  /[\u0345\u0130\u017f\u0390\u03a3\u03b0\u03c2\u03d0\u03d1\u03d5\u03d6\u03f0\u03f1\u03f5\u1c80-\u1c88\u1e9b\u1fbe\u1fd3\u1fe3\ufb05\ufb06]/;
 
 /** Pairs that fold together although neither has a one-letter capital. */
 const TWINS: ReadonlyMap<number, number> = new Map([

@@ -9,7 +9,7 @@ import { ABCD, correlation } from './rule-text.fixture.ts';
 const isLong = process.env['TRACEHOUND_TEST_LONG'] === '1';
 const seed = Number(process.env['TRACEHOUND_FUZZ_SEED'] ?? Date.now() % 2 ** 31);
 process.stdout.write(`rule parser fuzz: TRACEHOUND_FUZZ_SEED=${seed}\n`);
-const runsOf = (short: number): fc.Parameters<unknown> => ({ seed, numRuns: isLong ? short * 150 : short });
+const runsOf = (short: number): fc.Parameters<unknown> => ({ seed, numRuns: isLong ? short * 30 : short });
 const TIMEOUT_MS = isLong ? 1_200_000 : 60_000;
 /** No input of these sizes may cost more CPU time; 100 times what one costs usually. */
 const CPU_MS_MAX = 2_000;

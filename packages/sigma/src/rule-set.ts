@@ -103,6 +103,8 @@ export type RuleSetCompiled = {
   /** SHA-256 over the canonical content: files by path, line ends as LF; and the placeholder lists and pipelines, if any. */
   readonly rulesetId: string;
   readonly files: readonly RuleFile[];
+  /** Pipelines that the rules went through, in their order; `readPipeline` makes the same of them again. */
+  readonly pipelines: readonly RuleFile[];
   readonly detections: readonly DetectionRule[];
   readonly correlations: readonly CorrelationRule[];
   /** Things that load but deserve a look. */
@@ -159,7 +161,8 @@ export function loadRuleSet(files: readonly RuleFile[], options: RuleSetOptions 
   const contents = canonical.flatMap(({ path, content }) => [path, content]);
   const rulesetId = hashOf([...contents, ...listsOf(options.expand), ...contentsOf(pipelines)]);
   const set = compile({ rules: parsed.rules, tests, linked, rulesetId });
-  return { ...set, rulesetId, files: canonical, warnings, refused: problems };
+  const applied = pipelines.map(({ path, content }) => ({ path, content }));
+  return { ...set, rulesetId, files: canonical, pipelines: applied, warnings, refused: problems };
 }
 
 type ParsedFiles = { readonly rules: readonly NamedRule[]; readonly filters: readonly FilterRule[] };
@@ -235,7 +238,7 @@ type Compilation = {
   readonly linked: ReadonlyMap<ParsedCorrelation, LinkedCorrelation>;
   readonly rulesetId: string;
 };
-type Compiled = Omit<RuleSetCompiled, 'files' | 'warnings' | 'refused' | 'rulesetId'>;
+type Compiled = Omit<RuleSetCompiled, 'files' | 'pipelines' | 'warnings' | 'refused' | 'rulesetId'>;
 
 function compile(compilation: Compilation): Compiled {
   const { rules, tests, linked, rulesetId } = compilation;

@@ -99,7 +99,8 @@ function explained(rule: DetectionRule, event: ReadEvent, fits: boolean): Printa
     event_id: event.id,
     log_source_fits: fits || !condition.matched,
     matched: fits,
-    missing: blockersOf(condition).map(({ test }) => test),
+    // A test that holds is in the way when it stands under a `not`.
+    missing: blockersOf(condition).map(({ test, matched }) => (matched ? `not (${test})` : test)),
     condition,
   };
   return { data, text: (colours) => explanationText(data, colours) };

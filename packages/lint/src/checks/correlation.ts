@@ -418,11 +418,11 @@ export const CORRELATION_CHECKS: readonly Check[] = [
     level: 'warning',
     doc: 'An alias says nothing about one of the referenced rules. For its events the alias itself is taken as the field name, which they hardly have, so they never count.',
     run: onCorrelation(({ correlation }, { index, report }) => {
-      for (const { key, keyAt, value } of correlation.aliases) {
+      for (const { key, value } of correlation.aliases) {
         if (value.kind !== 'map') continue;
         const known = value.entries.map((part) => index.named(part.key) ?? part.key);
         const gap = referencesOf(correlation).find((reference) => !known.includes(index.named(reference) ?? reference));
-        if (gap !== undefined) report(keyAt, `the alias '${key}' has no field for '${gap}'`);
+        if (gap !== undefined) report(correlation.at, `the alias '${key}' has no field for '${gap}'`);
       }
     }),
   },

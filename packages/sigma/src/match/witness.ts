@@ -66,7 +66,7 @@ export function witnessesOf(test: Test, popularity: Popularity): readonly Witnes
 }
 
 /** All witnesses a rule could be found by, each once; what popularity is counted from. */
-export function possibleWitnesses(test: Test, found = new Map<string, Witness>()): ReadonlyMap<string, Witness> {
+export function possibleWitnesses(test: Test, found: Map<string, Witness> = new Map()): ReadonlyMap<string, Witness> {
   switch (test.op) {
     case 'and':
     case 'or':

@@ -8,7 +8,7 @@ import { toBuiltIn } from './built-in.ts';
 import { createLazyDfa } from './lazy-dfa.ts';
 import { requiredLiterals } from './literals.ts';
 import { compileProgram } from './program.ts';
-import { parseRegex, type RegexNode, RegexRefusal } from './syntax.ts';
+import { parseRegex, RegexRefusal } from './syntax.ts';
 import { trimEnds } from './trim.ts';
 
 /** Whether the pattern is found anywhere in the text. */
@@ -41,8 +41,8 @@ export function compileRegex(pattern: string, flags: string): RegexSearch {
 }
 
 /** Compiles to the linear-time automaton even where the built-in engine is safe; to compare the two. */
-export function compileAutomaton(pattern: string, flags: string): RegexSearch {
-  return createLazyDfa(compileProgram(trimEnds(parseRegex(pattern, flags))));
+export function compileAutomaton(pattern: string, flags: string, builtMax?: number): RegexSearch {
+  return createLazyDfa(compileProgram(trimEnds(parseRegex(pattern, flags))), builtMax);
 }
 
 /**
@@ -53,5 +53,4 @@ export function regexLiterals(pattern: string, flags: string): readonly string[]
   return requiredLiterals(parseRegex(pattern, flags), true);
 }
 
-export type { RegexNode };
 export { RegexRefusal };

@@ -1,3 +1,4 @@
+import { type BitStep, createBitStep } from './bit-parallel.ts';
 import { contains, NEWLINE, POINT_MAX, WORDS } from './char-set.ts';
 import type { Program } from './program.ts';
 import type { Assertion } from './syntax.ts';
@@ -28,6 +29,8 @@ const DEAD = -3;
 
 /** Numbers held by the kept states of one pattern; 4 bytes each. Typical patterns need a few hundred. */
 const STATE_NUMBERS_MAX = 100_000;
+/** States one search may build before it goes on without keeping them. */
+const BUILT_MAX = 200;
 /** Transition table of an automaton of common size; it doubles as needed. */
 const TABLE_SIZE_START = 512;
 
@@ -41,9 +44,10 @@ type Alphabet = {
   readonly members: readonly number[];
 };
 
-export function createLazyDfa(program: Program): LazyDfa {
+/** `builtMax`: states a search may build before it steps them as bits; for tests. */
+export function createLazyDfa(program: Program, builtMax: number = BUILT_MAX): LazyDfa {
   const alphabet = createAlphabet(program);
-  const automaton = new Automaton(program, alphabet);
+  const automaton = new Automaton(program, alphabet, builtMax);
   return (text) => automaton.search(text);
 }
 
@@ -140,8 +144,12 @@ class Automaton {
   #numbers = 0;
   #byHash = new Map<number, number[]>();
   #startState = UNKNOWN;
+  readonly #builtMax: number;
+  readonly #canStepBits: boolean;
+  #bits: BitStep | undefined;
 
-  constructor({ code, start }: Program, alphabet: Alphabet) {
+  constructor({ code, start }: Program, alphabet: Alphabet, builtMax: number) {
+    this.#builtMax = builtMax;
     this.#alphabet = alphabet;
     this.#classCount = alphabet.members.length;
     this.#start = start;
@@ -152,6 +160,7 @@ class Automaton {
     this.#splits = code.map((instruction) => (instruction.op === 'split' ? instruction.next : []));
     this.#conditions = code.map((instruction) => (instruction.op === 'assert' ? instruction.what : undefined));
     this.#accepts = acceptsOf(code, alphabet);
+    this.#canStepBits = !this.#kinds.includes(ASSERT);
     this.#before = Uint8Array.from(alphabet.members, (point) => {
       if (point === NEWLINE) return BEFORE_NEWLINE;
       return contains(WORDS, point) ? BEFORE_WORD : BEFORE_OTHER;
@@ -170,6 +179,7 @@ class Automaton {
     if (state < 0) return state === MATCH;
     const small = this.#alphabet.small;
     const classCount = this.#classCount;
+    let built = 0;
     for (let i = 0; i < text.length; i++) {
       const unit = text.charCodeAt(i);
       let symbol: number;
@@ -180,11 +190,42 @@ class Automaton {
         symbol = this.#alphabet.classes[rangeOf(this.#alphabet.starts, point)] as number;
       }
       let next = this.#table[state * classCount + symbol] as number;
-      if (next === UNKNOWN) next = this.#step(state, symbol);
+      if (next === UNKNOWN) {
+        if (++built > this.#builtMax && this.#canStepBits) return this.#searchBits(text, i, state);
+        next = this.#step(state, symbol);
+      }
       if (next < 0) return next === MATCH;
       state = next;
     }
     return this.#matchesAtEnd(state);
+  }
+
+  /** Goes on from the last unit of the character at `from`. Conditions need states, so their patterns stay with them. */
+  #searchBits(text: string, from: number, state: number): boolean {
+    this.#bits ??= this.#createBits();
+    this.#bits.load((this.#states[state] as State).members);
+    const first = from > 0 && (text.codePointAt(from - 1) ?? 0) > 0xffff ? from - 1 : from;
+    for (let i = first; i < text.length; i++) {
+      const point = text.codePointAt(i) as number;
+      if (point > 0xffff) i++;
+      if (this.#bits.step(this.#symbolOf(point))) return true;
+    }
+    return false;
+  }
+
+  #symbolOf(point: number): number {
+    if (point < 256) return this.#alphabet.small[point] as number;
+    return this.#alphabet.classes[rangeOf(this.#alphabet.starts, point)] as number;
+  }
+
+  #createBits(): BitStep {
+    const closureOf = (entry: number): { next: readonly number[]; matches: boolean } => {
+      this.#begin();
+      const matches = this.#follow(entry, BEFORE_OTHER);
+      return { next: [...this.#closure.subarray(0, this.#closureLength)], matches };
+    };
+    const states = this.#accepts.map((accepts, at) => accepts && { accepts, ...closureOf(this.#next[at] as number) });
+    return createBitStep(states, closureOf(this.#start).next, this.#classCount);
   }
 
   #stateAtStart(): number {

@@ -16,7 +16,7 @@ export type Program = { readonly code: readonly Instruction[]; readonly start: n
 /** Longest program. An alternation of a thousand names stays below. */
 const INSTRUCTIONS_MAX = 12_000;
 /** Instructions that exist only because a count repeats something: 10 KB of the worst text must stay below 10 ms. */
-const COPIES_MAX = 500;
+const COPIES_MAX = 400;
 
 /** Instructions a count can cost at most before it is refused; counts multiply when nested. */
 export function sizeOf(node: RegexNode): number {

@@ -51,6 +51,9 @@ function attacks(): readonly Attack[] {
     add(`((${atom}+)+)+\\x00`, unit);
     add(`(${atom}*)*(${atom}*)*\\x00`, unit);
   }
+  // Texts without a period make ever new states.
+  for (const count of [50, 200, 390]) add(`a.{${count}}\\x00`, irregular());
+  for (const count of [50, 200, 390]) add(`(a|b)*a(a|b){${count}}\\x00`, irregular());
   add('^(([a-z])+.)+[A-Z]([a-z])+$', 'a', '');
   add(
     '^([a-zA-Z0-9])(([\\-.]|[_]+)?([a-zA-Z0-9]+))*(@){1}[a-z0-9]+[.]{1}(([a-z]{2,3})|([a-z]{2,3}[.]{1}[a-z]{2,3}))$',
@@ -64,6 +67,15 @@ function attacks(): readonly Attack[] {
   add('\\b(\\w+\\s*)+\\x00\\b', 'ab ');
   add('(?m)^(.+)+:$', 'a\n');
   return list;
+}
+
+/** A's and b's in an order that does not repeat: the upper bits of a linear congruential generator. */
+function irregular(): string {
+  let text = '';
+  for (let state = 1; text.length < LENGTH; state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) {
+    text += state >>> 31 === 0 ? 'a' : 'b';
+  }
+  return text;
 }
 
 function splitCounts(pair: string): readonly [string, string] {

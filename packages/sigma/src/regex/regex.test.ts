@@ -140,12 +140,30 @@ describe('equal results', () => {
         const judge = new RegExp(pattern, `${flags}u`);
         const chosen = compileRegex(pattern, flags);
         const automaton = compileAutomaton(pattern, flags);
+        const stepped = compileAutomaton(pattern, flags, 0);
         for (const text of samples) {
           const expected = judge.test(text);
-          expect([text, chosen(text), automaton(text)]).toEqual([text, expected, expected]);
+          expect([text, chosen(text), automaton(text), stepped(text)]).toEqual([text, expected, expected, expected]);
         }
       }),
       { seed: SEED, numRuns: 1_200 },
+    );
+  }, 60_000);
+
+  it('of states stepped as bits, over more than a word of them', () => {
+    const pattern = fc
+      .tuple(
+        fc.constantFrom('a', '[ab]', 'a|bb'),
+        fc.constantFrom('.', '[^b]', '(?:a|bc?)'),
+        fc.integer({ min: 28, max: 70 }),
+      )
+      .map(([head, repeated, count]) => `(?:${head})${repeated}{${count}}c`);
+    const text = fc.string({ unit: fc.constantFrom('a', 'a', 'b', 'c', '\u{1f600}'), minLength: 60, maxLength: 160 });
+    fc.assert(
+      fc.property(pattern, text, (source, sample) => {
+        expect(compileAutomaton(source, '', 3)(sample)).toBe(new RegExp(source, 'u').test(sample));
+      }),
+      { seed: SEED, numRuns: 600 },
     );
   }, 60_000);
 

@@ -114,7 +114,11 @@ class Parser {
     const alternatives = [this.#sequence()];
     while (this.#take('|')) alternatives.push(this.#sequence());
     this.#depth--;
-    return alternatives.length === 1 ? (alternatives[0] as RegexNode) : { kind: 'alt', of: alternatives };
+    if (alternatives.length === 1) return alternatives[0] as RegexNode;
+    // `(a|b)` is `[ab]`, which has one state.
+    const sets = alternatives.flatMap((part) => (part.kind === 'set' ? [part.set] : []));
+    if (sets.length === alternatives.length) return { kind: 'set', set: normalize(sets.flat()) };
+    return { kind: 'alt', of: alternatives };
   }
 
   #sequence(): RegexNode {
