@@ -39,7 +39,7 @@ export function ruleHolds(condition: RuleCondition, rule: RuleDraft, progress: P
     case 'is_sigma_correlation_rule':
       return rule.kind === 'correlation';
     case 'rule_attribute':
-      return compared(rule.attributes.get(condition.attribute), condition.op, condition.value, condition.attribute);
+      return attributeHolds(condition, rule.attributes.get(condition.attribute));
     case 'tag':
       return rule.tags.includes(condition.tag);
     case 'processing_state':
@@ -63,6 +63,14 @@ function isValue(node: YamlNode, wanted: Value): boolean {
   if (node.kind !== 'scalar') return false;
   if (node.value === null || wanted === null) return node.value === wanted;
   return String(node.value) === String(wanted);
+}
+
+function attributeHolds(
+  { attribute, op, values }: Extract<RuleCondition, { readonly type: 'rule_attribute' }>,
+  found: string | undefined,
+): boolean {
+  if (op !== 'in' && op !== 'not_in') return compared(found, op, values[0] ?? '', attribute);
+  return (found !== undefined && values.includes(found)) === (op === 'in');
 }
 
 /** Words that have an order of their own. */

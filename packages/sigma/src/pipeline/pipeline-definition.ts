@@ -54,8 +54,9 @@ export type RuleCondition =
   | {
       readonly type: 'rule_attribute';
       readonly attribute: string;
-      readonly op: Comparison;
-      readonly value: string;
+      readonly op: Comparison | 'in' | 'not_in';
+      /** One, but for `in` and `not_in`. */
+      readonly values: readonly string[];
     }
   | { readonly type: 'tag'; readonly tag: string }
   | StateTest

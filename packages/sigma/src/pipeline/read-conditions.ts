@@ -119,17 +119,19 @@ function ruleCondition(type: string, keys: KeyReader): RuleCondition | null {
     case 'is_sigma_correlation_rule':
       return { type };
     case 'rule_attribute':
-      return {
-        type,
-        attribute: keys.text('attribute'),
-        op: keys.choice('op', COMPARISONS, 'eq'),
-        value: keys.text('value'),
-      };
+      return readAttributeTest(keys);
     case 'tag':
       return { type, tag: keys.text('tag') };
     default:
       return sharedCondition(type, keys);
   }
+}
+
+function readAttributeTest(keys: KeyReader): RuleCondition {
+  const op = keys.choice('op', [...COMPARISONS, 'in', 'not_in'], 'eq');
+  const isList = op === 'in' || op === 'not_in';
+  const values = isList ? keys.neededTexts('value') : [keys.text('value')];
+  return { type: 'rule_attribute', attribute: keys.text('attribute'), op, values };
 }
 
 function readLogSourceTest(keys: KeyReader): RuleCondition {
