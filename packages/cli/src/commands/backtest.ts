@@ -4,7 +4,7 @@ import { type BacktestRow, compareResults } from '../events/compare-results.ts';
 import { parseDuration } from '../events/duration.ts';
 import { openEvents } from '../events/event-input.ts';
 import { createEventStream, readEvents } from '../events/event-stream.ts';
-import { loadRules } from '../events/load-rules.ts';
+import { loadRules, type RuleChoice } from '../events/load-rules.ts';
 import { parseLogSource } from '../events/log-source.ts';
 import { columns } from '../render/columns.ts';
 import type { Terminal } from '../terminal.ts';
@@ -17,6 +17,8 @@ export type BacktestFlags = {
   readonly from?: string;
   readonly to?: string;
   readonly logsource?: string;
+  /** For both sets. */
+  readonly expand?: readonly string[];
   readonly timeField?: string;
   readonly idField?: string;
   readonly lateness: string;
@@ -32,8 +34,8 @@ export async function runBacktest(flags: BacktestFlags, terminal: Terminal): Pro
   const toMs = timeOf(flags.to, '--to') ?? Number.POSITIVE_INFINITY;
   if (fromMs >= toMs) throw new UsageError('--from must be before --to');
   const options = { latenessMs: parseDuration(flags.lateness, '--lateness') };
-  const fresh = collector(flags.rules, options, terminal);
-  const old = flags.against === undefined ? null : collector(flags.against, options, terminal);
+  const fresh = collector(flags.rules, { flags, options, terminal });
+  const old = flags.against === undefined ? null : collector(flags.against, { flags, options, terminal });
   const stream = createEventStream({
     ...(flags.timeField === undefined ? {} : { timeField: flags.timeField }),
     ...(flags.idField === undefined ? {} : { idField: flags.idField }),
@@ -74,8 +76,12 @@ type Collector = {
   add(results: readonly DetectResult[]): void;
 };
 
-function collector(paths: readonly string[], options: { latenessMs: number }, terminal: Terminal): Collector {
-  const { ruleSet, refused } = loadRules(paths);
+function collector(
+  paths: readonly string[],
+  of: { readonly flags: RuleChoice; readonly options: { latenessMs: number }; readonly terminal: Terminal },
+): Collector {
+  const { flags, options, terminal } = of;
+  const { ruleSet, refused } = loadRules(paths, flags);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
   const results: DetectResult[] = [];
   return {

@@ -67,6 +67,28 @@ describe('tracehound detect', { timeout: 60_000 }, () => {
     expect([whole.code, packed.code, parallel.code]).toEqual([0, 0, 0]);
   });
 
+  it('fills placeholders in from the command line and from files, on every thread', async () => {
+    const rules = file(
+      'expand.yml',
+      'title: An administrator\nlogsource: {product: x}\ndetection: {s: {user|expand: "%admins%"}, condition: s}\n',
+    );
+    const lists = file('lists.yml', 'admins: [root, 007]\n');
+    const events = file(
+      'users.ndjson',
+      ['root', '007', '7', 'eve', 'ada'].map((user) => `{"user":"${user}"}\n`).join(''),
+    );
+    const detect = ['detect', '--rules', rules, '--events', events];
+    const args = [...detect, '--expand', lists, '--expand', 'admins=ada'];
+    const [filled, parallel, empty] = await Promise.all([
+      tracehound(args),
+      tracehound([...args, '--jobs', '2']),
+      tracehound(detect),
+    ]);
+    expect(parse(filled.out).map((row) => row['event_ids'])).toEqual([['line:1'], ['line:2'], ['line:5']]);
+    expect(parallel.out).toBe(filled.out);
+    expect([empty.code, empty.err]).toEqual([2, expect.stringContaining('placeholder_unresolved')]);
+  });
+
   it('meets the pairs of SigmaHQ rules over CloudTrail that another engine found', async () => {
     const { out, code } = await tracehound([
       ...['detect', '--rules', join(DATA, 'sigma-rules/rules/cloud/aws')],

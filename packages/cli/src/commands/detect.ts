@@ -7,6 +7,7 @@ import { EventInputError, openEvents } from '../events/event-input.ts';
 import type { StreamCounters } from '../events/event-stream.ts';
 import { loadRules } from '../events/load-rules.ts';
 import { parseLogSource } from '../events/log-source.ts';
+import { readPlaceholderLists } from '../events/placeholder-lists.ts';
 import { createProgress } from '../events/progress.ts';
 import { createResultWriter, type ResultFormat } from '../events/result-writer.ts';
 import type { Terminal } from '../terminal.ts';
@@ -24,6 +25,7 @@ export type DetectFlags = {
   readonly jobs: number;
   readonly format: ResultFormat;
   readonly explain?: true;
+  readonly expand?: readonly string[];
 };
 
 /** Lines that are no events are named up to here, then only counted. */
@@ -50,7 +52,7 @@ export async function runDetect(
     );
   }
   const logSource = flags.logsource === undefined ? undefined : parseLogSource(flags.logsource);
-  const { ruleSet, refused } = loadRules(flags.rules);
+  const { ruleSet, refused } = loadRules(flags.rules, flags);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
   const input = await openEvents(flags.events);
 
@@ -64,6 +66,7 @@ export async function runDetect(
   const run = createDetectRun({
     ruleSet,
     detect: options,
+    expand: readPlaceholderLists(flags.expand),
     reader: readerOptions(flags, logSource),
     jobs: flags.jobs === 0 ? availableParallelism() : flags.jobs,
     explain: flags.explain ?? false,

@@ -19,6 +19,7 @@ export type ExplainFlags = {
   readonly idField?: string;
   readonly timeField?: string;
   readonly groups: number;
+  readonly expand?: readonly string[];
   readonly format: 'table' | 'ndjson' | 'json';
 };
 
@@ -34,7 +35,7 @@ export async function runRulesExplain(
   if ((flags.event === undefined) === (flags.events === undefined)) {
     throw new UsageError('say --event FILE|JSON for detections, or --events FILE for correlations');
   }
-  const { ruleSet, refused } = loadRules(paths);
+  const { ruleSet, refused } = loadRules(paths, flags);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
   const explanations =
     flags.event === undefined
