@@ -7,6 +7,7 @@ import { createEventStream, readEvents } from '../events/event-stream.ts';
 import { loadRules, type RuleChoice } from '../events/load-rules.ts';
 import { parseLogSource } from '../events/log-source.ts';
 import { columns } from '../render/columns.ts';
+import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -57,7 +58,7 @@ export async function runBacktest(flags: BacktestFlags, terminal: Terminal): Pro
     return atMs >= fromMs && atMs < toMs;
   };
   const rows = compareResults((old?.results ?? []).filter(inRange), fresh.results.filter(inRange));
-  if (stream.counters.invalid > 0) terminal.note(`${stream.counters.invalid} lines no events`);
+  if (stream.counters.invalid > 0) terminal.note(`${counted(stream.counters.invalid, 'line')} no events`);
   print(rows, flags.format, terminal);
   return 0;
 }
@@ -110,7 +111,7 @@ function print(rows: readonly BacktestRow[], format: BacktestFlags['format'], te
   }
   const before = rows.reduce((sum, row) => sum + row.old_alerts, 0);
   const after = rows.reduce((sum, row) => sum + row.new_alerts, 0);
-  const text = `${gained} groups gained, ${lost} lost, ${changed} changed, ${same} the same; alerts ${before} before, ${after} after`;
+  const text = `${counted(gained, 'group')} gained, ${lost} lost, ${changed} changed, ${same} the same; alerts ${before} before, ${after} after`;
   if (format === 'table') terminal.out(text);
   else terminal.note(text);
 }

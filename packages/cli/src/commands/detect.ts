@@ -10,6 +10,7 @@ import { parseLogSource } from '../events/log-source.ts';
 import { readPlaceholderLists } from '../events/placeholder-lists.ts';
 import { createProgress } from '../events/progress.ts';
 import { createResultWriter, type ResultFormat } from '../events/result-writer.ts';
+import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -165,8 +166,4 @@ function gapNotes(gaps: ReturnType<Detector['takeGaps']>): string[] {
     ranges.set(key, (ranges.get(key) ?? 0) + 1);
   }
   return [...ranges].map(([key, count]) => `results are not exact in ${counted(count, 'range')} of ${key}`);
-}
-
-function counted(count: number, one: string, many: string = `${one}s`): string {
-  return `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`;
 }

@@ -1,6 +1,7 @@
 import { TOPICS } from '@tracehound/event-model';
 import { formatFinding, LINT_LEVELS, type LintFinding, type LintLevel, lintRules } from '@tracehound/lint';
 import { readPlaceholderLists } from '../events/placeholder-lists.ts';
+import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 import { requireRuleFiles } from './rule-files.ts';
 
@@ -41,7 +42,7 @@ export async function runRulesLint(command: RulesLintCommand, terminal: Terminal
     case 'table':
       for (const finding of shown) terminal.out(coloured(finding, terminal.outColours));
       terminal.note(
-        `${rules} rules in ${files.length} files: ${counts.error} errors, ${counts.warning} warnings, ${counts.info} remarks`,
+        `${counted(rules, 'rule')} in ${counted(files.length, 'file')}: ${counted(counts.error, 'error')}, ${counted(counts.warning, 'warning')}, ${counted(counts.info, 'remark')}`,
       );
   }
   return counts.error > 0 || (command.strict && counts.warning > 0) ? 1 : 0;

@@ -11,6 +11,7 @@ import {
 } from '@tracehound/lint';
 import { formatProblem, loadRuleSet, type PlaceholderLists, type RuleSetCompiled, SigmaError } from '@tracehound/sigma';
 import { readPlaceholderLists } from '../events/placeholder-lists.ts';
+import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 import { findRuleFiles, readRuleFiles, shownPath } from './rule-files.ts';
@@ -45,7 +46,9 @@ export async function runRulesTest(command: RulesTestCommand, terminal: Terminal
   const all = suites.flatMap(({ outcomes }) => outcomes);
   const failed = all.filter(({ failures }) => failures.length > 0).length;
   if (command.format === 'json') terminal.out(JSON.stringify({ tests: all.length, failed, suites }, null, 2));
-  terminal.note(`${all.length} tests in ${suites.length} files: ${all.length - failed} passed, ${failed} failed`);
+  terminal.note(
+    `${counted(all.length, 'test')} in ${counted(suites.length, 'file')}: ${all.length - failed} passed, ${failed} failed`,
+  );
   return failed === 0 ? 0 : 1;
 }
 
@@ -98,7 +101,7 @@ function report(suite: RuleTestSuite, format: RulesTestCommand['format'], termin
   if (format !== 'table') return;
   const failed = outcomes.filter(({ failures }) => failures.length > 0);
   const verdict = failed.length === 0 ? painted('ok  ', 32, terminal) : painted('FAIL', 31, terminal);
-  terminal.out(`${verdict}  ${path}  ${outcomes.length} ${outcomes.length === 1 ? 'test' : 'tests'}`);
+  terminal.out(`${verdict}  ${path}  ${counted(outcomes.length, 'test')}`);
   for (const { name, line, failures } of failed) {
     terminal.out(`      ${path}:${line} ${name}`);
     for (const failure of failures) for (const text of failure.split('\n')) terminal.out(`        ${text}`);
