@@ -67,6 +67,22 @@ describe('tracehound detect', { timeout: 60_000 }, () => {
     expect([whole.code, packed.code, parallel.code]).toEqual([0, 0, 0]);
   });
 
+  it('explains in tables too: the condition and its values, or what was asked and the evidence', async () => {
+    const rules = file('a-is-1.yml', 'title: A\nlogsource: {product: x}\ndetection: {s: {a: 1}, condition: s}\n');
+    const table = ['--format', 'table', '--explain'];
+    const [single, chain] = await Promise.all([
+      tracehound(['detect', '--rules', rules, ...table], '{"a":1}\n'),
+      tracehound(['detect', '--rules', SSH_RULES, '--events', SSH_EVENTS, ...table]),
+    ]);
+    expect(single.out).toMatch(/line:1\n {2}✓ a is "1" {2}\(is 1\)\n$/);
+    expect(chain.out.split('\n').slice(1, 5)).toEqual([
+      expect.stringContaining('SSH failure then success'),
+      '  asked: ssh_failed, then ssh_accepted',
+      expect.stringMatching(/^ {4}2015-03-29T10:42:45\.000Z {2}1616\.0 {2}ssh_failed$/),
+      expect.stringMatching(/^ {4}2015-03-29T10:43:01\.000Z {2}1617\.0 {2}ssh_accepted$/),
+    ]);
+  });
+
   it('fills placeholders in from the command line and from files, on every thread', async () => {
     const rules = file(
       'expand.yml',
