@@ -19,6 +19,11 @@ export class Arena {
     return this.used;
   }
 
+  /** Bytes in freed blocks: a group that grows leaves one behind that may fit nobody. */
+  get bytesFree(): number {
+    return this.nextUnit * UNIT_BYTES - this.used;
+  }
+
   /** Stores a copy; -1 when it is too long for a block. */
   put(content: Uint8Array): number {
     if (content.length > BLOCK_BYTES_MAX) return -1;

@@ -22,6 +22,11 @@ export class ByteWriter {
     this.bytes[this.length++] = value;
   }
 
+  /** Replaces a byte that was written before. */
+  patch(at: number, value: number): void {
+    this.bytes[at] = value;
+  }
+
   integer(value: number): void {
     // Twice the value must stay exact; times and offsets lie far below.
     if (!Number.isInteger(value) || Math.abs(value) >= EXACT_LIMIT / 2) {

@@ -9,20 +9,27 @@ import { encodeGroup, readLive, writeLive } from './state-codec.ts';
 export type DirtyGroup = { readonly groupId: string; readonly blob: Uint8Array | null };
 
 /**
- * Groups that stay decoded, so that hot keys cost nothing: 16,384 at about a kilobyte are 16 MB. The others lie packed, some
- * 30 bytes per hit; which ones is no part of the state and changes no result.
+ * Groups that stay decoded, so that hot keys cost nothing: as many as take some 64 MB. The others lie packed, some 30 bytes
+ * per hit; which ones is no part of the state and changes no result.
  */
-const DECODED_MAX = 16_384;
+const DECODED_MAX = 32_768;
+const DECODED_BYTES_MAX = 2 ** 26;
+
+/** Freed bytes, and their part of the used ones, from which packed groups move together. */
+const FREE_BYTES_MIN = 2 ** 23;
+const FREE_PART = 0.3;
 
 /** All groups of a partition: who exists, which are decoded, when each is due, and which have changed. */
 export class GroupTable {
   readonly due = new DueHeap<GroupRef>();
   readonly instances = new Map<string, Instance>();
-  private readonly arena = new Arena();
+  private arena = new Arena();
   private readonly writer = new ByteWriter();
   private readonly reader = new ByteReader(new Uint8Array(0));
   private decoded: GroupRef[] = [];
   private hand = 0;
+  /** Estimate over the decoded groups. */
+  private decodedBytes = 0;
   private dirty: GroupRef[] = [];
   private changed = 0;
   private deleted = new Set<string>();
@@ -47,6 +54,14 @@ export class GroupTable {
     };
     instance.families.set(organization, family);
     return family;
+  }
+
+  /** Sets the estimate of what the group takes; returns the change. */
+  weigh(ref: GroupRef, weight: number): number {
+    const change = weight - ref.weight;
+    ref.weight = weight;
+    if (ref.live) this.decodedBytes += change;
+    return change;
   }
 
   add(family: Family, groupKey: string, live: Live): GroupRef {
@@ -147,7 +162,9 @@ export class GroupTable {
   private decode(ref: GroupRef, live: Live): void {
     ref.live = live;
     this.decoded.push(ref);
+    this.decodedBytes += ref.weight;
     if (this.decoded.length > DECODED_MAX) this.pack();
+    if (this.decodedBytes > DECODED_BYTES_MAX) this.pack();
   }
 
   /** Packs one group that was not used since the hand last came by; the newest is not touched. */
@@ -172,11 +189,20 @@ export class GroupTable {
     }
   }
 
+  /** Copies every block to fresh pages; costs a look at every group, after as many bytes have been freed. */
+  private compact(): void {
+    const arena = new Arena();
+    for (const ref of this.refs()) if (ref.place >= 0) ref.place = arena.put(this.arena.get(ref.place));
+    this.arena = arena;
+  }
+
   private packed(ref: GroupRef): boolean {
+    if (this.arena.bytesFree > Math.max(FREE_BYTES_MIN, this.arena.bytesUsed * FREE_PART)) this.compact();
     const place = this.arena.put(this.bytesOf(ref));
     if (place < 0) return false;
     ref.place = place;
     ref.live = null;
+    this.decodedBytes -= ref.weight;
     return true;
   }
 }

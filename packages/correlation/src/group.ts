@@ -1,8 +1,7 @@
-import { firstAtOrAfter, type Hit, insertionIndex } from './hit.ts';
+import { firstAtOrAfter, type Hit } from './hit.ts';
 import type { Segment } from './segment.ts';
-import { type EngineSwitches, EXACT } from './switches.ts';
-import type { Tail } from './tail.ts';
-import { type DegradedRange, thinHits } from './thinning.ts';
+import type { EngineSwitches } from './switches.ts';
+import type { Tail } from './tail-type.ts';
 import { evidenceAt } from './truth.ts';
 import type { WindowRule } from './window-rule.ts';
 
@@ -36,6 +35,8 @@ export type SettledSegment = Segment & { readonly evidence: readonly Hit[] };
 /** The episodes as known now, left to right. `current`: the first one continues what is firm already. */
 export type EpisodeRange = { readonly fromMs: number; lastAtMs: number; readonly current: boolean };
 
+export type ValueCounts = { readonly bucket: number; readonly counts: Map<string | null, number> };
+
 /** Window state of one (correlation, organization, group). */
 export type Group = {
   readonly organization: string;
@@ -55,8 +56,8 @@ export type Group = {
   /** Caches below are made from the fields above when needed and never written. */
   ranges: EpisodeRange[] | null;
   tail: Tail | null;
-  /** Ids that were seen lately: who is not in it is no copy. */
-  ids: Set<string> | null;
+  /** value_count: kept hits per value in one bucket. */
+  values: ValueCounts | null;
   used: boolean;
 };
 
@@ -73,7 +74,7 @@ export function createGroup(organization: string, groupKey: string, firmToMs: nu
     cutMs: Number.NEGATIVE_INFINITY,
     ranges: null,
     tail: null,
-    ids: null,
+    values: null,
     used: true,
   };
 }
@@ -86,84 +87,10 @@ const NOTHING_THINNED: Map<number, Uint8Array> = new Map();
 /** Bits of the bitmap that counts thinned events from below: 256 bytes, for hot groups only. */
 const THINNED_BITS = 2048;
 
-export type Insertion =
-  | { readonly kind: 'duplicate' }
-  | { readonly kind: 'applied'; readonly degraded: DegradedRange | null };
-
-const DUPLICATE: Insertion = { kind: 'duplicate' };
-const APPLIED: Insertion = { kind: 'applied', degraded: null };
-
-/** Adds a hit in total order and thins its surroundings. A second copy of an event (X6) changes nothing. */
-export function insertHit(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches = EXACT): Insertion {
-  if (switches.dropDuplicateIds && isCopy(group, hit)) return DUPLICATE;
-  const { hits } = group;
-  const lastMs = hits.length > 0 ? (hits[hits.length - 1] as Hit).timeMs : Number.NEGATIVE_INFINITY;
-  const index = insertionIndex(hits, hit);
-  if (index === hits.length) hits.push(hit);
-  else hits.splice(index, 0, hit);
-  if (hit.timeMs >= lastMs) extendRanges(group, hit, rule, switches);
-  else forgetView(group);
-  const degraded = thinHits(group, hit, rule, switches);
-  return degraded ? { kind: 'applied', degraded } : APPLIED;
-}
-
-/** Hits up to which looking at each is cheaper than remembering ids apart. */
-const SCANNED_HITS_MAX = 24;
-
-function isCopy(group: Group, hit: Hit): boolean {
-  const { hits } = group;
-  if (hits.length > SCANNED_HITS_MAX) {
-    if (!group.ids || group.ids.size > 4 * hits.length + 64) group.ids = new Set(hits.map(({ id }) => id));
-    if (!group.ids.has(hit.id)) {
-      group.ids.add(hit.id);
-      return false;
-    }
-  } else group.ids = null;
-  for (let index = hits.length - 1; index >= 0; index--) {
-    const other = hits[index] as Hit;
-    if (other.id === hit.id && other.step === hit.step && other.value === hit.value) return true;
-  }
-  return false;
-}
-
 /** The episodes have to be looked for again in what is kept. */
 export function forgetView(group: Group): void {
   group.ranges = null;
   group.tail = null;
-}
-
-/** A hit that comes in order can only prolong the last episode or begin a new one: no need to look at all hits. */
-function extendRanges(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches): void {
-  const { tail, ranges } = group;
-  if (!tail || !ranges) {
-    group.ranges = null;
-    group.tail = null;
-    return;
-  }
-  const segment = tail.push(hit);
-  if (segment === null) return;
-  const last = ranges[ranges.length - 1];
-  const isPlain =
-    segment !== undefined &&
-    rule.suppressMs === null &&
-    hit.timeMs >= group.firmToMs &&
-    (!last || segment.fromMs >= last.fromMs) &&
-    (!switches.frames || frameAt(segment.fromMs, rule) === frameAt(segment.toMs, rule));
-  if (!isPlain) {
-    forgetView(group);
-    return;
-  }
-  if (
-    last &&
-    segment.fromMs - last.lastAtMs <= rule.spanMs &&
-    (!switches.frames || frameAt(last.fromMs, rule) === frameAt(segment.fromMs, rule))
-  ) {
-    if (segment.toMs > last.lastAtMs) last.lastAtMs = segment.toMs;
-  } else ranges.push({ fromMs: segment.fromMs, lastAtMs: segment.toMs, current: false });
-}
-
-function frameAt(timeMs: number, rule: WindowRule): number {
-  return Math.floor(timeMs / rule.frameMs);
 }
 
 /** Evidence of an episode that begins at `leftMs`, from what is kept. */
@@ -204,7 +131,10 @@ export function thinnedAtLeast(group: Group, fromBucket: number, toBucket: numbe
 export function pruneGroup(group: Group, rule: WindowRule): void {
   const keepFromMs = group.firmToMs - rule.spanMs;
   const first = firstAtOrAfter(group.hits, keepFromMs);
-  if (first > 0) group.hits = group.hits.slice(first);
+  if (first > 0) {
+    group.hits = group.hits.slice(first);
+    group.values = null;
+  }
   for (const bucket of group.thinned.keys()) {
     if ((bucket + 1) * rule.spanMs <= keepFromMs) group.thinned.delete(bucket);
   }

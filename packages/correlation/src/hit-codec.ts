@@ -22,20 +22,17 @@ export function writeHits(writer: ByteWriter, hits: readonly Hit[], baseMs: numb
 }
 
 function writeHit(writer: ByteWriter, hit: Hit, beforeMs: number): void {
-  const id = isUuid(hit.id);
-  const instance = hit.instance !== null && isUuid(hit.instance);
-  writer.byte(
-    (id ? UUID : 0) |
-      (hit.value === null ? 0 : VALUE) |
-      (hit.instance === null ? 0 : INSTANCE) |
-      (hit.sequence === null ? 0 : SEQUENCE) |
-      (hit.number === null ? 0 : NUMBER) |
-      (hit.step === 0 ? 0 : STEP) |
-      (instance ? INSTANCE_UUID : 0) |
-      (hit.source === 0 ? 0 : SOURCE),
-  );
+  const at = writer.size;
+  writer.byte(0);
+  let parts =
+    (hit.value === null ? 0 : VALUE) |
+    (hit.instance === null ? 0 : INSTANCE) |
+    (hit.sequence === null ? 0 : SEQUENCE) |
+    (hit.number === null ? 0 : NUMBER) |
+    (hit.step === 0 ? 0 : STEP) |
+    (hit.source === 0 ? 0 : SOURCE);
   writer.integer(hit.timeMs - beforeMs);
-  if (id) writer.uuid(hit.id);
+  if (writer.uuid(hit.id)) parts |= UUID;
   else writer.text(hit.id);
   if (hit.step !== 0) writer.integer(hit.step);
   if (hit.value !== null) writer.text(hit.value);
@@ -43,15 +40,12 @@ function writeHit(writer: ByteWriter, hit: Hit, beforeMs: number): void {
   if (hit.source !== 0) writer.integer(hit.source);
   writer.integer(hit.sourceOffset);
   writer.integer(hit.matchesOffset);
-  if (hit.instance !== null && instance) writer.uuid(hit.instance);
-  else if (hit.instance !== null) writer.text(hit.instance);
+  if (hit.instance !== null) {
+    if (writer.uuid(hit.instance)) parts |= INSTANCE_UUID;
+    else writer.text(hit.instance);
+  }
   if (hit.sequence !== null) writer.integer(hit.sequence);
-}
-
-const UUID_FORM = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
-function isUuid(text: string): boolean {
-  return text.length === 36 && UUID_FORM.test(text);
+  writer.patch(at, parts);
 }
 
 /** @see writeHits */

@@ -1,6 +1,6 @@
 import type { Hit } from './hit.ts';
 import type { Segment } from './segment.ts';
-import type { Tail } from './tail.ts';
+import type { Tail } from './tail-type.ts';
 import type { WindowRule } from './window-rule.ts';
 
 /**

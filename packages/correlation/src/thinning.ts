@@ -73,8 +73,14 @@ function thinValues(group: Group, hit: Hit, rule: WindowRule, switches: EngineSw
   const { hits } = group;
   const fromMs = bucket * rule.spanMs;
   const toMs = fromMs + rule.spanMs;
+  const seen = countsOf(group, hit, rule);
+  const before = seen.get(hit.value) ?? 0;
   const first = switches.thinKeepsFirst ? 1 : 0;
   const last = switches.thinKeepsLast ? 1 : 0;
+  if (before < first + last) {
+    seen.set(hit.value, before + 1);
+    return dropIfFull(group, bucket, rule);
+  }
   // From the end: hits of the same value are the more likely the younger they are.
   let same = 0;
   let gone = -1;
@@ -91,8 +97,29 @@ function thinValues(group: Group, hit: Hit, rule: WindowRule, switches: EngineSw
     noteThinned(group, bucket, (hits[gone] as Hit).id);
     hits.splice(gone, 1);
   }
+  return dropIfFull(group, bucket, rule);
+}
+
+/** Kept hits per value of the bucket, without the one that has just come. */
+function countsOf(group: Group, hit: Hit, rule: WindowRule): Map<string | null, number> {
+  const bucket = bucketOf(hit.timeMs, rule);
+  if (group.values?.bucket === bucket) return group.values.counts;
+  const counts = new Map<string | null, number>();
+  const to = firstAtOrAfter(group.hits, (bucket + 1) * rule.spanMs);
+  for (let index = firstAtOrAfter(group.hits, bucket * rule.spanMs); index < to; index++) {
+    const other = group.hits[index] as Hit;
+    if (other === hit) continue;
+    const { value } = other;
+    counts.set(value, (counts.get(value) ?? 0) + 1);
+  }
+  group.values = { bucket, counts };
+  return counts;
+}
+
+function dropIfFull(group: Group, bucket: number, rule: WindowRule): DegradedRange | null {
+  const { hits } = group;
   if (hits.length <= VALUE_HITS_MAX) return null;
-  const inBucket = firstAtOrAfter(hits, toMs) - firstAtOrAfter(hits, fromMs);
+  const inBucket = firstAtOrAfter(hits, (bucket + 1) * rule.spanMs) - firstAtOrAfter(hits, bucket * rule.spanMs);
   return inBucket > Math.max(VALUE_HITS_MAX, 8 * rule.threshold) ? dropValues(group, bucket, rule) : null;
 }
 
@@ -110,6 +137,7 @@ function dropValues(group: Group, bucket: number, rule: WindowRule): DegradedRan
   const kept = (hit: Hit): boolean => !inBucket(hit) || earliest.has(hit.value) || latest.has(hit.value);
   for (const hit of group.hits) if (!kept(hit)) noteThinned(group, bucket, hit.id);
   group.hits = group.hits.filter(kept);
+  group.values = null;
   return rangeOf(bucket, rule, 'value_hits_max');
 }
 

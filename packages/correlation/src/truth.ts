@@ -2,7 +2,8 @@ import { compareHits, firstAtOrAfter, type Hit } from './hit.ts';
 import { orderedEvidence } from './ordered.ts';
 import type { Segment } from './segment.ts';
 import type { EngineSwitches } from './switches.ts';
-import { createTail, type Tail } from './tail.ts';
+import { createTail } from './tail.ts';
+import type { Tail } from './tail-type.ts';
 import { temporalEvidence } from './temporal.ts';
 import type { WindowRule } from './window-rule.ts';
 

@@ -5,9 +5,10 @@ import { amountOf, countOfRange, type Episode, evidenceOfRange, openOf, rangesOf
 import { evictable } from './eviction.ts';
 import { triggerOf } from './final-facts.ts';
 import { createFirmMachine, type FirmChainHit, type FirmFinal } from './firm/machine.ts';
-import { createGroup, type EpisodeRange, type Group, insertHit, isEmptyGroup, type OpenAlert } from './group.ts';
+import { createGroup, type EpisodeRange, type Group, isEmptyGroup, type OpenAlert } from './group.ts';
 import { GroupTable } from './group-table.ts';
 import { compareText, type Hit } from './hit.ts';
+import { insertHit } from './insert-hit.ts';
 import { createInstance, instanceKey } from './instance.ts';
 import type { Family, GroupRef, Instance, Live } from './live-group.ts';
 import type { EngineSwitches } from './switches.ts';
@@ -99,7 +100,7 @@ export class Windows {
   }
 
   watermarkOf(instance: Instance): number {
-    return this.watermarks[instance.depth] ?? (this.watermarks[0] as number);
+    return this.watermarks[instance.depth] ?? NO_WATERMARK_MS;
   }
 
   apply({ rule, instance }: Plan, organization: string, groupKey: string, hit: Hit): void {
@@ -346,7 +347,7 @@ export class Windows {
 
   /** Sets a lower bound of when the group must be looked at next; forgets it when nothing is left of it. */
   private schedule(ref: GroupRef, live: Live): void {
-    if (isEmpty(live) && !ref.family.instance.rule.definition.expect.includes(ref.groupKey)) {
+    if (this.isOver(ref, live)) {
       this.weigh(ref, 0);
       this.table.remove(ref);
       return;
@@ -357,6 +358,12 @@ export class Windows {
     if (episodes) dueMs = Math.min(dueMs, this.episodesDueOf(ref, episodes, false));
     ref.steps = stepsOf(live, ref.family.instance.window);
     this.table.due.schedule(ref, dueMs);
+  }
+
+  /** Nothing is left of it; a listed group (semantics section 8) stays until the input ends. */
+  private isOver({ family, groupKey }: GroupRef, live: Live): boolean {
+    if (!family.instance.rule.definition.expect.includes(groupKey)) return isEmpty(live);
+    return this.watermarkOf(family.instance) === END_OF_INPUT_WATERMARK_MS;
   }
 
   private exactDueOf(ref: GroupRef, live: Live): number {
@@ -393,8 +400,7 @@ export class Windows {
   }
 
   private weigh(ref: GroupRef, weight: number): void {
-    this.bytes += weight - ref.weight;
-    ref.weight = weight;
+    this.bytes += this.table.weigh(ref, weight);
   }
 
   /** A group read from a blob. */
@@ -431,7 +437,7 @@ export class Windows {
 
 /** What a group takes in memory, estimated from its state alone, so that the limit does not depend on what is decoded. */
 const GROUP_BYTES = 240;
-const HIT_BYTES = 48;
+const HIT_BYTES = 96;
 const MACHINE_BYTES = 1024;
 
 function weightOf({ episodes, firm, chain }: Live): number {
