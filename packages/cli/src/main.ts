@@ -1,28 +1,6 @@
 #!/usr/bin/env node
-import { join } from 'node:path';
-import { createRegistry } from '@tracehound/avro';
-import { createKafkaJsClient, type KafkaClient } from '@tracehound/kafka';
-import { createPool } from '@tracehound/postgres';
-import {
-  addressesFromEnvironment,
-  findStack,
-  repositoryRoot,
-  type StackAddresses,
-  StackError,
-} from '@tracehound/stack';
-import { Command, CommanderError, Option } from 'commander';
-import { runAuditQuery } from './commands/audit.ts';
-import { runDoctor } from './commands/doctor.ts';
-import { runDown } from './commands/down.ts';
-import { addRulesCommands } from './commands/rules-program.ts';
-import { runSchemasApply, runSchemasCheck, runSchemasList } from './commands/schemas.ts';
-import { runSend } from './commands/send.ts';
-import { runStatus } from './commands/status.ts';
-import { runTopicsApply, runTopicsList } from './commands/topics.ts';
-import { runUp } from './commands/up.ts';
-import { databaseUrl } from './deployment/deployment.ts';
-import { registerOffline } from './offline.ts';
-import { stateDirectory } from './paths.ts';
+import { Command, CommanderError } from 'commander';
+import { OFFLINE_VERBS, registerExplain, registerOffline } from './offline.ts';
 import { createTerminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -32,17 +10,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(0);
 });
 
-const root = repositoryRoot();
-const home = stateDirectory(root);
 const terminal = createTerminal();
 const program = new Command('tracehound')
   .description('Stream-processing security correlation on Kafka, with Sigma rules and an audit trail.')
   .version('0.1.0')
   .showHelpAfterError('(add --help for the options and examples)')
   .exitOverride();
-
-const format = (): Option =>
-  new Option('--format <form>', 'how results are printed').choices(['table', 'json']).default('table');
 
 /** Runs a command; its number is the exit code. */
 const exits =
@@ -65,239 +38,12 @@ function interrupted(): Promise<void> {
   });
 }
 
-async function stackAddresses(): Promise<StackAddresses> {
-  const named = addressesFromEnvironment(process.env);
-  if (named) return named;
-  const stack = await findStack({ directory: join(home, 'stack') });
-  if (!stack)
-    throw new UsageError('no servers: start them with `tracehound up`, or name them with the TRACEHOUND_* addresses');
-  return stack.addresses;
-}
-
-async function withKafka(work: (kafka: KafkaClient) => Promise<number>): Promise<number> {
-  const kafka = createKafkaJsClient({ brokers: (await stackAddresses()).kafkaBrokers, clientId: 'tracehound-cli' });
-  try {
-    return await work(kafka);
-  } finally {
-    await kafka.close();
-  }
-}
-
-const namespace = process.env['TRACEHOUND_NAMESPACE'] ?? '';
-
-type AuditFlags = {
-  org?: string;
-  kind?: string;
-  type?: string;
-  trace?: string;
-  actor?: string;
-  from?: string;
-  to?: string;
-  limit?: string;
-  format: 'table' | 'ndjson' | 'json';
-};
-
-type UpFlags = {
-  scenario: string;
-  once?: true;
-  docker?: true;
-  native?: true;
-  format: 'table' | 'json';
-  timeout: string;
-  fault?: string[];
-  restarts?: string;
-};
-
-program
-  .command('up')
-  .description('start everything, play a recorded attack, print what happened')
-  .option(
-    '--scenario <name|file>',
-    'cross-platform, ssh-bruteforce, okta-admin, or an NDJSON file of events',
-    'cross-platform',
-  )
-  .option('--once', 'check everything, tear down, exit 0 only if every check held')
-  .addOption(new Option('--docker', 'servers from docker-compose.yml').conflicts('native'))
-  .option('--native', 'servers as processes of this machine')
-  .option('--timeout <seconds>', 'how long the play may take', '180')
-  .option(
-    '--fault <service=point...>',
-    'kill -9 a service at a fault point of its first start, e.g. correlator=b:after-flush',
-  )
-  .option('--restarts <n>', 'how often a service that dies is started again', '10')
-  .addOption(format())
-  .addHelpText(
-    'after',
-    `
-Examples
-  ./tracehound up                                        play the cross-platform attack, then keep running
-  ./tracehound up --once                                 the same as a check
-  ./tracehound up --scenario ssh-bruteforce --once --format json
-  ./tracehound up --scenario my-events.ndjson            events of your own, moved to now
-  ./tracehound up --once --fault sink-audit=s:after-copy   what a kill -9 does`,
-  )
-  .action(
-    exits(async (flags: UpFlags) => {
-      const faults = Object.fromEntries(
-        (flags.fault ?? []).map((entry) => {
-          const at = entry.indexOf('=');
-          if (at < 1) throw new UsageError(`--fault ${entry}: write service=point, e.g. alerter=n:after-deliver`);
-          return [entry.slice(0, at), entry.slice(at + 1)];
-        }),
-      );
-      return runUp(
-        {
-          root,
-          home,
-          namespace,
-          scenario: flags.scenario,
-          once: flags.once ?? false,
-          mode: flags.docker ? 'docker' : flags.native ? 'native' : 'auto',
-          format: flags.format,
-          timeoutMs: positive(flags.timeout, '--timeout') * 1_000,
-          faults,
-          restartsMax: positive(flags.restarts ?? '10', '--restarts', 0),
-          ended: interrupted(),
-        },
-        terminal,
-      );
-    }),
-  );
-
-program
-  .command('down')
-  .description('end services and servers of this clone')
-  .option('--wipe', 'delete their data too')
-  .addOption(format())
-  .action(
-    exits((flags: { wipe?: true; format: 'table' | 'json' }) =>
-      runDown({ directory: join(home, 'stack'), wipe: flags.wipe ?? false, format: flags.format }, terminal),
-    ),
-  );
-
-program
-  .command('status')
-  .description('servers and services, and whether they are well')
-  .addOption(format())
-  .action(
-    exits((flags: { format: 'table' | 'json' }) =>
-      runStatus({ directory: join(home, 'stack'), format: flags.format }, terminal),
-    ),
-  );
-
-program
-  .command('doctor')
-  .description('what is missing or badly set, and the remedy; exit 1 when something is')
-  .addOption(format())
-  .action(
-    exits((flags: { format: 'table' | 'json' }) =>
-      runDoctor({ directory: join(home, 'stack'), format: flags.format }, terminal),
-    ),
-  );
-
-program
-  .command('send')
-  .description('post NDJSON events through a gateway, with progress; refused events are listed, exit 1')
-  .argument('<file>', 'NDJSON file')
-  .requiredOption('--url <url>', 'gateway, e.g. http://127.0.0.1:8080')
-  .requiredOption('--key-file <file>', 'file with the API key')
-  .option('--rebase <when>', '`now` moves the times to now and gives new ids; the default keeps them', 'none')
-  .addOption(format())
-  .action(
-    exits((file: string, flags: { url: string; keyFile: string; rebase: string; format: 'table' | 'json' }) =>
-      runSend({ file, ...flags }, terminal),
-    ),
-  );
-
-addRulesCommands(program.command('rules').description('lint, test, list and map rules; needs no server'), {
-  terminal,
-  exits,
-});
-
-const topics = program.command('topics').description('topics of deploy/topics.yaml');
-for (const [name, about, run] of [
-  ['apply', 'create what is missing, adjust settings; never shrinks or deletes', runTopicsApply],
-  ['list', 'what is declared and whether the cluster has it', runTopicsList],
-] as const) {
-  topics
-    .command(name)
-    .description(about)
-    .option('--profile <name>', 'default (three brokers) or local', 'local')
-    .addOption(format())
-    .action(
-      exits((flags: { profile: string; format: 'table' | 'json' }) =>
-        withKafka((kafka) => run({ kafka, namespace, profile: flags.profile, format: flags.format, terminal })),
-      ),
-    );
-}
-
-const schemas = program.command('schemas').description('Avro schemas of this build in the registry');
-for (const [name, about, run] of [
-  ['apply', 'register them, FULL_TRANSITIVE', runSchemasApply],
-  ['check', 'would the registry take them? changes nothing', runSchemasCheck],
-  ['list', 'where each subject stands', runSchemasList],
-] as const) {
-  schemas
-    .command(name)
-    .description(about)
-    .addOption(format())
-    .action(
-      exits(async (flags: { format: 'table' | 'json' }) =>
-        run({
-          registry: createRegistry({ url: (await stackAddresses()).registryUrl }),
-          format: flags.format,
-          terminal,
-        }),
-      ),
-    );
-}
-
-program
-  .command('audit')
-  .description('what the audit store holds')
-  .command('query')
-  .description('rows as a timeline; copies of an event are left out')
-  .option('--org <id>', 'one organization; platform for events without one')
-  .option('--kind <kind>', 'event, late, finding, alert, lifecycle or delivery')
-  .option('--type <type>', 'event type')
-  .option('--trace <id>', 'trace id')
-  .option('--actor <id>', 'actor id')
-  .option('--from <time>', 'ISO 8601, append time; default 24 hours before --to')
-  .option('--to <time>', 'ISO 8601; default now')
-  .option('--limit <n>', 'rows at most')
-  .addOption(
-    new Option('--format <form>', 'how results are printed').choices(['table', 'ndjson', 'json']).default('table'),
-  )
-  .addHelpText('after', '\nExample\n  ./tracehound audit query --org acme --trace 4bf92f3577b34da6a3ce929d0e0e4736')
-  .action(
-    exits(async (flags: AuditFlags) => {
-      const pool = createPool(databaseUrl((await stackAddresses()).postgresUrl, namespace), {
-        applicationName: 'tracehound-cli',
-        connectionsMax: 1,
-      });
-      try {
-        const { org, trace, ...rest } = flags;
-        return await runAuditQuery({
-          pool,
-          terminal,
-          ...rest,
-          ...(org === undefined ? {} : { organization: org }),
-          ...(trace === undefined ? {} : { traceId: trace }),
-        });
-      } finally {
-        await pool.end();
-      }
-    }),
-  );
-
-function positive(text: string, name: string, min = 1): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < min)
-    throw new UsageError(`${name} ${text}: write a whole number from ${min} on`);
-  return value;
-}
-
 registerOffline(program, { terminal, interrupted });
+if (!OFFLINE_VERBS.includes(process.argv[2] ?? '')) {
+  const { registerVerbs } = await import('./verbs.ts');
+  registerVerbs(program, { terminal, exits, interrupted });
+  registerExplain(program, terminal);
+}
 
 try {
   await program.parseAsync();
@@ -306,6 +52,11 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
     terminal.note(`tracehound: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = error instanceof UsageError || error instanceof StackError ? 2 : 1;
+    process.exitCode = isUsage(error) ? 2 : 1;
   }
+}
+
+/** A missing stack is told by name: its class would have to be loaded for that alone. */
+function isUsage(error: unknown): boolean {
+  return error instanceof UsageError || (error instanceof Error && error.name === 'StackError');
 }

@@ -11,12 +11,13 @@ export type OfflineContext = {
   interrupted(): Promise<void>;
 };
 
+/** First words that `registerOffline` knows; nothing else has to be loaded for them. */
+export const OFFLINE_VERBS: readonly string[] = ['detect', 'backtest'];
+
 /** The verbs that need no server. Each loads its code when it runs. */
 export function registerOffline(program: Command, context: OfflineContext): void {
   registerDetect(program, context);
   registerBacktest(program, context);
-  const rules = program.commands.find((command) => command.name() === 'rules');
-  registerExplain(rules ?? program.command('rules').description('look at rules; needs no server'), context);
 }
 
 function registerDetect(program: Command, context: OfflineContext): void {
@@ -65,9 +66,11 @@ Examples
     });
 }
 
-function registerExplain(rules: Command, { terminal }: OfflineContext): void {
+/** `rules explain`, beside the other verbs on rules. */
+export function registerExplain(program: Command, terminal: Terminal): void {
+  const rules = program.commands.find((command) => command.name() === 'rules');
   rules
-    .command('explain')
+    ?.command('explain')
     .description('why rules match an event or do not; how close correlations came over a file of events')
     .argument('<path...>', 'rule files, and folders of them')
     .option('--event <file|json>', 'one event: a file, or the JSON itself')

@@ -126,7 +126,9 @@ function webServerMs(text: string): number | undefined {
 
 /** What else `Date.parse` knows, only where a zone is written: a time must not depend on where the program runs. */
 function zonedMs(text: string): number | undefined {
-  if (!/\d{4}/.test(text) || !/(?:Z|GMT|UTC|[+-]\d\d:?\d\d)(?: \([A-Za-z ]+\))?$/.test(text)) return undefined;
+  // `Date.parse` rolls 30 February over: what begins as RFC 3339 was refused above.
+  if (!/\d{4}/.test(text) || /^\d{4}-/.test(text) || !/(?:Z|GMT|UTC|[+-]\d\d:?\d\d)(?: \([A-Za-z ]+\))?$/.test(text))
+    return undefined;
   const ms = Date.parse(text);
   return Number.isNaN(ms) ? undefined : ms;
 }

@@ -1,9 +1,10 @@
-import { createDetector, type DetectCounters, type DetectOptions, type Detector } from '@tracehound/detect';
+import { availableParallelism } from 'node:os';
+import type { DetectCounters, DetectOptions, Detector } from '@tracehound/detect';
 import { formatProblem, type LogSource, type OnMatch, type RuleSetCompiled } from '@tracehound/sigma';
+import { createDetectRun } from '../events/detect-run.ts';
 import { parseDuration } from '../events/duration.ts';
 import { EventInputError, openEvents } from '../events/event-input.ts';
-import { createEventStream, readEvents, type StreamCounters } from '../events/event-stream.ts';
-import { createExplainingDetector } from '../events/explaining-detector.ts';
+import type { StreamCounters } from '../events/event-stream.ts';
 import { loadRules } from '../events/load-rules.ts';
 import { parseLogSource } from '../events/log-source.ts';
 import { createProgress } from '../events/progress.ts';
@@ -55,40 +56,40 @@ export async function runDetect(
 
   const writer = createResultWriter(stdout, flags.format, { colours: terminal.outColours });
   const progress = createProgress(stderr, { bytesTotal: input.bytesTotal });
-  const detector = flags.explain ? createExplainingDetector(ruleSet, options) : createDetector(ruleSet, options);
   let stop = false;
   void interrupted.then(() => {
     stop = true;
+    input.stop();
   });
-  const invalid = invalidLines(terminal, progress.clear);
-  const stream = createEventStream({
-    ...readerOptions(flags, logSource),
-    onEvent: (event) => {
-      for (const result of detector.push(event)) writer.add(result);
+  const run = createDetectRun({
+    ruleSet,
+    detect: options,
+    reader: readerOptions(flags, logSource),
+    jobs: flags.jobs === 0 ? availableParallelism() : flags.jobs,
+    explain: flags.explain ?? false,
+    onResult: writer.add,
+    onInvalid: invalidLines(terminal, progress.clear),
+    afterChunk: () => {
+      progress.update({ bytes: input.bytesRead(), events: run.stream.events });
+      return writer.flush();
     },
-    onInvalid: invalid,
+    stopped: () => stop,
   });
   let broken: EventInputError | undefined;
   try {
-    await readEvents(input, stream, {
-      stopped: () => stop,
-      afterChunk: async () => {
-        progress.update({ bytes: input.bytesRead(), events: stream.counters.events });
-        await writer.flush();
-      },
-    });
+    await run.read(input);
   } catch (error) {
     if (!(error instanceof EventInputError)) throw error;
     broken = error;
   }
-  if (!stop) for (const result of detector.end()) writer.add(result);
+  if (!stop) run.end();
   await writer.end();
   progress.clear();
-  for (const note of summary({ ruleSet, refused: refused.length, stream: stream.counters, found: detector.counters() }))
+  for (const note of summary({ ruleSet, refused: refused.length, stream: run.stream, found: run.counters() }))
     terminal.note(note);
-  for (const gap of gapNotes(detector.takeGaps())) terminal.note(gap);
+  for (const gap of gapNotes(run.takeGaps())) terminal.note(gap);
   terminal.note(counted(writer.count, 'result'));
-  if (broken) {
+  if (broken && !stop) {
     terminal.note(`tracehound: ${broken.message}; results are those of what could be read`);
     return 2;
   }

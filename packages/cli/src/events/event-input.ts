@@ -17,6 +17,8 @@ export type EventInput = {
   bytesRead(): number;
   /** Unpacked, in order. @throws EventInputError when the packed data is broken or ends early. */
   chunks(): AsyncIterable<Buffer>;
+  /** Ends the reading now, also while it waits for bytes that do not come. */
+  stop(): void;
 };
 
 /** Packed data that cannot be unpacked; what came before it was delivered. */
@@ -37,6 +39,7 @@ export async function openEvents(path: string): Promise<EventInput> {
   const source: Readable = path === '-' ? process.stdin : createReadStream(path, { highWaterMark: READ_BYTES });
   const name = path === '-' ? 'standard input' : path;
   let bytesRead = 0;
+  let isStopped = false;
   return {
     name,
     bytesTotal,
@@ -44,10 +47,17 @@ export async function openEvents(path: string): Promise<EventInput> {
     chunks: () =>
       unpacked(
         name,
-        counted(source, (bytes) => {
-          bytesRead += bytes;
+        counted(source, {
+          count: (bytes) => {
+            bytesRead += bytes;
+          },
+          isStopped: () => isStopped,
         }),
       ),
+    stop: () => {
+      isStopped = true;
+      source.destroy();
+    },
   };
 }
 
@@ -63,11 +73,19 @@ async function sizeOf(path: string): Promise<number | null> {
   }
 }
 
-async function* counted(source: Readable, count: (bytes: number) => void): AsyncGenerator<Buffer> {
-  for await (const chunk of source) {
-    const bytes: Buffer = chunk;
-    count(bytes.length);
-    yield bytes;
+async function* counted(
+  source: Readable,
+  { count, isStopped }: { count(bytes: number): void; isStopped(): boolean },
+): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of source) {
+      const bytes: Buffer = chunk;
+      count(bytes.length);
+      yield bytes;
+    }
+  } catch (error) {
+    // A source that was ended on purpose says it was closed too early.
+    if (!isStopped()) throw error;
   }
 }
 

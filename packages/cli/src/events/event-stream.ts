@@ -26,6 +26,8 @@ export type EventStream = {
   push(chunk: Buffer): void;
   end(): void;
   readonly counters: StreamCounters;
+  /** Line feeds so far, and a last line without one. */
+  readonly lines: number;
 };
 
 /** @see EventStream */
@@ -71,6 +73,9 @@ export function createEventStream(options: EventStreamOptions): EventStream {
     push: (chunk) => splitter.push(chunk, onLine),
     end: () => splitter.end(onLine),
     counters,
+    get lines() {
+      return splitter.lines;
+    },
   };
 }
 

@@ -1,0 +1,18 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { EventReaderOptions } from '@tracehound/detect';
+import { loadRuleSet, type RuleFile } from '@tracehound/sigma';
+import { createBlockMatcher } from './match-block.ts';
+
+/** What a worker is started with. The same files give the same rule set, indices included. */
+export type MatchWorkerData = {
+  readonly files: readonly RuleFile[];
+  readonly options: EventReaderOptions & { readonly lineBytesMax?: number };
+};
+
+const { files, options } = workerData as MatchWorkerData;
+const match = createBlockMatcher(loadRuleSet(files, { onProblem: 'refuse-rule' }), options);
+
+parentPort?.on('message', ({ number, bytes }: { number: number; bytes: Uint8Array }) => {
+  const block = match(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  parentPort?.postMessage({ number, block }, [block.timesMs.buffer as ArrayBuffer]);
+});
