@@ -26,6 +26,10 @@ export function readMeasure(listed: readonly Reference[], extensions: Correlatio
   const bounds = readBounds(condition, reading);
   const fields = readMeasuredFields(condition, reading);
   const rank = readRank(condition, bounds, reading);
+  if (typeof rank === 'number' && fields.length > 1) {
+    const at = entryOf(condition, 'field')?.keyAt ?? condition.at;
+    reading.report('value_invalid', at, `${type} takes one 'field': only a share may be of several`);
+  }
   const isRarity = type === 'value_rarity' || rank === 'share';
   const asked: Asked = {
     ...empty,

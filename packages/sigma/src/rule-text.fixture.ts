@@ -30,7 +30,7 @@ export function detection(name: string, selection: string): string {
 }
 
 /** Detections a, b, c and d. */
-export const ABCD = ['a', 'b', 'c', 'd'].map((name) => detection(name, `{${name}: 1}`)).join('---\n');
+export const ABCD: string = ['a', 'b', 'c', 'd'].map((name) => detection(name, `{${name}: 1}`)).join('---\n');
 
 /** A correlation `x` over `ABCD`; body in YAML flow style without the braces. */
 export function correlation(body: string, name = 'x'): string {

@@ -1,9 +1,10 @@
 import { createDetector, type Detector, type DetectResult, parseEventTime } from '@tracehound/detect';
-import { formatProblem } from '@tracehound/sigma';
+import { formatProblem, type Pipeline } from '@tracehound/sigma';
 import { type BacktestRow, compareResults } from '../events/compare-results.ts';
 import { parseDuration } from '../events/duration.ts';
 import { openEvents } from '../events/event-input.ts';
 import { createEventStream, readEvents } from '../events/event-stream.ts';
+import { loadPipelines } from '../events/load-pipelines.ts';
 import { loadRules } from '../events/load-rules.ts';
 import { parseLogSource } from '../events/log-source.ts';
 import { columns } from '../render/columns.ts';
@@ -14,6 +15,8 @@ export type BacktestFlags = {
   readonly rules: readonly string[];
   readonly against?: readonly string[];
   readonly events: string;
+  /** Files or names of shipped ones; for both rule sets. */
+  readonly pipeline?: readonly string[];
   readonly from?: string;
   readonly to?: string;
   readonly logsource?: string;
@@ -32,8 +35,10 @@ export async function runBacktest(flags: BacktestFlags, terminal: Terminal): Pro
   const toMs = timeOf(flags.to, '--to') ?? Number.POSITIVE_INFINITY;
   if (fromMs >= toMs) throw new UsageError('--from must be before --to');
   const options = { latenessMs: parseDuration(flags.lateness, '--lateness') };
-  const fresh = collector(flags.rules, options, terminal);
-  const old = flags.against === undefined ? null : collector(flags.against, options, terminal);
+  const pipelines = loadPipelines(flags.pipeline);
+  const collect = (paths: readonly string[]): Collector => collector({ paths, pipelines }, options, terminal);
+  const fresh = collect(flags.rules);
+  const old = flags.against === undefined ? null : collect(flags.against);
   const stream = createEventStream({
     ...(flags.timeField === undefined ? {} : { timeField: flags.timeField }),
     ...(flags.idField === undefined ? {} : { idField: flags.idField }),
@@ -74,8 +79,12 @@ type Collector = {
   add(results: readonly DetectResult[]): void;
 };
 
-function collector(paths: readonly string[], options: { latenessMs: number }, terminal: Terminal): Collector {
-  const { ruleSet, refused } = loadRules(paths);
+function collector(
+  { paths, pipelines }: { paths: readonly string[]; pipelines: readonly Pipeline[] },
+  options: { latenessMs: number },
+  terminal: Terminal,
+): Collector {
+  const { ruleSet, refused } = loadRules(paths, pipelines);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
   const results: DetectResult[] = [];
   return {

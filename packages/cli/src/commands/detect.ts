@@ -5,17 +5,17 @@ import { createDetectRun } from '../events/detect-run.ts';
 import { parseDuration } from '../events/duration.ts';
 import { EventInputError, openEvents } from '../events/event-input.ts';
 import type { StreamCounters } from '../events/event-stream.ts';
+import { loadPipelines } from '../events/load-pipelines.ts';
 import { loadRules } from '../events/load-rules.ts';
 import { parseLogSource } from '../events/log-source.ts';
 import { createProgress } from '../events/progress.ts';
 import { createResultWriter, type ResultFormat } from '../events/result-writer.ts';
 import type { Terminal } from '../terminal.ts';
-import { UsageError } from '../usage-error.ts';
 
 export type DetectFlags = {
   readonly rules: readonly string[];
   readonly events: string;
-  readonly pipeline?: string;
+  readonly pipeline?: readonly string[];
   readonly logsource?: string;
   readonly timeField?: string;
   readonly idField?: string;
@@ -44,13 +44,8 @@ export async function runDetect(
     latenessMs: parseDuration(flags.lateness, '--lateness'),
     ...(flags.onMatch === undefined ? {} : { onMatch: flags.onMatch }),
   };
-  if (flags.pipeline !== undefined) {
-    throw new UsageError(
-      '--pipeline: field mapping pipelines are not part of this version; write the rules with the names of the events',
-    );
-  }
   const logSource = flags.logsource === undefined ? undefined : parseLogSource(flags.logsource);
-  const { ruleSet, refused } = loadRules(flags.rules);
+  const { ruleSet, refused } = loadRules(flags.rules, loadPipelines(flags.pipeline));
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
   const input = await openEvents(flags.events);
 

@@ -4,6 +4,7 @@ import { blockersOf, type DetectionRule, explainTest, formatProblem, type RuleSe
 import { openEvents } from '../events/event-input.ts';
 import { createEventStream, readEvents } from '../events/event-stream.ts';
 import { parseJsonLine } from '../events/json-line.ts';
+import { loadPipelines } from '../events/load-pipelines.ts';
 import { loadRules } from '../events/load-rules.ts';
 import { explanationText, groupText, type RuleExplanation } from '../render/explanation.ts';
 import type { Terminal } from '../terminal.ts';
@@ -16,6 +17,8 @@ export type ExplainFlags = {
   readonly events?: string;
   /** Id, name or title of one rule. */
   readonly rule?: string;
+  /** Files or names of shipped ones. */
+  readonly pipeline?: readonly string[];
   readonly idField?: string;
   readonly timeField?: string;
   readonly groups: number;
@@ -34,7 +37,7 @@ export async function runRulesExplain(
   if ((flags.event === undefined) === (flags.events === undefined)) {
     throw new UsageError('say --event FILE|JSON for detections, or --events FILE for correlations');
   }
-  const { ruleSet, refused } = loadRules(paths);
+  const { ruleSet, refused } = loadRules(paths, loadPipelines(flags.pipeline));
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
   const explanations =
     flags.event === undefined
@@ -96,7 +99,8 @@ function explained(rule: DetectionRule, event: ReadEvent, fits: boolean): Printa
     event_id: event.id,
     log_source_fits: fits || !condition.matched,
     matched: fits,
-    missing: blockersOf(condition).map(({ test }) => test),
+    // A test that holds is in the way when it stands under a `not`.
+    missing: blockersOf(condition).map(({ test, matched }) => (matched ? `not (${test})` : test)),
     condition,
   };
   return { data, text: (colours) => explanationText(data, colours) };

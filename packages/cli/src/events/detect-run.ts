@@ -103,7 +103,7 @@ function parallelRun(options: DetectRunOptions): DetectRun {
   }
 
   async function read(input: EventInput): Promise<void> {
-    const pool = createMatchPool(jobs, { files: ruleSet.files, options: reader }, decide);
+    const pool = createMatchPool(jobs, { files: ruleSet.files, pipelines: ruleSet.pipelines, options: reader }, decide);
     const blocks = createLineBlocks(LINE_BYTES_MAX);
     try {
       for await (const chunk of input.chunks()) {

@@ -1,13 +1,22 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatProblem, loadRuleSet, type RuleFile, type RuleSetCompiled, type SigmaProblem } from '@tracehound/sigma';
+import {
+  formatProblem,
+  loadRuleSet,
+  type Pipeline,
+  type RuleFile,
+  type RuleSetCompiled,
+  type SigmaProblem,
+} from '@tracehound/sigma';
 import { UsageError } from '../usage-error.ts';
+import { isPipelineFile } from './load-pipelines.ts';
 
 /** Rules that can run, and why the others cannot. */
 export type LoadedRules = { readonly ruleSet: RuleSetCompiled; readonly refused: readonly SigmaProblem[] };
 
 /**
- * Rule files of the paths: files as named, folders with every `.yml` and `.yaml` below them but the `*.test.yml`.
+ * Rule files of the paths: files as named, folders with every `.yml` and `.yaml` below them but the `*.test.yml` and
+ * pipelines.
  * Each file once, in the order of the names.
  * @throws UsageError when a path does not exist, or there is no rule file.
  */
@@ -29,6 +38,7 @@ function filesOf(path: string): string[] {
   return readdirSync(path, { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.ya?ml$/.test(name) && !/\.test\.ya?ml$/.test(name))
     .map((name) => join(path, name))
+    .filter((file) => !isPipelineFile(file))
     .sort();
 }
 
@@ -36,8 +46,8 @@ function filesOf(path: string): string[] {
  * Loads what can run; the other rules, and what stands on them, are named in `refused`.
  * @throws UsageError when nothing is left.
  */
-export function loadRules(paths: readonly string[]): LoadedRules {
-  const ruleSet = loadRuleSet(readRuleFiles(paths), { onProblem: 'refuse-rule' });
+export function loadRules(paths: readonly string[], pipelines: readonly Pipeline[] = []): LoadedRules {
+  const ruleSet = loadRuleSet(readRuleFiles(paths), { onProblem: 'refuse-rule', pipelines });
   const { refused } = ruleSet;
   if (ruleSet.detections.length + ruleSet.correlations.length > 0) return { ruleSet, refused };
   throw new UsageError(`no rule can run:\n${refused.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`);
