@@ -21,7 +21,7 @@ import { parseArgs } from 'node:util';
 import { createOfflineEngine } from '@tracehound/correlation';
 import { createDetector, createEventReader, type DetectResult } from '@tracehound/detect';
 import { loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
-import { cellOf, cpuMicros, peakRssMb, runCell, timed } from '../measure/processes.ts';
+import { cellOf, cpuMicros, NODE_FLAGS, peakRssMb, runCell, timed } from '../measure/processes.ts';
 import { assertSameCounts, inThousands, type Spread, spreadOf } from '../measure/statistics.ts';
 import { type Preset, workload } from '../workload/events.ts';
 import { expectedEpisodes } from '../workload/expected.ts';
@@ -249,7 +249,7 @@ async function runOurs(file: string, folder: string): Promise<ProcessRun> {
   const out = join(folder, 'ours.ndjson');
   const rules = join(folder, 'rules.yml');
   const args = ['detect', '--rules', rules, '--events', file, '--format', 'ndjson'];
-  const { cpu, wall } = timed(process.execPath, [...process.execArgv, MAIN, ...args], out);
+  const { cpu, wall } = timed(process.execPath, [...NODE_FLAGS, ...process.execArgv, MAIN, ...args], out);
   return { cpuSeconds: cpu, wallSeconds: wall, ...(await countLines(out)) };
 }
 
