@@ -6,7 +6,14 @@ export const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=64'];
 
 /** Runs one cell of a lane in a process of its own, so that no cell warms, fills or slows another. */
 export function runCell<Cell, Result>(laneUrl: string, cell: Cell): Result {
-  const args = ['--expose-gc', ...NODE_FLAGS, ...process.execArgv, fileURLToPath(laneUrl), '--cell', JSON.stringify(cell)];
+  const args = [
+    '--expose-gc',
+    ...NODE_FLAGS,
+    ...process.execArgv,
+    fileURLToPath(laneUrl),
+    '--cell',
+    JSON.stringify(cell),
+  ];
   const { status, stdout } = spawnSync(process.execPath, args, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
