@@ -20,13 +20,18 @@ export function registerOffline(program: Command, context: OfflineContext): void
   registerBacktest(program, context);
 }
 
+const PIPELINE = [
+  '--pipeline <file|name...>',
+  'field mapping of the rules: pySigma pipeline files, or names of shipped ones (docs/pipelines.md)',
+] as const;
+
 function registerDetect(program: Command, context: OfflineContext): void {
   program
     .command('detect')
     .description('run Sigma rules over a file of events, one JSON object per line; no server needed')
     .requiredOption('--rules <path...>', 'rule files, and folders of them')
     .option('--events <file>', 'NDJSON, also .gz and .zst; - is standard input', '-')
-    .option('--pipeline <file>', 'field mapping of the rules (pySigma processing pipeline)')
+    .option(...PIPELINE)
     .addOption(expandOption())
     .option('--logsource <parts>', 'log source of every event: product=…,service=…,category=…')
     .option('--time-field <field>', 'field with the event time; default: the usual names')
@@ -54,7 +59,8 @@ Examples
   ./tracehound detect --rules rules --events events.ndjson
   zcat logs.gz | ./tracehound detect --rules my-rules --logsource product=aws,service=cloudtrail --format table
   ./tracehound detect --rules ssh.yml --events auth.ndjson.zst --on-match every | jq .group
-  ./tracehound detect --rules rules --expand lists.yml --expand admins=root,admin --events events.ndjson`,
+  ./tracehound detect --rules rules --expand lists.yml --expand admins=root,admin --events events.ndjson
+  ./tracehound detect --rules sigma/rules/cloud/aws --pipeline cloudtrail --events from-elastic.ndjson`,
     )
     .action(async (flags: DetectFlags) => {
       const { runDetect } = await import('./commands/detect.ts');
@@ -77,6 +83,7 @@ export function registerExplain(program: Command, terminal: Terminal): void {
     .argument('<path...>', 'rule files, and folders of them')
     .option('--event <file|json>', 'one event: a file, or the JSON itself')
     .option('--events <file>', 'events, one JSON object per line: explains correlations')
+    .option(...PIPELINE)
     .option('--rule <id>', 'only the rule with this id, name or title')
     .addOption(expandOption())
     .option('--groups <n>', 'groups shown per correlation', wholeNumber, 5)
@@ -106,6 +113,7 @@ function registerBacktest(program: Command, context: OfflineContext): void {
     .requiredOption('--rules <path...>', 'the new rules')
     .option('--against <path...>', 'the old rules; without them everything is gained')
     .option('--events <file>', 'NDJSON, also .gz and .zst; - is standard input', '-')
+    .option(...PIPELINE)
     .option('--from <time>', 'RFC 3339; alerts before it do not count')
     .option('--to <time>', 'RFC 3339; alerts from it on do not count')
     .addOption(expandOption())

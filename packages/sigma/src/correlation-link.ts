@@ -2,7 +2,9 @@ import { areLowerOnly } from './bounds.ts';
 import type { CorrelationDefinition } from './correlation-definition.ts';
 import { type CorrelationSource, decidedOf, parseCorrelation } from './correlation-rule.ts';
 import type { RuleLimits } from './limits.ts';
-import type { ParsedCorrelation } from './rule-document.ts';
+import type { Pipeline } from './pipeline/pipeline-definition.ts';
+import { type RenamedFields, renamedFields } from './pipeline/rule-pipelines.ts';
+import type { ParsedCorrelation, ParsedDetection } from './rule-document.ts';
 import { type NamedRule, type RuleNames, resolveReference } from './rule-names.ts';
 
 /** A correlation whose every step leads to a rule that can be run. Indices are given later. */
@@ -26,6 +28,7 @@ export type LinkOptions = {
   readonly names: RuleNames;
   /** Are rules left out that stand on a refused one (and said to be)? Else the whole set is refused anyway. */
   readonly isLenient: boolean;
+  readonly pipelines: readonly Pipeline[];
 };
 
 type Node = {
@@ -130,8 +133,8 @@ function linkOne(
   const hasChainedStep = inner.some((one) => one !== undefined);
   const definition = { ...source.definition, decided: decidedOf(source.definition, hasChainedStep) };
   warnOfAliases(rule, source, targets);
-  const groupFields = targets.map((target) => source.groupBy.map((field) => aliased(field, target, source)));
-  const valueFields = targets.map((target) => source.fields.map((field) => aliased(field, target, source)));
+  const { groupFields, valueFields } = fieldsOfSteps(rule, source, targets, options.pipelines);
+  if (rule.sink.hasFailed) return undefined;
   const positionsOf = (fields: readonly (readonly string[])[]): readonly (readonly number[])[] =>
     fields.map((names, step) => names.map((name) => positionIn(inner[step], name)));
   const result: LinkedCorrelation = {
@@ -172,6 +175,54 @@ function standsOnSound(
 function aliased(field: string, target: NamedRule, { aliases }: CorrelationSource): string {
   const alias = aliases.get(field);
   return alias?.get(target.name ?? '') ?? alias?.get(target.uid) ?? field;
+}
+
+type StepFields = Pick<LinkedCorrelation, 'groupFields' | 'valueFields'>;
+
+/**
+ * Group and value fields per step: the field, what an alias makes of it, and what pipelines make of that where the rule
+ * has its log source. The hit of a correlation has the names of its `group-by`, which pipelines leave alone.
+ */
+function fieldsOfSteps(
+  rule: ParsedCorrelation,
+  source: CorrelationSource,
+  targets: readonly NamedRule[],
+  pipelines: readonly Pipeline[],
+): StepFields {
+  const groupFields = targets.map((target) => source.groupBy.map((field) => aliased(field, target, source)));
+  const valueFields = targets.map((target) => source.fields.map((field) => aliased(field, target, source)));
+  if (pipelines.length === 0) return { groupFields, valueFields };
+  const all = [...new Set([...groupFields, ...valueFields].flat())];
+  const bySource = new Map<string, RenamedFields>();
+  const renamed = (fields: readonly string[], step: number): readonly string[] => {
+    const target = targets[step];
+    if (target?.kind !== 'detection') return fields;
+    const key = JSON.stringify(target.logSourceWritten);
+    const names = bySource.get(key) ?? renamedFor(rule, target, all, pipelines);
+    bySource.set(key, names);
+    return fields.map((field) => oneName(field, names.get(field) ?? [field], rule, target));
+  };
+  return { groupFields: groupFields.map(renamed), valueFields: valueFields.map(renamed) };
+}
+
+function renamedFor(
+  { document, description, sink }: ParsedCorrelation,
+  target: ParsedDetection,
+  fields: readonly string[],
+  pipelines: readonly Pipeline[],
+): RenamedFields {
+  const facts = { document, tags: description.tags, fields, logSource: target.logSourceWritten };
+  return renamedFields({ kind: 'correlation', ...facts }, pipelines, sink);
+}
+
+/** A hit belongs to one group, so a field of it has one name. */
+function oneName(field: string, names: readonly string[], rule: ParsedCorrelation, target: ParsedDetection): string {
+  const [name, another] = names;
+  if (name !== undefined && another === undefined) return name;
+  const found = names.length === 0 ? 'nothing' : names.join(', ');
+  const message = `a pipeline maps '${field}' to ${found} for '${target.name ?? target.uid}', but a group or value field needs one name: name the one to take, in 'aliases' or in place of '${field}'`;
+  rule.sink.report('value_invalid', rule.correlation.at, message);
+  return field;
 }
 
 /** An alias that leaves a rule out, or names one that is not there, is most often a slip: the group is then missing. */

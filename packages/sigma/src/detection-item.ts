@@ -3,26 +3,33 @@ import { expandPattern, expandText, expansionsOf, PlaceholderError, type Placeho
 import type { RuleLimits } from './limits.ts';
 import { type ModifierPlan, readModifiers } from './modifiers.ts';
 import { canonicalNetwork } from './network.ts';
+import type { DraftItem } from './pipeline/rule-draft.ts';
 import type { SigmaProblemCode } from './problems.ts';
 import { checkRegex } from './regex/index.ts';
 import type { Test, TimeUnit } from './test-tree.ts';
 import { type PatternAnchor, type PatternPart, parsePattern } from './value-pattern.ts';
-import type { Position, YamlEntry, YamlNode } from './yaml-tree.ts';
+import type { Position, YamlNode } from './yaml-tree.ts';
 
 /** What reading one rule's detection shares: where problems go, what may be spent, what placeholders stand for. */
 export type DetectionContext = {
   readonly limits: RuleLimits;
-  readonly expand: PlaceholderLists;
+  /** Those of the item at hand: a pipeline may give an item lists of its own. */
+  expand: PlaceholderLists;
   testsLeft: number;
   charactersLeft: number;
   report(code: SigmaProblemCode, at: Position, message: string): void;
 };
 
+/** What a pipeline has left nothing of: neither true nor false, it takes no part. Compared by identity. */
+export const NOTHING: Test = { op: 'and', of: [] };
+
 /** `and`/`or` of the parts; undefined as soon as one part could not be read. */
 export function combine(op: 'and' | 'or', parts: readonly (Test | undefined)[]): Test | undefined {
   const known = parts.filter((part) => part !== undefined);
   if (known.length !== parts.length || known.length === 0) return undefined;
-  return known.length === 1 ? known[0] : { op, of: known };
+  const some = known.filter((part) => part !== NOTHING);
+  if (some.length === 0) return NOTHING;
+  return some.length === 1 ? some[0] : { op, of: some };
 }
 
 /** Undefined once the problem is reported. */
@@ -32,25 +39,27 @@ type Value = Extract<YamlNode, { kind: 'scalar' }>['value'];
 type Field = string | null;
 
 /** One `field|modifier|modifier: value or values`; an empty field name stands for keywords. */
-export function parseItem(entry: YamlEntry, context: DetectionContext): Test | undefined {
-  const [name = '', ...modifiers] = entry.key.split('|');
+export function parseItem(item: DraftItem, context: DetectionContext): Test | undefined {
+  const { field, modifiers, values, at } = item;
   const plan = readModifiers(modifiers);
   if ('code' in plan) {
-    context.report(plan.code, entry.keyAt, plan.message);
+    context.report(plan.code, at, plan.message);
     return undefined;
   }
-  const field = name === '' ? null : name;
-  const nodes = entry.value.kind === 'list' ? entry.value.items : [entry.value];
-  if (nodes.length === 0) {
-    context.report('value_invalid', entry.keyAt, `'${entry.key}' has an empty list of values`);
+  if (values.length === 0) {
+    const key = [field ?? '', ...modifiers].join('|');
+    context.report('value_invalid', at, `'${key}' has an empty list of values`);
     return undefined;
   }
   if (field === null && !isForKeywords(plan)) {
     const message = 'keywords take text modifiers and re only, without startswith and endswith';
-    context.report('modifier_combination', entry.keyAt, message);
+    context.report('modifier_combination', at, message);
     return undefined;
   }
-  const tests = nodes.map((node) => parseValue(field, node, plan, context));
+  const { expand } = context;
+  context.expand = { ...expand, ...item.lists };
+  const tests = values.map((node) => parseValue(field, node, plan, context));
+  context.expand = expand;
   const isConjunction = plan.all !== (plan.negated && plan.operator.kind === 'fieldref');
   const all = combine(isConjunction ? 'and' : 'or', tests);
   return all && plan.negated && plan.operator.kind !== 'fieldref' ? { op: 'not', of: all } : all;
@@ -59,13 +68,6 @@ export function parseItem(entry: YamlEntry, context: DetectionContext): Test | u
 function isForKeywords({ operator, anchor }: ModifierPlan): boolean {
   const isText = operator.kind === 'text' || operator.kind === 'regex';
   return isText && (anchor === 'whole' || anchor === 'contains');
-}
-
-const KEYWORD_PLAN = readModifiers([]) as ModifierPlan;
-
-/** A keyword as an item of a list: text or number that any value of the event may hold. */
-export function parseKeyword(node: YamlNode, context: DetectionContext): Test | undefined {
-  return parseValue(null, node, KEYWORD_PLAN, context);
 }
 
 function parseValue(field: Field, node: YamlNode, plan: ModifierPlan, context: DetectionContext): ValueTest {

@@ -1,11 +1,22 @@
 import { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
-import { combine, type DetectionContext, parseItem, parseKeyword, spend } from './detection-item.ts';
+import { combine, type DetectionContext, NOTHING, parseItem, spend } from './detection-item.ts';
 import type { PlaceholderLists } from './expand.ts';
 import type { RuleLimits } from './limits.ts';
+import { type Draft, draftOf } from './pipeline/rule-draft.ts';
 import type { Test } from './test-tree.ts';
 import { entryOf, type Position, type ProblemSink, type YamlMap, type YamlNode } from './yaml-tree.ts';
 
-export type DetectionOptions = { readonly limits: RuleLimits; readonly expand: PlaceholderLists };
+/** The selections by name, and what is joined to the condition by AND. */
+export type Drafts = {
+  readonly selections: Map<string, Draft | null>;
+  readonly conditions: readonly { readonly draft: Draft | null; readonly negated: boolean }[];
+};
+export type DetectionOptions = {
+  readonly limits: RuleLimits;
+  readonly expand: PlaceholderLists;
+  /** What pipelines make of the selections as written. */
+  readonly rewrite?: ((written: Drafts['selections']) => Drafts) | undefined;
+};
 /** A `detection` or `filter` part as read: its tests, and whether the condition only excludes (`not ...`). */
 export type ParsedCondition = { readonly test: Test; readonly isExclusion: boolean };
 
@@ -35,12 +46,14 @@ export function parseConditions(
     charactersLeft: options.limits.charactersMax,
     report: (code, at, message) => problems.report(code, at, message),
   };
+  const written = new Map<string, Draft | null>();
+  for (const { key, value } of part.entries) if (!options.besides.includes(key)) written.set(key, draftOf(value));
+  const drafts = options.rewrite?.(written) ?? { selections: written, conditions: [] };
   const selections = new Map<string, Selection>();
-  for (const entry of part.entries) {
-    if (options.besides.includes(entry.key)) continue;
+  for (const [name, draft] of drafts.selections) {
     const before = context.testsLeft;
-    const test = parseSelection(entry.value, context);
-    selections.set(entry.key, { test, size: before - context.testsLeft });
+    const test = draft ? parseSelection(draft, context) : NOTHING;
+    selections.set(name, { test, size: before - context.testsLeft });
     if (context.testsLeft < 0 || context.charactersLeft < 0) return undefined;
   }
   const timeframe = entryOf(part, 'timeframe');
@@ -50,10 +63,18 @@ export function parseConditions(
   }
   const nodes = condition.value.kind === 'list' ? condition.value.items : [condition.value];
   const parsed = nodes.map((node) => parseConditionNode(node, selections, context));
-  const test = combine(
+  const found = combine(
     'or',
     parsed.map((one) => one?.test),
   );
+  const added = drafts.conditions.map(({ draft, negated }) =>
+    negatedIf(negated, draft ? parseSelection(draft, context) : NOTHING),
+  );
+  const test = added.length === 0 ? found : combine('and', [...added, found]);
+  if (test === NOTHING) {
+    context.report('value_invalid', condition.keyAt, 'the pipeline leaves nothing of this condition');
+    return undefined;
+  }
   return test && { test, isExclusion: parsed.every((one) => one?.isExclusion === true) };
 }
 
@@ -109,10 +130,8 @@ function resolveCondition(
         condition.kind,
         condition.of.map((inner) => resolveCondition(inner, selections, at, context)),
       );
-    case 'not': {
-      const of = resolveCondition(condition.of, selections, at, context);
-      return of && { op: 'not', of };
-    }
+    case 'not':
+      return negatedIf(true, resolveCondition(condition.of, selections, at, context));
     case 'selection': {
       const selection = selections.get(condition.name);
       if (!selection) {
@@ -150,18 +169,20 @@ function resolveQuantified(
   return combine(all ? 'and' : 'or', tests);
 }
 
-/** Map: AND of its items. List: OR of its maps, lists and keywords. One value: a keyword. */
-function parseSelection(node: YamlNode, context: DetectionContext): Test | undefined {
-  const parts = node.kind === 'map' ? node.entries : node.kind === 'list' ? node.items : null;
-  if (parts === null) return parseKeyword(node, context);
-  if (parts.length === 0) {
-    context.report('value_invalid', node.at, 'a selection must not be empty');
+function negatedIf(negated: boolean, test: Test | undefined): Test | undefined {
+  return negated && test && test !== NOTHING ? { op: 'not', of: test } : test;
+}
+
+function parseSelection(draft: Draft, context: DetectionContext): Test | undefined {
+  if (draft.kind === 'item') return parseItem(draft, context);
+  if (draft.of.length === 0) {
+    context.report('value_invalid', draft.at, 'a selection must not be empty');
     return undefined;
   }
   const tests: (Test | undefined)[] = [];
-  for (const part of parts) {
+  for (const part of draft.of) {
     if (context.testsLeft < 0 || context.charactersLeft < 0) return undefined;
-    tests.push('keyAt' in part ? parseItem(part, context) : parseSelection(part, context));
+    tests.push(parseSelection(part, context));
   }
-  return combine(node.kind === 'map' ? 'and' : 'or', tests);
+  return combine(draft.kind === 'all' ? 'and' : 'or', tests);
 }

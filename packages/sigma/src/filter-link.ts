@@ -31,8 +31,10 @@ export function applyFilters(
     }
     for (const target of targets) {
       const known = exclusions.get(target);
-      if (known) known.push(exclusion);
-      else exclusions.set(target, [exclusion]);
+      const made = filter.exclusionFor(target.logSourceWritten);
+      if (!made) continue;
+      if (known) known.push(made);
+      else exclusions.set(target, [made]);
     }
   }
   const detections = rules.filter((rule) => rule.kind === 'detection');
@@ -45,7 +47,7 @@ function targetsOf(filter: FilterRule, rules: readonly NamedRule[], names: RuleN
   if (filter.targets === null) {
     return rules
       .filter((rule) => rule.kind === 'detection')
-      .filter((rule) => filterCovers(filter.logSource, rule.logSource));
+      .filter((rule) => filterCovers(filter.logSource, rule.logSourceWritten));
   }
   const targets = new Set<ParsedDetection>();
   for (const { text, at } of filter.targets) {
@@ -56,7 +58,7 @@ function targetsOf(filter: FilterRule, rules: readonly NamedRule[], names: RuleN
     for (const rule of found) {
       if (rule.kind === 'correlation') {
         filter.warnings.report('reference_unknown', at, `'${text}' is a correlation: filter the rules it stands on`);
-      } else if (!filterCovers(filter.logSource, rule.logSource)) {
+      } else if (!filterCovers(filter.logSource, rule.logSourceWritten)) {
         filter.warnings.report('reference_unknown', at, `'${text}' is of another log source: the filter has no effect`);
       } else targets.add(rule);
     }

@@ -23,6 +23,8 @@ export { groupKeyOf, groupValues } from './group-key.ts';
 export { RULE_LIMITS, type RuleLimits } from './limits.ts';
 export { createEventMatcher, type EventMatcher, type MatcherRule } from './match/event-matcher.ts';
 export { compileTest, type Matcher } from './matcher.ts';
+export type { Pipeline } from './pipeline/pipeline-definition.ts';
+export { readPipeline } from './pipeline/read-pipeline.ts';
 export { formatProblem, SigmaError, type SigmaProblem, type SigmaProblemCode } from './problems.ts';
 export type { Feed, RuleMatch, RuleMatches } from './rule-matches.ts';
 export {

@@ -1,7 +1,9 @@
-import { parseDetection } from './detection.ts';
+import { type Drafts, parseDetection } from './detection.ts';
 import type { PlaceholderLists } from './expand.ts';
 import type { LogSource } from './field-view.ts';
 import type { RuleLimits } from './limits.ts';
+import type { Pipeline } from './pipeline/pipeline-definition.ts';
+import { rewritten, ruleDraftOf } from './pipeline/rule-pipelines.ts';
 import type { SigmaProblem, SigmaProblemCode } from './problems.ts';
 import { type ParsedFilter, parseFilter } from './rule-filter.ts';
 import type { Test } from './test-tree.ts';
@@ -46,6 +48,8 @@ export type RuleHead = {
 export type ParsedDetection = RuleHead & {
   readonly kind: 'detection';
   readonly logSource: LogSource;
+  /** As the rule has it, before pipelines. */
+  readonly logSourceWritten: LogSource;
   readonly test: Test | undefined;
 };
 /** Read as a whole only when the names of all rules are known. */
@@ -77,6 +81,8 @@ export type DocumentContext = {
   readonly warnings: ProblemSink;
   readonly limits: RuleLimits;
   readonly expand: PlaceholderLists;
+  /** In the order in which they are applied. */
+  readonly pipelines: readonly Pipeline[];
 };
 
 const LEVELS: readonly string[] = ['informational', 'low', 'medium', 'high', 'critical'];
@@ -108,7 +114,7 @@ const RULE_KEYS: readonly string[] = [
 
 /** Reads one document of a rule file. Undefined when it is no rule at all; everything else is reported to the sink. */
 export function parseRuleDocument(rule: YamlMap, context: DocumentContext): ParsedRule | undefined {
-  const { sink, warnings, limits, expand } = context;
+  const { sink, warnings, limits, expand, pipelines } = context;
   const action = entryOf(rule, 'action');
   if (action) {
     const hint = "'action' belongs to Sigma 1: write each rule out, with its own title, logsource and detection";
@@ -130,10 +136,33 @@ export function parseRuleDocument(rule: YamlMap, context: DocumentContext): Pars
   if (part.key === 'correlation') return { ...head, kind: 'correlation', document: rule, correlation: part.value };
   if (part.key === 'filter') {
     const logSource = readLogSource(rule, sink, false);
-    return { ...head, ...parseFilter(part.value, sink, { limits, expand, logSource }) };
+    const rewriteFor = (source: LogSource | null) => {
+      const facts = {
+        kind: 'filter',
+        document: rule,
+        logSource: source,
+        tags: head.description.tags,
+        fields: [],
+      } as const;
+      return (written: Drafts['selections']) => rewritten(ruleDraftOf(facts), written, { pipelines, sink });
+    };
+    const options = { limits, expand, logSource, rewriteFor: pipelines.length === 0 ? undefined : rewriteFor };
+    return { ...head, ...parseFilter(part.value, sink, options) };
   }
   const logSource = readLogSource(rule, sink, true) ?? { product: null, service: null, category: null };
-  return { ...head, kind: 'detection', logSource, test: parseDetection(part.value, sink, { limits, expand }) };
+  const { fields, description } = head;
+  const draft = ruleDraftOf({ kind: 'detection', document: rule, logSource, tags: description.tags, fields });
+  const rewrite = (written: Drafts['selections']) => rewritten(draft, written, { pipelines, sink });
+  const options = { limits, expand, rewrite: pipelines.length === 0 ? undefined : rewrite };
+  const test = parseDetection(part.value, sink, options);
+  return {
+    ...head,
+    kind: 'detection',
+    fields: [...draft.fields.values()].flatMap((names) => names.map(({ name }) => name)),
+    logSource: draft.logSource,
+    logSourceWritten: logSource,
+    test,
+  };
 }
 
 function warnOfKeys(rule: YamlMap, warnings: ProblemSink): void {

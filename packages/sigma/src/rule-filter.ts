@@ -11,13 +11,21 @@ export type ParsedFilter = {
   readonly targets: readonly { readonly text: string; readonly at: Position }[] | null;
   /** What each rule is joined with by AND. */
   readonly exclusion: Test | undefined;
+  /** The same, as pipelines make it for a rule of that log source. */
+  exclusionFor(logSource: LogSource): Test | undefined;
+};
+
+export type FilterOptions = Omit<DetectionOptions, 'rewrite'> & {
+  readonly logSource: LogSource | null;
+  /** What pipelines make of the filter when it is put into a rule of that log source. */
+  readonly rewriteFor: ((logSource: LogSource | null) => DetectionOptions['rewrite']) | undefined;
 };
 
 /** Reads the `filter` part. What cannot be run is reported; the exclusion is then undefined. */
 export function parseFilter(
   filter: YamlMap,
   problems: ProblemSink,
-  { logSource, ...options }: DetectionOptions & { readonly logSource: LogSource | null },
+  { logSource, rewriteFor, ...options }: FilterOptions,
 ): ParsedFilter {
   const listed = textListEntry(filter, 'rules', problems);
   const isAny = listed.length === 0 || (listed.length === 1 && listed[0]?.text.toLowerCase() === 'any');
@@ -25,8 +33,21 @@ export function parseFilter(
     const at = entryOf(filter, 'rules')?.keyAt ?? filter.at;
     problems.report('key_missing', at, "a filter of all rules needs a 'logsource'; or list ids or names in 'rules'");
   }
-  const parsed = parseConditions(filter, problems, { ...options, owner: 'filter', besides: ['condition', 'rules'] });
-  return { kind: 'filter', logSource, targets: isAny ? null : listed, exclusion: parsed && exclusionOf(parsed) };
+  const read = (source: LogSource | null): Test | undefined => {
+    const rewrite = rewriteFor?.(source);
+    const owner = { owner: 'filter', besides: ['condition', 'rules'] };
+    const parsed = parseConditions(filter, problems, { ...options, rewrite, ...owner });
+    return parsed && exclusionOf(parsed);
+  };
+  const exclusion = read(logSource);
+  const bySource = new Map<string, Test | undefined>();
+  const exclusionFor = (source: LogSource): Test | undefined => {
+    const key = JSON.stringify([source.product, source.service, source.category]);
+    if (!bySource.has(key)) bySource.set(key, read(source));
+    return bySource.get(key);
+  };
+  const targets = isAny ? null : listed;
+  return { kind: 'filter', logSource, targets, exclusion, exclusionFor: rewriteFor ? exclusionFor : () => exclusion };
 }
 
 function namesSomething(logSource: LogSource | null): boolean {

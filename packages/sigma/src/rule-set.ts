@@ -7,6 +7,8 @@ import { applyFilters, type FilterRule } from './filter-link.ts';
 import { tagsOf, untagged } from './group-key.ts';
 import { RULE_LIMITS, type RuleLimits } from './limits.ts';
 import { createEventMatcher } from './match/event-matcher.ts';
+import { inOrder } from './pipeline/apply-pipelines.ts';
+import type { Pipeline } from './pipeline/pipeline-definition.ts';
 import { SigmaError, type SigmaProblem } from './problems.ts';
 import { createRuleSink, type ParsedCorrelation, type ParsedDetection, parseRuleDocument } from './rule-document.ts';
 import { chainMatches, eventMatches, type Feed, type MatchPlan, type RuleMatches } from './rule-matches.ts';
@@ -99,9 +101,11 @@ export type CorrelationRule = RuleText & {
 };
 
 export type RuleSetCompiled = {
-  /** SHA-256 over the canonical content: files by path, line ends as LF; and the placeholder lists, if any. */
+  /** SHA-256 over the canonical content: files by path, line ends as LF; and the placeholder lists and pipelines, if any. */
   readonly rulesetId: string;
   readonly files: readonly RuleFile[];
+  /** Pipelines that the rules went through, in their order; `readPipeline` makes the same of them again. */
+  readonly pipelines: readonly RuleFile[];
   readonly detections: readonly DetectionRule[];
   readonly correlations: readonly CorrelationRule[];
   /** Things that load but deserve a look. */
@@ -126,6 +130,8 @@ export type RuleSetOptions = {
   readonly onProblem?: 'refuse-set' | 'refuse-rule';
   /** Values of `%placeholders%` for the modifier `expand`, by name. */
   readonly expand?: PlaceholderLists;
+  /** Field mappings and other changes that rules go through before they are compiled (`readPipeline`). */
+  readonly pipelines?: readonly Pipeline[];
   /** In place of the defaults of `RULE_LIMITS`. */
   readonly limits?: Partial<RuleLimits>;
 };
@@ -143,18 +149,21 @@ export function loadRuleSet(files: readonly RuleFile[], options: RuleSetOptions 
   const warnings: SigmaProblem[] = [];
   const limits = { ...RULE_LIMITS, ...options.limits };
   const isLenient = options.onProblem === 'refuse-rule';
-  const parsed = parseFiles(canonical, { problems, warnings, limits, expand: options.expand ?? {} });
+  const pipelines = inOrder(options.pipelines ?? []);
+  const parsed = parseFiles(canonical, { problems, warnings, limits, expand: options.expand ?? {}, pipelines });
   const twins = reportTwins(parsed.rules);
   const names = indexNames(isLenient ? parsed.rules.filter((rule) => !twins.has(rule)) : parsed.rules);
   const tests = applyFilters(parsed.filters, parsed.rules, names);
   const linked = linkCorrelations(
     parsed.rules.filter((rule) => rule.kind === 'correlation'),
-    { limits, names, isLenient },
+    { limits, names, isLenient, pipelines },
   );
   if (problems.length > 0 && !isLenient) throw new SigmaError(problems);
-  const rulesetId = hashOf([...canonical.flatMap(({ path, content }) => [path, content]), ...listsOf(options.expand)]);
+  const contents = canonical.flatMap(({ path, content }) => [path, content]);
+  const rulesetId = hashOf([...contents, ...listsOf(options.expand), ...contentsOf(pipelines)]);
   const set = compile({ rules: parsed.rules, tests, linked, rulesetId });
-  return { ...set, rulesetId, files: canonical, warnings, refused: problems };
+  const applied = pipelines.map(({ path, content }) => ({ path, content }));
+  return { ...set, rulesetId, files: canonical, pipelines: applied, warnings, refused: problems };
 }
 
 type ParsedFiles = { readonly rules: readonly NamedRule[]; readonly filters: readonly FilterRule[] };
@@ -166,9 +175,10 @@ function parseFiles(
     readonly warnings: SigmaProblem[];
     readonly limits: RuleLimits;
     readonly expand: PlaceholderLists;
+    readonly pipelines: readonly Pipeline[];
   },
 ): ParsedFiles {
-  const { problems, warnings, limits, expand } = context;
+  const { problems, warnings, limits, expand, pipelines } = context;
   const rules: NamedRule[] = [];
   const filters: FilterRule[] = [];
   for (const { path, content } of files) {
@@ -179,7 +189,7 @@ function parseFiles(
         continue;
       }
       const documentContext = { sink: createRuleSink(path, problems), warnings: createProblemSink(path, warnings) };
-      const rule = parseRuleDocument(document, { ...documentContext, limits, expand });
+      const rule = parseRuleDocument(document, { ...documentContext, limits, expand, pipelines });
       if (rule?.kind === 'filter') filters.push(rule);
       else if (rule) rules.push(rule);
       if (rules.length + filters.length > limits.rulesMax) {
@@ -212,6 +222,10 @@ function listsOf(lists: PlaceholderLists = {}): readonly string[] {
   return names.length === 0 ? [] : [JSON.stringify(names.map((name) => [name, lists[name]]))];
 }
 
+function contentsOf(pipelines: readonly Pipeline[]): readonly string[] {
+  return pipelines.length === 0 ? [] : [JSON.stringify({ pipelines: pipelines.map(({ content }) => content) })];
+}
+
 /** SHA-256 in hex over length-prefixed parts, so that no two lists of parts have the same bytes. */
 function hashOf(parts: readonly string[]): string {
   const hash = createHash('sha256');
@@ -225,7 +239,7 @@ type Compilation = {
   readonly linked: ReadonlyMap<ParsedCorrelation, LinkedCorrelation>;
   readonly rulesetId: string;
 };
-type Compiled = Omit<RuleSetCompiled, 'files' | 'warnings' | 'refused' | 'rulesetId'>;
+type Compiled = Omit<RuleSetCompiled, 'files' | 'pipelines' | 'warnings' | 'refused' | 'rulesetId'>;
 
 function compile(compilation: Compilation): Compiled {
   const { rules, tests, linked, rulesetId } = compilation;

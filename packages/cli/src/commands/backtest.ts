@@ -15,6 +15,8 @@ export type BacktestFlags = {
   readonly rules: readonly string[];
   readonly against?: readonly string[];
   readonly events: string;
+  /** Files or names of shipped ones; for both rule sets. */
+  readonly pipeline?: readonly string[];
   readonly from?: string;
   readonly to?: string;
   readonly logsource?: string;

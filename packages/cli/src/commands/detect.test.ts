@@ -117,6 +117,21 @@ describe('tracehound detect', { timeout: 60_000 }, () => {
     expect(rows).toHaveLength(80);
   });
 
+  it('maps fields by pipelines, shipped and own, in every thread', async () => {
+    const own = file('mine.yml', 'transformations:\n  - {type: field_name_mapping, mapping: {event_type: kind}}\n');
+    const events = readFileSync(SSH_EVENTS, 'utf8').replaceAll('"event_type"', '"kind"');
+    const rules = file('by-source.yml', readFileSync(SSH_RULES, 'utf8').replaceAll('[ip]', '[source.ip]'));
+    const flags = ['detect', '--rules', rules, '--pipeline', 'sshd', own, '--events'];
+    const [alone, parallel] = await Promise.all([
+      tracehound([...flags, file('mapped.ndjson', events)]),
+      tracehound([...flags, file('again.ndjson', events), '--jobs', '2']),
+    ]);
+    expect(parse(alone.out)).toHaveLength(113);
+    expect(parallel.out).toBe(alone.out);
+    const unmapped = await tracehound([...flags, file('unmapped.ndjson', events.replaceAll('"ip"', '"addr"'))]);
+    expect(parse(unmapped.out)).toHaveLength(0);
+  });
+
   it('names refused rules and lines that are no events, and goes on', async () => {
     const good = 'title: Good\nlogsource: {product: x}\ndetection: {s: {a: 1}, condition: s}\nauthor: Ada\n';
     const rules = file(

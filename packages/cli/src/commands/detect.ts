@@ -12,12 +12,11 @@ import { createProgress } from '../events/progress.ts';
 import { createResultWriter, type ResultFormat } from '../events/result-writer.ts';
 import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
-import { UsageError } from '../usage-error.ts';
 
 export type DetectFlags = {
   readonly rules: readonly string[];
   readonly events: string;
-  readonly pipeline?: string;
+  readonly pipeline?: readonly string[];
   readonly logsource?: string;
   readonly timeField?: string;
   readonly idField?: string;
@@ -47,11 +46,6 @@ export async function runDetect(
     latenessMs: parseDuration(flags.lateness, '--lateness'),
     ...(flags.onMatch === undefined ? {} : { onMatch: flags.onMatch }),
   };
-  if (flags.pipeline !== undefined) {
-    throw new UsageError(
-      '--pipeline: field mapping pipelines are not part of this version; write the rules with the names of the events',
-    );
-  }
   const logSource = flags.logsource === undefined ? undefined : parseLogSource(flags.logsource);
   const { ruleSet, refused } = loadRules(flags.rules, flags);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);

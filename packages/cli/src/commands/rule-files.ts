@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import type { RuleFile } from '@tracehound/sigma';
+import { isPipelineFile } from '../events/load-pipelines.ts';
 import { UsageError } from '../usage-error.ts';
 
 /** Rule files and test files below the paths named on a command line, each once, by path. */
@@ -10,7 +11,8 @@ export type FoundFiles = { readonly rules: readonly string[]; readonly tests: re
 const SKIPPED: readonly string[] = ['node_modules', '.git'];
 
 /**
- * Finds `*.yml` and `*.yaml`; those that end in `.test.yml` are tests.
+ * Finds `*.yml` and `*.yaml`; those that end in `.test.yml` are tests. Pipelines in a folder
+ * are left out.
  * @throws UsageError for a path that is not there.
  */
 export function findRuleFiles(paths: readonly string[]): FoundFiles {
@@ -34,7 +36,7 @@ function collect(path: string, into: Set<string>): void {
   for (const found of readdirSync(path, { withFileTypes: true })) {
     const inner = join(path, found.name);
     if (found.isDirectory() && !SKIPPED.includes(found.name)) collect(inner, into);
-    else if (found.isFile() && /\.ya?ml$/.test(found.name)) into.add(inner);
+    else if (found.isFile() && /\.ya?ml$/.test(found.name) && !isPipelineFile(inner)) into.add(inner);
   }
 }
 

@@ -16,6 +16,8 @@ export type ExplainFlags = {
   readonly events?: string;
   /** Id, name or title of one rule. */
   readonly rule?: string;
+  /** Files or names of shipped ones. */
+  readonly pipeline?: readonly string[];
   readonly idField?: string;
   readonly timeField?: string;
   readonly groups: number;

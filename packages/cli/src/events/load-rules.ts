@@ -2,19 +2,23 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatProblem, loadRuleSet, type RuleFile, type RuleSetCompiled, type SigmaProblem } from '@tracehound/sigma';
 import { UsageError } from '../usage-error.ts';
+import { isPipelineFile, loadPipelines } from './load-pipelines.ts';
 import { readPlaceholderLists } from './placeholder-lists.ts';
 
 /** What a command line says about rules beside their paths. */
 export type RuleChoice = {
   /** Values of `--expand`. */
   readonly expand?: readonly string[];
+  /** Values of `--pipeline`. */
+  readonly pipeline?: readonly string[];
 };
 
 /** Rules that can run, and why the others cannot. */
 export type LoadedRules = { readonly ruleSet: RuleSetCompiled; readonly refused: readonly SigmaProblem[] };
 
 /**
- * Rule files of the paths: files as named, folders with every `.yml` and `.yaml` below them but the `*.test.yml`.
+ * Rule files of the paths: files as named, folders with every `.yml` and `.yaml` below them but the `*.test.yml` and
+ * pipelines.
  * Each file once, in the order of the names.
  * @throws UsageError when a path does not exist, or there is no rule file.
  */
@@ -36,6 +40,7 @@ function filesOf(path: string): string[] {
   return readdirSync(path, { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.ya?ml$/.test(name) && !/\.test\.ya?ml$/.test(name))
     .map((name) => join(path, name))
+    .filter((file) => !isPipelineFile(file))
     .sort();
 }
 
@@ -43,10 +48,11 @@ function filesOf(path: string): string[] {
  * Loads what can run; the other rules, and what stands on them, are named in `refused`.
  * @throws UsageError when nothing is left, or a value of `--expand` cannot be read.
  */
-export function loadRules(paths: readonly string[], { expand }: RuleChoice = {}): LoadedRules {
+export function loadRules(paths: readonly string[], { expand, pipeline }: RuleChoice = {}): LoadedRules {
   const ruleSet = loadRuleSet(readRuleFiles(paths), {
     onProblem: 'refuse-rule',
     expand: readPlaceholderLists(expand),
+    pipelines: loadPipelines(pipeline),
   });
   const { refused } = ruleSet;
   if (ruleSet.detections.length + ruleSet.correlations.length > 0) return { ruleSet, refused };

@@ -3,6 +3,7 @@ import { basename, join, relative, resolve } from 'node:path';
 import type { SigmaProblem } from '@tracehound/sigma';
 import { parse } from 'yaml';
 import { liveFiles } from '../deployment/live-rules.ts';
+import { isPipelineFile } from '../events/load-pipelines.ts';
 import { UsageError } from '../usage-error.ts';
 
 /** An event in the form `POST /v1/events` takes; only what a scenario needs to touch is named here. */
@@ -77,7 +78,7 @@ export function readEvents(file: string): ScenarioEvent[] {
   return events;
 }
 
-/** All Sigma files below the given files and folders, without their tests, in a stable order. */
+/** All Sigma files below the given files and folders, without their tests and pipelines, in a stable order. */
 export function readRules(base: string, paths: readonly string[]): RuleFile[] {
   const files = paths.flatMap((path) => {
     const full = resolve(base, path);
@@ -86,7 +87,7 @@ export function readRules(base: string, paths: readonly string[]): RuleFile[] {
     return globSync('**/*.{yml,yaml}', { cwd: full }).map((file) => join(full, file));
   });
   return [...new Set(files)]
-    .filter((file) => !/\.test\.ya?ml$/.test(file) && basename(file) !== 'scenario.yaml')
+    .filter((file) => !/\.test\.ya?ml$/.test(file) && basename(file) !== 'scenario.yaml' && !isPipelineFile(file))
     .sort()
     .map((file) => ({ path: relative(base, file), content: readFileSync(file, 'utf8') }));
 }
