@@ -59,8 +59,8 @@ Examples
   ./tracehound detect --rules rules --events events.ndjson
   zcat logs.gz | ./tracehound detect --rules my-rules --logsource product=aws,service=cloudtrail --format table
   ./tracehound detect --rules ssh.yml --events auth.ndjson.zst --on-match every | jq .group
-  ./tracehound detect --rules sigma/rules/cloud/aws --pipeline cloudtrail --events from-elastic.ndjson
-  ./tracehound detect --rules rules --expand lists.yml --expand admins=root,admin --events events.ndjson`,
+  ./tracehound detect --rules rules --expand lists.yml --expand admins=root,admin --events events.ndjson
+  ./tracehound detect --rules sigma/rules/cloud/aws --pipeline cloudtrail --events from-elastic.ndjson`,
     )
     .action(async (flags: DetectFlags) => {
       const { runDetect } = await import('./commands/detect.ts');

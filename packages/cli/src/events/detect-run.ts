@@ -105,8 +105,8 @@ function parallelRun(options: DetectRunOptions): DetectRun {
   }
 
   async function read(input: EventInput): Promise<void> {
-    const shared = { files: ruleSet.files, pipelines: ruleSet.pipelines, expand, options: reader };
-    const pool = createMatchPool(jobs, shared, decide);
+    const { files, pipelines } = ruleSet;
+    const pool = createMatchPool(jobs, { files, pipelines, expand, options: reader }, decide);
     const blocks = createLineBlocks(LINE_BYTES_MAX);
     try {
       for await (const chunk of input.chunks()) {

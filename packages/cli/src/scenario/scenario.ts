@@ -78,7 +78,7 @@ export function readEvents(file: string): ScenarioEvent[] {
   return events;
 }
 
-/** All Sigma files below the given files and folders, without their tests and without pipelines, in a stable order. */
+/** All Sigma files below the given files and folders, without their tests and pipelines, in a stable order. */
 export function readRules(base: string, paths: readonly string[]): RuleFile[] {
   const files = paths.flatMap((path) => {
     const full = resolve(base, path);
