@@ -98,11 +98,14 @@ describe('E1 the same bytes whatever happens to the owner', () => {
   }, 120_000);
 });
 
+/** How far silent windows are decided depends on the watermark before the end (semantics section 8), so not on the set alone. */
+const SET_PARTS = ENGINE_PARTS.filter((part) => part !== 'expect');
+
 describe('E2 the same finals for any arrival', () => {
   it('X9 alert ids of finals are equal for any order, copies and interleaving', () => {
     fc.assert(
       fc.property(seeds, (seed) => {
-        const world = worldOf(seed);
+        const world = seed % 3 === 0 ? createWorld(seed) : createRichWorld(seed, { parts: SET_PARTS });
         const runs = [0, 1].map((way) => {
           const arrival = arriveAt(world, seed * 2 + way, { duplicates: true, resent: true });
           return runLog(createPartitionEngine(configOf(world)), arrival.batches).alerts;
