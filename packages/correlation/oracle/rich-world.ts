@@ -18,7 +18,7 @@ import type { World, WorldEvent, WorldHit, WorldRule } from './world.ts';
 
 type CorrelationType = CorrelationDefinition['type'];
 
-/** Parts of the rule language a world may draw on; tests switch them on as the engine learns them. */
+/** Parts of the rule language a world may draw on. The engine runs them all. */
 export const WORLD_PARTS = [
   'event_count',
   'value_count',
@@ -43,9 +43,6 @@ export const WORLD_PARTS = [
   'chain',
 ] as const;
 export type WorldPart = (typeof WORLD_PARTS)[number];
-
-/** What the engine runs today: the property tests run worlds of exactly these. */
-export const ENGINE_PARTS: readonly WorldPart[] = WORLD_PARTS;
 
 const TYPES: readonly (CorrelationType & WorldPart)[] = [
   'event_count',

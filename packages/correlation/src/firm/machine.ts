@@ -15,8 +15,6 @@ import { TumblingMode } from './tumbling-mode.ts';
 
 export type {
   FirmChainHit,
-  FirmDegradedRange,
-  FirmDegradedReason,
   FirmFinal,
   FirmHit,
   FirmMachine,

@@ -4,27 +4,10 @@ import type { EventWindow } from './event-window.ts';
 import { ExactSum } from './exact-sum.ts';
 import { type FirmEvent, inTotalOrder, numberOf } from './firm-event.ts';
 import type { FirmHit } from './machine-types.ts';
+import type { MonotoneState } from './monotone-state-type.ts';
 import { OrderedChains } from './ordered-chains.ts';
 import { orderedPlanOf } from './ordered-plan.ts';
 import { createTemporalState } from './temporal-state.ts';
-
-/**
- * What a monotone condition knows of a window's events. All sliding questions come down to one number, the *latest start*: the
- * greatest m such that the events with time >= m meet the condition. At t it holds if m >= t - span, and without further
- * events it goes on to hold until m + span.
- */
-export type MonotoneState = {
-  /** The event was just appended to the window. */
-  take(event: FirmEvent): void;
-  /** The event was just let go at the front of the window. */
-  drop(event: FirmEvent): void;
-  /** -Infinity while nothing meets the condition. All events of the last instant must have been taken. */
-  latestStart(): number;
-  /** Evidence at `atMs` (semantics section 3), the window being that of `atMs`. */
-  evidence(question: { fromMs: number; atMs: number }): FirmHit[];
-  /** Semantics section 9. */
-  count(): number;
-};
 
 /** Ids of the evidence of a sum. */
 const SUM_EVIDENCE_MAX = 64;
