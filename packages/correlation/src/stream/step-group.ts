@@ -3,7 +3,7 @@ import { latestOfPlaces, latestOfSteps } from '../kept-steps.ts';
 import { orderedEvidence, startsOfInstant } from '../ordered.ts';
 import { latestMatching, temporalEvidence } from '../temporal.ts';
 import type { HitOrigin, QueuedHit } from './hit-queue.ts';
-import { type LeftEnd, StreamGroup, type StreamLine } from './stream-group.ts';
+import { grown, type LeftEnd, StreamGroup, type StreamLine } from './stream-group.ts';
 
 /** Hits from which on those outside the window are let go; doubled when most are inside. */
 const PRUNED_HITS_MIN = 16;
@@ -64,7 +64,7 @@ export abstract class StepGroup extends StreamGroup {
     if (last === undefined || last.id !== id) this.fresh++;
     else if (last.step === step) return false;
     else this.isShared = true;
-    hits.push(new KeptHit(timeMs, id, step, origin));
+    this.hits = grown(hits, new KeptHit(timeMs, id, step, origin));
     return true;
   }
 
@@ -148,7 +148,7 @@ export class TemporalGroup extends StepGroup {
 
   constructor(line: StreamLine, key: string, ordinal: number, timeMs: number) {
     super(line, key, ordinal, timeMs);
-    this.latest = new Array<number>(line.window.steps).fill(Number.NEGATIVE_INFINITY);
+    this.latest = line.never.slice();
   }
 
   settle(timeMs: number): number {
@@ -186,7 +186,7 @@ export class OrderedGroup extends StepGroup {
 
   constructor(line: StreamLine, key: string, ordinal: number, timeMs: number) {
     super(line, key, ordinal, timeMs);
-    this.best = new Array<number>(line.window.chain.length).fill(Number.NEGATIVE_INFINITY);
+    this.best = line.never.slice();
   }
 
   settle(timeMs: number): number {

@@ -13,6 +13,8 @@ export type StreamLine = {
   readonly groups: Map<string, StreamGroup>;
   /** By length of the block. */
   readonly pools: Map<number, BlockPool>;
+  /** -Infinity for each step, or place of the chain: where groups begin. */
+  readonly never: readonly number[];
   /** event_count: what the instant in work has made true; one group is in work at a time. */
   readonly instant: { fresh: number; mark: CountMark | null };
   /** Evidence had to be dropped (X14). */
@@ -126,4 +128,13 @@ export abstract class StreamGroup {
   abstract endInstant(): void;
   /** The group is let go. */
   abstract release(): void;
+}
+
+const SMALL_LIST = 4;
+
+/** The list with the item at its end. Most groups keep a few: an array that grows by itself would take room for 17 at once. */
+export function grown<Item>(list: Item[], item: Item): Item[] {
+  if (list.length < SMALL_LIST) return [...list, item];
+  list.push(item);
+  return list;
 }

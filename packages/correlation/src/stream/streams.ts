@@ -248,6 +248,7 @@ export class Streams {
       groups: new Map(),
       pools: this.pools,
       baseMs: timeMs,
+      never: Array.from({ length: Math.max(window.steps, window.chain.length) }, () => Number.NEGATIVE_INFINITY),
       instant: { fresh: 0, mark: null },
       dropped: (group, range) => this.lose(group.line, group.key, { ...range, reason: 'value_hits_max' }),
     };

@@ -1,6 +1,6 @@
 import { bucketOf } from '../truth.ts';
 import type { QueuedHit } from './hit-queue.ts';
-import { type LeftEnd, StreamGroup } from './stream-group.ts';
+import { grown, type LeftEnd, StreamGroup } from './stream-group.ts';
 
 /** Distinct values beyond which a rule is not streamed: a hit looks for its value among the N most recent ones. */
 export const STREAMED_VALUES_MAX = 64;
@@ -55,7 +55,7 @@ type Edge = { readonly endMs: number; readonly values: Map<string, Named>; isWho
  * N, so evidence at a left end is among them; a value that N others have pushed out can name nothing before its next hit.
  */
 export class ValueGroup extends StreamGroup {
-  private readonly recent: ValueTrace[] = [];
+  private recent: ValueTrace[] = [];
   private edge: Edge | null = null;
   /** The edge before: where every bucket is one, the instant of a cut lies in the next. */
   private edgeBefore: Edge | null = null;
@@ -72,7 +72,7 @@ export class ValueGroup extends StreamGroup {
     const bucket = bucketOf(timeMs, window);
     let index = recent.length - 1;
     while (index >= 0 && (recent[index] as ValueTrace).value !== value) index--;
-    if (index < 0) recent.push(new ValueTrace(value, bucket, timeMs, id));
+    if (index < 0) this.recent = grown(recent, new ValueTrace(value, bucket, timeMs, id));
     else {
       const trace = recent[index] as ValueTrace;
       if (trace.lastMs === timeMs && trace.lastId === id) return false;
@@ -123,7 +123,7 @@ export class ValueGroup extends StreamGroup {
   }
 
   release(): void {
-    this.recent.length = 0;
+    this.recent = [];
   }
 
   private noteEdge(endMs: number, value: string, hit: Named): void {
