@@ -14,7 +14,7 @@ export const GROWTH_FACTOR: number = 10;
 /** One alert id of the correlator as far as its revisions are known; kept after its end, so that nothing re-opens it. */
 export type AlertMember = {
   readonly alertId: string;
-  /** Highest revision seen; -1 for an id known only because another one supersedes it. */
+  /** Highest revision seen; -1 for an id that has not been seen yet: another one supersedes it, or a notice named it. */
   readonly revision: number;
   readonly count: number;
   readonly countExact: boolean;
@@ -123,6 +123,22 @@ export function alertCount(members: readonly AlertMember[]): { value: number; ex
   };
 }
 
+/**
+ * The alert with an id that is going to be its member: a notice in its place was sent before the store had either. It
+ * joins wherever the slot is by then, so that the notice is this alert's.
+ */
+export function expectMember(alert: AlertState, alertId: string): AlertState {
+  return { ...alert, members: [...alert.members, unseenMember(alertId, alert, null)] };
+}
+
+function unseenMember(
+  alertId: string,
+  { firstAtMs, lastAtMs }: Pick<AlertMember, 'firstAtMs' | 'lastAtMs'>,
+  supersededBy: string | null,
+): AlertMember {
+  return { alertId, revision: -1, count: 0, countExact: true, firstAtMs, lastAtMs, hasEnded: false, supersededBy };
+}
+
 function openAlert(record: AlertRecord, linked: readonly string[]): AlertState {
   return {
     alertId: record.alert_id,
@@ -202,21 +218,8 @@ function withRecord(
   });
   for (const id of linked) {
     const known = byId.get(id);
-    byId.set(
-      id,
-      known
-        ? { ...known, supersededBy: record.alert_id }
-        : {
-            alertId: id,
-            revision: -1,
-            count: 0,
-            countExact: true,
-            firstAtMs: record.first_at,
-            lastAtMs: record.last_at,
-            hasEnded: false,
-            supersededBy: record.alert_id,
-          },
-    );
+    const times = { firstAtMs: record.first_at, lastAtMs: record.last_at };
+    byId.set(id, known ? { ...known, supersededBy: record.alert_id } : unseenMember(id, times, record.alert_id));
   }
   return [...byId.values()];
 }

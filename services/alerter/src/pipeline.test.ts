@@ -441,6 +441,37 @@ describe('X16', () => {
     expect(it.taken.map((notice) => notice.alertId)).toContain(begins.alert_id);
   });
 
+  test('store away: an alert silenced by a told one gets its notice with it, also when a later alert holds the slot', async () => {
+    const it = world();
+    const group = [{ field: 'e', value: hexId() }];
+    const HOURS_MS = 10 * 3_600_000;
+    // Alerts of one entity lie in several partitions, so a later one may be stored first.
+    await it.consume(it.make(one({ group, first_at: T0 + HOURS_MS, last_at: T0 + HOURS_MS })));
+    await it.deliver();
+    await it.partitionIntake(1);
+    await it.partitionIntake(2);
+
+    it.store.fail(AWAY);
+    const told = one({ group, first_at: T0, last_at: T0 });
+    await it.consume(it.make(told, { partition: 1 }));
+    it.clock.advance(2_000);
+    await it.intakes.get(1)?.tellOverdue();
+    expect(it.taken).toHaveLength(2);
+    const silenced = one({ group, first_at: T0 + 60_000, last_at: T0 + 60_000 });
+    await it.consume(it.make(silenced, { partition: 2 }));
+
+    it.store.fail(null);
+    it.clock.advance(1_000);
+    await it.intakes.get(2)?.retry();
+    await it.intakes.get(1)?.retry();
+    await it.deliver();
+    const stored = await it.store.transaction((tx) => tx.alertsOf([told.alert_id, silenced.alert_id]));
+    expect(stored.get(told.alert_id)?.alertId).toBe(silenced.alert_id);
+    expect(stored.get(silenced.alert_id)?.alertId).toBe(silenced.alert_id);
+    expect(it.taken.slice(1).map((notice) => notice.recordId)).toEqual([told.alert_id, told.alert_id]);
+    expect(it.taken.at(-1)).toMatchObject({ type: 'completed', alertId: silenced.alert_id });
+  });
+
   test('store away: the backlog is bounded, and what did not fit is taken when it comes again', async () => {
     const it = world();
     const intake = await it.partitionIntake(0);

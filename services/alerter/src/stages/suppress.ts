@@ -2,6 +2,7 @@ import {
   type AlertRecord,
   type AlertState,
   decideSuppression,
+  expectMember,
   type NoticeReason,
   type SilenceReason,
   suppressionKey,
@@ -48,8 +49,10 @@ export function createSuppressStage(deps: {
     if (decision.action === 'ignore') {
       return alert.toldDirectly && owner ? ok({ ...alert, alert: owner, reason: 'completed' }) : drop(decision.reason);
     }
-    const notice = decision.notice === 'opened' && (await isTold(record)) ? null : decision.notice;
-    await tx.saveAlert({ ...decision, record, firedAtMs: alert.firedAtMs, nowMs });
+    const told = decision.notice === 'opened' ? await toldBefore(record) : null;
+    const notice = told === null ? decision.notice : null;
+    const saved = told === null ? decision.alert : expectMember(decision.alert, told);
+    await tx.saveAlert({ ...decision, alert: saved, record, firedAtMs: alert.firedAtMs, nowMs });
     const action: LifecycleAction | null = decision.notice ?? (decision.reason === 'suppressed' ? 'suppressed' : null);
     if (action) {
       const before = decision.isNew ? null : (owner ?? holder);
@@ -67,10 +70,13 @@ export function createSuppressStage(deps: {
     return notice ? ok({ ...alert, alert: decision.alert, reason: notice }) : drop(decision.reason);
   };
 
-  /** A told alert that the store already has belongs to that alert; it says nothing of the one that opens now. */
-  async function isTold(record: AlertRecord): Promise<boolean> {
+  /**
+   * The alert that was told from memory in place of this one; null when there is none, or the store has it already: then
+   * its notice belongs to that alert and says nothing of the one that opens now.
+   */
+  async function toldBefore(record: AlertRecord): Promise<string | null> {
     const told = deps.toldInstead(record);
-    return told !== null && !(await tx.alertsOf([told])).has(told);
+    return told !== null && !(await tx.alertsOf([told])).has(told) ? told : null;
   }
 }
 
