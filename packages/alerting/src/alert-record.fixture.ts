@@ -22,6 +22,7 @@ export function alertRecord(changes: Partial<AlertRecord> = {}): AlertRecord {
       status: 'stable',
       tags: ['attack.t1110'],
       timespan_ms: 600_000,
+      triage: null,
     },
     group: [{ field: 'trace_id', value: 't1' }],
     count: 4,

@@ -1,3 +1,4 @@
+import type { TriageGuide } from '@tracehound/event-model';
 import type { Severity } from './severity.ts';
 import type { AlertStatus, NoticeReason } from './suppression.ts';
 import type { TimelineEntry } from './timeline.ts';
@@ -6,6 +7,8 @@ import type { TimelineEntry } from './timeline.ts';
 export type AlertView = AlertSummary & {
   readonly why: string;
   readonly description: string | null;
+  /** What the rule's author tells whoever looks at it; null when the rule has no guide. */
+  readonly triage: TriageGuide | null;
   readonly rule: {
     readonly id: string;
     readonly title: string;

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { alertRecord, T0 } from './alert-record.fixture.ts';
+import type { AlertRule } from './alert-record.ts';
 import { deliveryId, noticeId, stableId } from './delivery-id.ts';
 import { countLabel, explainRule, inWords } from './explain-rule.ts';
-import { buildNotice, evidenceIds, latenessNote } from './notice.ts';
+import { buildNotice, evidenceIds, latenessNote, type Notice } from './notice.ts';
 import { type RoutingTable, routeNotice } from './routing.ts';
 import { severityOf } from './severity.ts';
 import { acknowledgedAt, buildTimeline, type EvidenceEvent, shortenTimeline } from './timeline.ts';
@@ -92,14 +93,38 @@ describe('buildNotice', () => {
     ]);
   });
 
+  test('details carry the triage guide of the rule, and nothing when it has none', () => {
+    const triage = { meaning: 'A guess.', false_positives: ['An old phone.'], next_steps: ['Ask.', 'Lock.'] };
+    const notice = (rule: Partial<AlertRule>): Notice =>
+      buildNotice({
+        ...{ record: alertRecord({ rule: { ...alertRecord().rule, ...rule } }), reason: 'opened', alertId: 'x' },
+        ...{ firedAtMs: T0, linkBase: '', evidence: { events: [], count: { value: 1, exact: true } } },
+      });
+    expect(notice({ triage }).details?.triage).toEqual(triage);
+    const body = JSON.parse(renderWebhookBody(notice({ triage }), { nowMs: T0 })) as { data: Notice };
+    expect(body.data.details?.triage).toEqual(triage);
+    expect(notice({ triage: null }).details).not.toHaveProperty('triage');
+  });
+
+  test('a record stored before rules had guides gives the notice it gave then', () => {
+    const { triage: _, ...rule } = alertRecord().rule;
+    const notice = buildNotice({
+      ...{ record: alertRecord({ rule: rule as AlertRule }), reason: 'opened', alertId: 'x' },
+      ...{ firedAtMs: T0, linkBase: '', evidence: { events: [], count: { value: 1, exact: true } } },
+    });
+    expect(notice.details).not.toHaveProperty('triage');
+  });
+
   test('a body with the most of everything stays under 20 kB', () => {
     const ids = Array.from(
       { length: 400 },
       (_, index) => `${String(index).padStart(8, '0')}-0000-7000-8000-000000000000`,
     );
+    const texts = Array.from({ length: 10 }, (_, index) => `${index}${'x'.repeat(499)}`);
+    const triage = { meaning: 'x'.repeat(500), false_positives: texts, next_steps: texts };
     const record = alertRecord({
       event_ids: ids,
-      rule: { ...alertRecord().rule, description: 'x'.repeat(9_000), tags: ids },
+      rule: { ...alertRecord().rule, description: 'x'.repeat(9_000), tags: ids, triage },
     });
     const events = ids.map((id, index) => evidence(id, T0 + index));
     const body = renderWebhookBody(

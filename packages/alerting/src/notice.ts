@@ -1,3 +1,4 @@
+import type { TriageGuide } from '@tracehound/event-model';
 import type { AlertRecord } from './alert-record.ts';
 import { noticeId } from './delivery-id.ts';
 import { explainRule, inWords } from './explain-rule.ts';
@@ -12,6 +13,8 @@ export const NOTICE_LATE_MS: number = 5 * 60_000;
 const EVIDENCE_IDS_MAX = 50;
 const TAGS_MAX = 20;
 const TEXT_CHARACTERS_MAX = 500;
+/** Eleven triage texts of 250 characters: under 3 kB of Latin text. The whole guide is at the link. */
+const TRIAGE = { listMax: 5, charactersMax: 250 } as const;
 
 /**
  * What a person is told, stored once and rendered per receiver. `thin` notices hold nothing that needs the audit store
@@ -47,6 +50,8 @@ export type Notice = {
 export type NoticeDetails = {
   readonly why: string;
   readonly description: string | null;
+  /** What the rule's author tells whoever looks at it, shortened; absent when the rule has no guide. */
+  readonly triage?: TriageGuide;
   readonly group: readonly { readonly field: string; readonly value: string | null }[];
   readonly count: { readonly value: number; readonly exact: boolean };
   readonly first_at: number;
@@ -132,6 +137,7 @@ function details(record: AlertRecord, evidence: NonNullable<NoticeInput['evidenc
   return {
     why: explainRule(record),
     description: record.rule.description === null ? null : record.rule.description.slice(0, TEXT_CHARACTERS_MAX),
+    ...(record.rule.triage ? { triage: shortenTriage(record.rule.triage) } : {}),
     group: record.group,
     count: evidence.count,
     first_at: record.first_at,
@@ -142,5 +148,14 @@ function details(record: AlertRecord, evidence: NonNullable<NoticeInput['evidenc
     event_ids: ids.slice(0, EVIDENCE_IDS_MAX),
     flags,
     acknowledged_at: acknowledgedAt(evidence.events),
+  };
+}
+
+function shortenTriage({ meaning, false_positives, next_steps }: TriageGuide): TriageGuide {
+  const short = (text: string): string => text.slice(0, TRIAGE.charactersMax);
+  return {
+    meaning: meaning === null ? null : short(meaning),
+    false_positives: false_positives.slice(0, TRIAGE.listMax).map(short),
+    next_steps: next_steps.slice(0, TRIAGE.listMax).map(short),
   };
 }

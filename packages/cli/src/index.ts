@@ -7,6 +7,7 @@ export { applyTopics } from './commands/topics.ts';
 export { type Deployment, type DeploymentOptions, databaseUrl, startDeployment } from './deployment/deployment.ts';
 export { ensureSecrets } from './deployment/secrets.ts';
 export { SERVICES, type ServiceEvent, type ServiceName } from './deployment/service-process.ts';
+export { createEventStream } from './events/event-stream.ts';
 export { startWebhookReceiver } from './receiver/webhook-receiver.ts';
 export { finalAlerts, readAlertLog } from './scenario/alert-log.ts';
 export { type Check, checkPlay } from './scenario/checks.ts';

@@ -52,6 +52,7 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
     terminal.note(`tracehound: ${error instanceof Error ? error.message : String(error)}`);
+    for (const problem of await problemsOf(error)) terminal.note(`  ${problem}`);
     process.exitCode = isUsage(error) ? 2 : 1;
   }
 }
@@ -59,4 +60,11 @@ try {
 /** A missing stack is told by name: its class would have to be loaded for that alone. */
 function isUsage(error: unknown): boolean {
   return error instanceof UsageError || (error instanceof Error && error.name === 'StackError');
+}
+
+/** What is wrong with each rule of a set that was refused, as `file:line:column code message`. */
+async function problemsOf(error: unknown): Promise<string[]> {
+  // Loaded only here: most commands that fail have nothing to do with rules.
+  const { formatProblem, SigmaError } = await import('@tracehound/sigma');
+  return error instanceof SigmaError ? error.problems.map(formatProblem) : [];
 }

@@ -32,6 +32,7 @@ function registerDetect(program: Command, context: OfflineContext): void {
     .requiredOption('--rules <path...>', 'rule files, and folders of them')
     .option('--events <file>', 'NDJSON, also .gz and .zst; - is standard input', '-')
     .option(...PIPELINE)
+    .addOption(expandOption())
     .option('--logsource <parts>', 'log source of every event: product=…,service=…,category=…')
     .option('--time-field <field>', 'field with the event time; default: the usual names')
     .option('--id-field <field>', 'field with the event id; default: the usual names, else the line number')
@@ -58,6 +59,7 @@ Examples
   ./tracehound detect --rules rules --events events.ndjson
   zcat logs.gz | ./tracehound detect --rules my-rules --logsource product=aws,service=cloudtrail --format table
   ./tracehound detect --rules ssh.yml --events auth.ndjson.zst --on-match every | jq .group
+  ./tracehound detect --rules rules --expand lists.yml --expand admins=root,admin --events events.ndjson
   ./tracehound detect --rules sigma/rules/cloud/aws --pipeline cloudtrail --events from-elastic.ndjson`,
     )
     .action(async (flags: DetectFlags) => {
@@ -83,11 +85,20 @@ export function registerExplain(program: Command, terminal: Terminal): void {
     .option('--events <file>', 'events, one JSON object per line: explains correlations')
     .option(...PIPELINE)
     .option('--rule <id>', 'only the rule with this id, name or title')
+    .addOption(expandOption())
     .option('--groups <n>', 'groups shown per correlation', wholeNumber, 5)
     .option('--time-field <field>', 'field with the event time; default: the usual names')
     .option('--id-field <field>', 'field with the event id; default: the usual names, else the line number')
     .addOption(
       new Option('--format <form>', 'how results are printed').choices(['table', 'ndjson', 'json']).default('table'),
+    )
+    .addHelpText(
+      'after',
+      `
+Examples
+  ./tracehound rules explain rules --event '{"event_type":"auth.login.failed"}'
+  ./tracehound rules explain my.yml --event event.json --expand admins=root,admin
+  ./tracehound rules explain rules --events events.ndjson --rule login_brute_force`,
     )
     .action(async (paths: readonly string[], flags: ExplainFlags) => {
       const { runRulesExplain } = await import('./commands/rules-explain.ts');
@@ -105,6 +116,7 @@ function registerBacktest(program: Command, context: OfflineContext): void {
     .option(...PIPELINE)
     .option('--from <time>', 'RFC 3339; alerts before it do not count')
     .option('--to <time>', 'RFC 3339; alerts from it on do not count')
+    .addOption(expandOption())
     .option('--logsource <parts>', 'log source of every event: product=…,service=…,category=…')
     .option('--time-field <field>', 'field with the event time; default: the usual names')
     .option('--id-field <field>', 'field with the event id; default: the usual names, else the line number')
@@ -124,6 +136,14 @@ Example
       const { runBacktest } = await import('./commands/backtest.ts');
       process.exitCode = await runBacktest(flags, context.terminal);
     });
+}
+
+/** `--expand`, for every verb that loads rules. */
+export function expandOption(): Option {
+  return new Option(
+    '--expand <file|name=a,b>',
+    'values of %placeholders%: a YAML map of names to lists, or one list; may be given again',
+  ).argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
 }
 
 function wholeNumber(text: string): number {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { CorrelationRule } from '@tracehound/sigma';
 import { alertOf, finalsOf, type OracleOptions } from './final-alerts.ts';
-import { byTotalOrder, type Final, type FinalAlert, frameLengthMs, isMonotone, type OracleEvent } from './model.ts';
+import { type Final, type FinalAlert, frameLengthMs, isMonotone, type OracleEvent } from './model.ts';
 
 /** What the oracle needs to know of a correlation of a set; compiled rules fit. */
 export type ChainRule = Pick<
@@ -46,11 +46,12 @@ function hitsGiven(rule: ChainRule, finals: readonly Final[]): OracleEvent[] {
       group: final.group,
       id: `chain:${alertIdOf(rule, final)}`,
       timeMs: final.triggerId === null ? final.newestMs : final.lastAtMs,
+      leftMs: final.leftMs,
       step: 0,
       value: null,
       trigger: final.triggerId ?? '',
     }))
-    .sort((a, b) => a.timeMs - b.timeMs || (a.trigger < b.trigger ? -1 : 1));
+    .sort((a, b) => a.timeMs - b.timeMs || a.leftMs - b.leftMs || (a.trigger < b.trigger ? -1 : 1));
   const spoken = new Set<string>();
   return hits.filter(({ organization, group, timeMs }) => {
     const minute = JSON.stringify([organization, group, Math.floor(timeMs / 60_000)]);
@@ -68,20 +69,20 @@ function chainHits(ruleSet: ChainRuleSet, outer: ChainRule, given: readonly (rea
     const inner = source.kind === 'correlation' ? ruleSet.correlations[source.correlation] : undefined;
     if (source.kind !== 'correlation' || !inner) return [];
     const hits = given[source.correlation] ?? [];
-    const counted = countsBursts ? hits.filter((hit) => beginsBurst(hit, hits, inner.definition.spanMs)) : hits;
+    const counted = countsBursts ? hits.filter((_, index) => beginsBurst(hits, index, inner.definition.spanMs)) : hits;
     return counted.flatMap((hit) => regrouped(hit, { inner, outer, step }));
   });
 }
 
-/** A chain hit is counted only if its inner group had none in the inner rule's span before it. */
-function beginsBurst(hit: OracleEvent, hits: readonly OracleEvent[], spanMs: number): boolean {
-  return !hits.some(
-    (other) =>
-      other.organization === hit.organization &&
-      other.group === hit.group &&
-      byTotalOrder(other, hit) < 0 &&
-      other.timeMs >= hit.timeMs - spanMs,
-  );
+/** A chain hit is counted only if its inner group had none in the inner rule's span before it; `hits` are in their order. */
+function beginsBurst(hits: readonly OracleEvent[], index: number, spanMs: number): boolean {
+  const hit = hits[index];
+  return !hits
+    .slice(0, index)
+    .some(
+      (other) =>
+        other.organization === hit?.organization && other.group === hit.group && other.timeMs >= hit.timeMs - spanMs,
+    );
 }
 
 /** The hit in the outer rule's group, by the values of the inner group-by fields; none when one is lacking. */

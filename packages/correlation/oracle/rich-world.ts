@@ -18,7 +18,7 @@ import type { World, WorldEvent, WorldHit, WorldRule } from './world.ts';
 
 type CorrelationType = CorrelationDefinition['type'];
 
-/** Parts of the rule language a world may draw on; tests switch them on as the engine learns them. */
+/** Parts of the rule language a world may draw on. The engine runs them all. */
 export const WORLD_PARTS = [
   'event_count',
   'value_count',
@@ -43,9 +43,6 @@ export const WORLD_PARTS = [
   'chain',
 ] as const;
 export type WorldPart = (typeof WORLD_PARTS)[number];
-
-/** What the engine runs today: the property tests run worlds of exactly these. */
-export const ENGINE_PARTS: readonly WorldPart[] = WORLD_PARTS.filter((part) => part !== 'expect');
 
 const TYPES: readonly (CorrelationType & WorldPart)[] = [
   'event_count',
@@ -211,13 +208,10 @@ function planOf({ random, parts, focus }: Draw, { spanMs, groups, chained, group
   const plan = {
     definition,
     sources: isCounted ? sources.slice(0, Math.max(chained.length, random.pick([1, 2]))) : sources,
-    groupBy:
-      groupBy ??
-      (expected
-        ? ['group']
-        : inner
-          ? random.pick([['group'], shared])
-          : random.pick([['group'], ['group'], ['group'], []])),
+    // Listed groups are of one value: a key has as many values as the rule has fields.
+    groupBy: expected
+      ? ['group']
+      : (groupBy ?? (inner ? random.pick([['group'], shared]) : random.pick([['group'], ['group'], ['group'], []]))),
     valueFields: ['value_count', 'value_rarity', 'value_sum', 'value_avg', 'value_percentile'].includes(type)
       ? [type === 'value_count' || type === 'value_rarity' ? 'value' : 'number']
       : [],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createRichWorld, ENGINE_PARTS } from '../oracle/rich-world.ts';
+import { createRichWorld, WORLD_PARTS } from '../oracle/rich-world.ts';
 import { brokenPromises, configOf, finalLines, oracleLines, runLog } from '../oracle/run.ts';
 import { type ArrivalOptions, arriveAt, createWorld, type World } from '../oracle/world.ts';
 import { createPartitionEngine } from './engine.ts';
@@ -32,12 +32,12 @@ describe('X10 engine and oracle', () => {
     );
   }, 120_000);
 
-  it.each(ENGINE_PARTS)(
+  it.each(WORLD_PARTS)(
     'E2 finals equal the oracle in worlds of every part the engine runs: %s',
     (focus) => {
       fc.assert(
         fc.property(seeds, fc.integer({ min: 0, max: 3 }), (seed, way) => {
-          checkFinals(createRichWorld(seed, { parts: ENGINE_PARTS, focus }), seed * 4 + way);
+          checkFinals(createRichWorld(seed, { parts: WORLD_PARTS, focus }), seed * 4 + way);
         }),
         { numRuns: Math.ceil(RUNS / 4) },
       );

@@ -109,12 +109,29 @@ export function countOfRange(
     nextFromMs === undefined ? Number.POSITIVE_INFINITY : nextFromMs - 1,
   );
   const firm = range.current ? group.current : null;
-  const fromMs = firm ? group.firmToMs : range.fromMs - rule.spanMs;
-  const kept = Math.max(0, firstAtOrAfter(group.hits, endMs + 1) - firstAtOrAfter(group.hits, fromMs));
-  // Buckets wholly below the settled time are in `counted` already.
-  const fromBucket = bucketOf(fromMs, rule);
-  const thinned = thinnedAtLeast(group, fromBucket, bucketOf(endMs, rule));
-  return { count: (firm?.counted ?? 0) + kept + thinned, exact: (firm?.exact ?? true) && thinned === 0 };
+  // What lies below the settled time's bucket is in `counted` already.
+  const fromMs = firm ? bucketStart(group.firmToMs, rule) : range.fromMs - rule.spanMs;
+  const kept = keptEvents(group, { fromMs, toMs: endMs }, rule);
+  const thinned = thinnedAtLeast(group, { fromMs, toMs: endMs }, rule.spanMs);
+  return { count: (firm?.counted ?? 0) + kept + thinned.count, exact: (firm?.exact ?? true) && !thinned.isSome };
+}
+
+function bucketStart(timeMs: number, rule: WindowRule): number {
+  return bucketOf(timeMs, rule) * rule.spanMs;
+}
+
+/** Distinct events among the kept hits; only a step or a value can be a second hit of one. */
+function keptEvents(group: Group, { fromMs, toMs }: Segment, rule: WindowRule): number {
+  const { hits } = group;
+  const from = firstAtOrAfter(hits, fromMs);
+  const to = firstAtOrAfter(hits, toMs + 1);
+  let count = Math.max(0, to - from);
+  if (rule.type === 'event_count' || rule.type === 'value_sum') return count;
+  for (let index = from + 1; index < to; index++) {
+    const [before, hit] = [hits[index - 1] as Hit, hits[index] as Hit];
+    if (before.timeMs === hit.timeMs && before.id === hit.id) count--;
+  }
+  return count;
 }
 
 /** What settling a group found: episodes that are over, in order of time. */
@@ -175,17 +192,21 @@ export function amountOf(group: Group, range: EpisodeRange, rule: WindowRule): n
   return group.hits.slice(from, to).reduce((sum, hit) => sum + (hit.number ?? 0), 0);
 }
 
-/** Counts what becomes firm: hits below the limit, and thinned events of buckets that end below it. */
+/**
+ * Counts what becomes firm, in whole buckets: a hit of a bucket that still grows may be thinned yet and would be counted
+ * a second time.
+ */
 function countFirm(
   group: Group,
   range: EpisodeRange,
   { rule, limitMs }: { rule: WindowRule; limitMs: number },
 ): { counted: number; exact: boolean } {
   const firm = range.current ? group.current : null;
-  const fromMs = firm ? group.firmToMs : range.fromMs - rule.spanMs;
-  const kept = firstAtOrAfter(group.hits, limitMs) - firstAtOrAfter(group.hits, fromMs);
-  const thinned = thinnedAtLeast(group, bucketOf(fromMs, rule), bucketOf(limitMs, rule) - 1);
-  return { counted: (firm?.counted ?? 0) + kept + thinned, exact: (firm?.exact ?? true) && thinned === 0 };
+  const fromMs = firm ? bucketStart(group.firmToMs, rule) : range.fromMs - rule.spanMs;
+  const toMs = bucketStart(limitMs, rule) - 1;
+  const kept = keptEvents(group, { fromMs, toMs }, rule);
+  const thinned = thinnedAtLeast(group, { fromMs, toMs }, rule.spanMs);
+  return { counted: (firm?.counted ?? 0) + kept + thinned.count, exact: (firm?.exact ?? true) && !thinned.isSome };
 }
 
 /** The first open alert an episode owns: one that was opened at a place inside it. */

@@ -119,14 +119,25 @@ function hash32(text: string): number {
   return hash >>> 0;
 }
 
-/** How many distinct events thinning let go in the buckets, at least: copies of one event set the same bit. */
-export function thinnedAtLeast(group: Group, fromBucket: number, toBucket: number): number {
+/**
+ * How many distinct events thinning let go between the times, at least: copies of one event set the same bit, and of a bucket
+ * that reaches over an end it is not known which lie inside. `isSome`: there may be such events.
+ */
+export function thinnedAtLeast(
+  group: Group,
+  { fromMs, toMs }: Segment,
+  spanMs: number,
+): { readonly count: number; readonly isSome: boolean } {
   let count = 0;
+  let isSome = false;
   for (const [bucket, bitmap] of group.thinned) {
-    if (bucket < fromBucket || bucket > toBucket) continue;
+    const [firstMs, lastMs] = [bucket * spanMs, (bucket + 1) * spanMs - 1];
+    if (lastMs < fromMs || firstMs > toMs) continue;
+    isSome = true;
+    if (firstMs < fromMs || lastMs > toMs) continue;
     for (const byte of bitmap) for (let rest = byte; rest !== 0; rest &= rest - 1) count++;
   }
-  return count;
+  return { count, isSome };
 }
 
 /** Lets go of everything that no window above the watermark can see. */

@@ -16,6 +16,9 @@ export type Hit = {
   readonly sequence: number | null;
 };
 
+/** What the order of steps depends on. */
+export type StepHit = Pick<Hit, 'timeMs' | 'id' | 'step' | 'instance' | 'sequence'>;
+
 /** The total order (event time, event id) of X2; step and value tell several hits of one event apart. */
 export function compareHits(a: Hit, b: Hit): number {
   return a.timeMs - b.timeMs || compareText(a.id, b.id) || a.step - b.step || compareText(a.value ?? '', b.value ?? '');
@@ -26,12 +29,12 @@ export function compareText(a: string, b: string): number {
 }
 
 /** Index of the first hit with `timeMs` or later, in a list in total order. */
-export function firstAtOrAfter(hits: readonly Hit[], timeMs: number): number {
+export function firstAtOrAfter(hits: readonly { readonly timeMs: number }[], timeMs: number): number {
   let low = 0;
   let high = hits.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((hits[middle] as Hit).timeMs < timeMs) low = middle + 1;
+    if ((hits[middle] as { readonly timeMs: number }).timeMs < timeMs) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -10,6 +10,7 @@ import type { FirmChainHit, FirmFinal } from './firm/machine.ts';
 import { compareText } from './hit.ts';
 import { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
 import type { Family, GroupRef } from './live-group.ts';
+import { isStreamed, type StreamFinal, type StreamRule, Streams } from './stream/streams.ts';
 import { EXACT } from './switches.ts';
 import { type Plan, Windows } from './windows.ts';
 
@@ -72,6 +73,10 @@ class Offline implements OfflineEngine {
   private readonly ruleSet: RuleSetCompiled;
   private readonly windows: Windows;
   private readonly plans: readonly Plan[];
+  private readonly streams: Streams;
+  /** Per rule; null where the general windows run it. */
+  private readonly streamed: readonly (StreamRule | null)[];
+  private readonly groupsMax: number;
   private readonly tally = emptyCounters();
   private finals: OfflineFinal[] = [];
   private gaps: OfflineGap[] = [];
@@ -101,11 +106,21 @@ class Offline implements OfflineEngine {
       NO_WATERMARK_MS,
     );
     this.plans = ruleSet.correlations.map((rule) => ({ rule, instance: this.windows.instanceOf(rule) }));
+    this.groupsMax = options.groupsMax ?? GROUPS_MAX_DEFAULT;
+    this.streams = new Streams({
+      bytesMax: options.bytesMax ?? BYTES_MAX_DEFAULT,
+      counters: this.tally,
+      final: (final) => this.streamOver(final),
+      gap: (gap) => this.gaps.push(gap),
+    });
+    this.streamed = this.plans.map(({ rule, instance }) =>
+      isStreamed(instance) && instance.window ? this.streams.createRule(rule, instance.window) : null,
+    );
     this.hasChains = ruleSet.correlations.some(({ feeds }) => feeds.length > 0);
   }
 
   get liveGroups(): number {
-    return this.windows.table.size;
+    return this.windows.table.size + this.streams.size;
   }
 
   counters(): Readonly<Record<CounterName, number>> {
@@ -114,6 +129,28 @@ class Offline implements OfflineEngine {
 
   add(match: RuleMatch, event: OfflineEvent): void {
     this.tally.seen++;
+    this.offset++;
+    const streamed = this.streamed[match.rule] as StreamRule | null;
+    if (streamed === null) this.apply(match, event);
+    else this.stream(streamed, match, event);
+    if (this.offset % LIMITS_EVERY === 0) {
+      this.windows.keepLimits();
+      this.streams.keepLimits(this.groupsMax - this.windows.table.size);
+    }
+  }
+
+  private stream(streamed: StreamRule, match: RuleMatch, event: OfflineEvent): void {
+    const { instance = null, sequence = null } = event;
+    this.streams.add(streamed, event.organization, match.group_key, {
+      timeMs: event.timeMs,
+      id: event.id,
+      step: match.step,
+      value: match.value,
+      origin: instance !== null && sequence !== null ? { instance, sequence } : null,
+    });
+  }
+
+  private apply(match: RuleMatch, event: OfflineEvent): void {
     this.windows.apply(this.plans[match.rule] as Plan, event.organization, match.group_key, {
       timeMs: event.timeMs,
       id: event.id,
@@ -121,15 +158,15 @@ class Offline implements OfflineEngine {
       value: match.value,
       number: match.number,
       source: 0,
-      sourceOffset: this.offset++,
+      sourceOffset: this.offset,
       matchesOffset: 0,
       instance: event.instance ?? null,
       sequence: event.sequence ?? null,
     });
-    if (this.offset % LIMITS_EVERY === 0) this.windows.keepLimits();
   }
 
   advance(watermarkMs: number): readonly OfflineFinal[] {
+    this.streams.advance(watermarkMs);
     this.windows.advance(0, watermarkMs);
     if (this.hasChains) this.windows.advanceChains(null);
     return this.take();
@@ -150,6 +187,15 @@ class Offline implements OfflineEngine {
     const finals = this.finals.sort(compareFinals);
     this.finals = [];
     return finals;
+  }
+
+  private streamOver({ group, episode, dueMs }: StreamFinal): void {
+    const { rule, organization } = group.line;
+    const { eventIds, firstAtMs, atMs } = episode.left;
+    const { count, lastAtMs } = episode;
+    this.tally.finals++;
+    const groupKey = group.key;
+    this.finals.push({ rule, organization, groupKey, atMs, dueMs, count, firstAtMs, lastAtMs, eventIds });
   }
 
   private over(ref: GroupRef, episode: Episode): void {

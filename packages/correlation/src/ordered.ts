@@ -1,4 +1,4 @@
-import type { Hit } from './hit.ts';
+import type { Hit, StepHit } from './hit.ts';
 import type { Segment } from './segment.ts';
 import type { Tail } from './tail-type.ts';
 import type { WindowRule } from './window-rule.ts';
@@ -8,7 +8,7 @@ import type { WindowRule } from './window-rule.ts';
  * neighbours no further apart than the gap; events with equal times satisfy either order, unless one source instance
  * numbered them (X2) or the rule is strict. With `reuse` one event may stand at places of different steps.
  */
-export function precedes(before: Hit, after: Hit, rule: WindowRule): boolean {
+export function precedes(before: StepHit, after: StepHit, rule: WindowRule): boolean {
   const apartMs = after.timeMs - before.timeMs;
   if (apartMs < 0 || apartMs > rule.gapMs) return false;
   if (before.id === after.id) return apartMs === 0 && rule.reuse && !rule.strict && before.step !== after.step;
@@ -19,7 +19,9 @@ export function precedes(before: Hit, after: Hit, rule: WindowRule): boolean {
 }
 
 /** Latest chain starts of one place, over the hits within the gap: a queue of falling starts, O(1) amortised. */
-type Best = { add(timeMs: number, startMs: number): void; before(timeMs: number): number };
+type Best = LatestStart & { add(timeMs: number, startMs: number): void };
+/** The latest start of a chain that ends within the gap before the time. */
+type LatestStart = { before(timeMs: number): number };
 
 function createBest(gapMs: number): Best {
   if (gapMs === Number.POSITIVE_INFINITY) {
@@ -87,17 +89,17 @@ export function orderedTail(rule: WindowRule): Tail {
  * For every hit and place the latest possible start of a chain that ends there, -Infinity when there is none; at
  * `index * places + place`. One pass in total order.
  */
-export function latestStarts(hits: readonly Hit[], rule: WindowRule): Float64Array<ArrayBuffer> {
+export function latestStarts(hits: readonly StepHit[], rule: WindowRule): Float64Array<ArrayBuffer> {
   const places = rule.chain.length;
   const all = new Float64Array(hits.length * places).fill(Number.NEGATIVE_INFINITY);
   const best = rule.chain.map(() => createBest(rule.gapMs));
   for (let from = 0; from < hits.length; ) {
     let to = from + 1;
-    while (to < hits.length && (hits[to] as Hit).timeMs === (hits[from] as Hit).timeMs) to++;
+    while (to < hits.length && (hits[to] as StepHit).timeMs === (hits[from] as StepHit).timeMs) to++;
     const starts = startsOfInstant(hits.slice(from, to), rule, best);
     all.set(starts, from * places);
     for (let index = from; index < to; index++) {
-      const hit = hits[index] as Hit;
+      const hit = hits[index] as StepHit;
       for (let place = 0; place < places; place++) {
         if (rule.chain[place] === hit.step) best[place]?.add(hit.timeMs, all[index * places + place] as number);
       }
@@ -108,18 +110,22 @@ export function latestStarts(hits: readonly Hit[], rule: WindowRule): Float64Arr
 }
 
 /** Hits of one instant: later places may build on earlier ones of the same instant, with distinct events. */
-function startsOfInstant(hits: readonly Hit[], rule: WindowRule, best: readonly Best[]): Float64Array<ArrayBuffer> {
+export function startsOfInstant(
+  hits: readonly StepHit[],
+  rule: WindowRule,
+  best: readonly LatestStart[],
+): Float64Array<ArrayBuffer> {
   const places = rule.chain.length;
   const starts = new Float64Array(hits.length * places).fill(Number.NEGATIVE_INFINITY);
-  const { timeMs } = hits[0] as Hit;
+  const { timeMs } = hits[0] as StepHit;
   const isAlone = hits.length === 1 || rule.strict;
   const isSimple = isAlone || !hasTwinsOrNumbers(hits, rule);
   for (let place = 0; place < places; place++) {
     const step = rule.chain[place];
-    const before = place === 0 ? timeMs : (best[place - 1] as Best).before(timeMs);
+    const before = place === 0 ? timeMs : (best[place - 1] as LatestStart).before(timeMs);
     const together = !isAlone && isSimple ? startTogether(hits, place, { rule, best, timeMs }) : before;
     for (let index = 0; index < hits.length; index++) {
-      if ((hits[index] as Hit).step !== step) continue;
+      if ((hits[index] as StepHit).step !== step) continue;
       starts[index * places + place] = isSimple
         ? together
         : startInInstant(hits, { index, place, rule, best, starts, budget: { left: SEARCH_MAX }, used: new Set() });
@@ -129,7 +135,7 @@ function startsOfInstant(hits: readonly Hit[], rule: WindowRule, best: readonly 
 }
 
 /** Whether events of the instant serve several steps, or are numbered by their source: then order within it matters. */
-function hasTwinsOrNumbers(hits: readonly Hit[], rule: WindowRule): boolean {
+function hasTwinsOrNumbers(hits: readonly StepHit[], rule: WindowRule): boolean {
   const ids = new Set<string>();
   const instances = new Set<string>();
   for (const { id, instance, sequence } of hits) {
@@ -144,9 +150,9 @@ function hasTwinsOrNumbers(hits: readonly Hit[], rule: WindowRule): boolean {
 
 /** Any order is fine: places `from`..`place` fit into the instant when there are enough events of each step. */
 function startTogether(
-  hits: readonly Hit[],
+  hits: readonly StepHit[],
   place: number,
-  { rule, best, timeMs }: { rule: WindowRule; best: readonly Best[]; timeMs: number },
+  { rule, best, timeMs }: { rule: WindowRule; best: readonly LatestStart[]; timeMs: number },
 ): number {
   const left = new Map<number, number>();
   for (const { step } of hits) left.set(step, (left.get(step) ?? 0) + 1);
@@ -156,7 +162,7 @@ function startTogether(
     const count = left.get(step) ?? 0;
     if (count === 0) break;
     left.set(step, count - 1);
-    latest = Math.max(latest, from === 0 ? timeMs : (best[from - 1] as Best).before(timeMs));
+    latest = Math.max(latest, from === 0 ? timeMs : (best[from - 1] as LatestStart).before(timeMs));
   }
   return latest;
 }
@@ -168,23 +174,23 @@ type Search = {
   readonly index: number;
   readonly place: number;
   readonly rule: WindowRule;
-  readonly best: readonly Best[];
+  readonly best: readonly LatestStart[];
   readonly starts: Float64Array;
   readonly budget: { left: number };
   readonly used: Set<string>;
 };
 
 /** The latest start over chains that reach a hit through this instant's other events; each event at most once. */
-function startInInstant(hits: readonly Hit[], search: Search): number {
+function startInInstant(hits: readonly StepHit[], search: Search): number {
   const { index, place, rule, best, starts, budget, used } = search;
-  const hit = hits[index] as Hit;
+  const hit = hits[index] as StepHit;
   if (place === 0) return hit.timeMs;
   const places = rule.chain.length;
   const key = usedKey(hit, rule);
   used.add(key);
-  let latest = (best[place - 1] as Best).before(hit.timeMs);
+  let latest = (best[place - 1] as LatestStart).before(hit.timeMs);
   for (let other = 0; other < hits.length && latest !== hit.timeMs && budget.left-- > 0; other++) {
-    const before = hits[other] as Hit;
+    const before = hits[other] as StepHit;
     if (before.step !== rule.chain[place - 1] || used.has(usedKey(before, rule))) continue;
     if (!precedes(before, hit, rule) || (starts[other * places + place - 1] as number) <= latest) continue;
     latest = Math.max(latest, startInInstant(hits, { ...search, index: other, place: place - 1 }));
@@ -193,7 +199,7 @@ function startInInstant(hits: readonly Hit[], search: Search): number {
   return latest;
 }
 
-function usedKey(hit: Hit, rule: WindowRule): string {
+function usedKey(hit: StepHit, rule: WindowRule): string {
   return rule.reuse ? `${hit.step}:${hit.id}` : hit.id;
 }
 
@@ -201,15 +207,19 @@ function usedKey(hit: Hit, rule: WindowRule): string {
  * X10.6: the latest last step of the window, then the latest earlier step before it, and so on: the largest chain
  * in the total order, read from its end.
  */
-export function orderedEvidence(hits: readonly Hit[], rule: WindowRule, window: Segment): readonly Hit[] {
+export function orderedEvidence<Of extends StepHit>(
+  hits: readonly Of[],
+  rule: WindowRule,
+  window: Segment,
+): readonly Of[] {
   const places = rule.chain.length;
   const starts = latestStarts(hits, rule);
-  const chain: Hit[] = [];
+  const chain: Of[] = [];
   const used = new Set<string>();
   const extend = (place: number, before: number): boolean => {
     if (place < 0) return true;
     for (let index = before; index >= 0; index--) {
-      const hit = hits[index] as Hit;
+      const hit = hits[index] as Of;
       if (hit.timeMs < window.fromMs) return false;
       if (hit.step !== rule.chain[place] || hit.timeMs > window.toMs) continue;
       if ((starts[index * places + place] as number) < window.fromMs) continue;
@@ -228,8 +238,8 @@ export function orderedEvidence(hits: readonly Hit[], rule: WindowRule, window: 
 }
 
 /** Events of one instant may stand in either order, so the search for an earlier step begins at the instant's end. */
-function lastOfInstant(hits: readonly Hit[], index: number): number {
+function lastOfInstant(hits: readonly StepHit[], index: number): number {
   let last = index;
-  while (last + 1 < hits.length && (hits[last + 1] as Hit).timeMs === (hits[index] as Hit).timeMs) last++;
+  while (last + 1 < hits.length && (hits[last + 1] as StepHit).timeMs === (hits[index] as StepHit).timeMs) last++;
   return last;
 }

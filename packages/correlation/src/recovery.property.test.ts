@@ -2,7 +2,7 @@ import { type MatchBatch, NO_WATERMARK_MS } from '@tracehound/event-model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { effectLog, runWithRestarts } from '../oracle/restarts.ts';
-import { createRichWorld, ENGINE_PARTS } from '../oracle/rich-world.ts';
+import { createRichWorld, WORLD_PARTS } from '../oracle/rich-world.ts';
 import { configOf, finalLines, runLog } from '../oracle/run.ts';
 import { type ArrivalOptions, arriveAt, createWorld, type World } from '../oracle/world.ts';
 import { createPartitionEngine } from './engine.ts';
@@ -14,7 +14,7 @@ const numRuns = Number(process.env['TRACEHOUND_PROPERTY_RUNS'] ?? 400);
 
 /** Worlds of the first engine's shape, and worlds of everything the engine runs. */
 function worldOf(seed: number): World {
-  return seed % 3 === 0 ? createWorld(seed) : createRichWorld(seed, { parts: ENGINE_PARTS });
+  return seed % 3 === 0 ? createWorld(seed) : createRichWorld(seed, { parts: WORLD_PARTS });
 }
 
 describe('E1 the same bytes whatever happens to the owner', () => {
@@ -98,11 +98,14 @@ describe('E1 the same bytes whatever happens to the owner', () => {
   }, 120_000);
 });
 
+/** How far silent windows are decided depends on the watermark before the end (semantics section 8), so not on the set alone. */
+const SET_PARTS = WORLD_PARTS.filter((part) => part !== 'expect');
+
 describe('E2 the same finals for any arrival', () => {
   it('X9 alert ids of finals are equal for any order, copies and interleaving', () => {
     fc.assert(
       fc.property(seeds, (seed) => {
-        const world = worldOf(seed);
+        const world = seed % 3 === 0 ? createWorld(seed) : createRichWorld(seed, { parts: SET_PARTS });
         const runs = [0, 1].map((way) => {
           const arrival = arriveAt(world, seed * 2 + way, { duplicates: true, resent: true });
           return runLog(createPartitionEngine(configOf(world)), arrival.batches).alerts;

@@ -1,4 +1,4 @@
-import type { Hit } from './hit.ts';
+import type { Hit, StepHit } from './hit.ts';
 import type { Segment } from './segment.ts';
 import type { Tail } from './tail-type.ts';
 import type { WindowRule } from './window-rule.ts';
@@ -48,7 +48,7 @@ function latestStart(latest: readonly (readonly Hit[])[], rule: WindowRule): num
 }
 
 /** The largest time from which on a sufficient set still has distinct events. */
-function latestMatching(latest: readonly (readonly Hit[])[], rule: WindowRule): number {
+export function latestMatching(latest: readonly (readonly StepHit[])[], rule: WindowRule): number {
   const times = [...new Set(latest.flat().map((hit) => hit.timeMs))].sort((a, b) => b - a);
   for (const fromMs of times) {
     const inside = latest.map((hits) => hits.filter((hit) => hit.timeMs >= fromMs));
@@ -61,18 +61,18 @@ function latestMatching(latest: readonly (readonly Hit[])[], rule: WindowRule): 
  * The lexicographically latest choice of distinct events for the steps, lower steps first; null when there is none. `latest`
  * holds the hits per step, oldest first.
  */
-function matchingOf(
+function matchingOf<Of extends StepHit>(
   set: readonly number[],
-  latest: readonly (readonly Hit[])[],
+  latest: readonly (readonly Of[])[],
   rule: WindowRule,
-): readonly Hit[] | null {
+): readonly Of[] | null {
   const taken = new Map<string, number>();
-  const chosen: Hit[] = [];
+  const chosen: Of[] = [];
   for (const [place, step] of set.entries()) {
     const hits = latest[step] ?? [];
     let found = false;
     for (let index = hits.length - 1; index >= 0 && !found; index--) {
-      const hit = hits[index] as Hit;
+      const hit = hits[index] as Of;
       if (!rule.reuse && taken.has(hit.id)) continue;
       taken.set(hit.id, place);
       if (rule.reuse || isCompletable(set.slice(place + 1), latest, new Set(taken.keys()))) {
@@ -88,7 +88,7 @@ function matchingOf(
 /** Whether the remaining steps still have distinct events: augmenting paths, O(steps cubed). */
 function isCompletable(
   set: readonly number[],
-  latest: readonly (readonly Hit[])[],
+  latest: readonly (readonly StepHit[])[],
   used: ReadonlySet<string>,
 ): boolean {
   const owner = new Map<string, number>();
@@ -107,8 +107,12 @@ function isCompletable(
 }
 
 /** Semantics section 3: evidence of the first sufficient set, in total order. Empty only if c does not hold there. */
-export function temporalEvidence(hits: readonly Hit[], rule: WindowRule, window: Segment): readonly Hit[] {
-  const latest: Hit[][] = Array.from({ length: rule.steps }, () => []);
+export function temporalEvidence<Of extends StepHit>(
+  hits: readonly Of[],
+  rule: WindowRule,
+  window: Segment,
+): readonly Of[] {
+  const latest: Of[][] = Array.from({ length: rule.steps }, () => []);
   for (const hit of hits) {
     if (hit.timeMs < window.fromMs || hit.timeMs > window.toMs) continue;
     const ofStep = latest[hit.step];

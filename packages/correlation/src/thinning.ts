@@ -1,5 +1,6 @@
 import { evidenceOf, forgetView, type Group, noteThinned, type ValueHits } from './group.ts';
 import { compareHits, firstAtOrAfter, type Hit, insertionIndex } from './hit.ts';
+import { latestOfPlaces, latestOfSteps, SHORT_CHAIN_MAX } from './kept-steps.ts';
 import type { EngineSwitches } from './switches.ts';
 import { bucketOf, truthSegments } from './truth.ts';
 import type { WindowRule } from './window-rule.ts';
@@ -11,8 +12,6 @@ import type { WindowRule } from './window-rule.ts';
 const STEP_HITS_MAX = 64;
 /** The same where less would change the evidence: gaps, many runs, episodes cut by `suppress`. */
 const STEP_HITS_MAX_LONG = 512;
-/** Places of a chain up to which thinning knows which hits later ones may build on. */
-const SHORT_CHAIN_MAX = 8;
 /** Hits of one step and one instant that an ordered rule keeps. */
 const ORDERED_INSTANT_MAX = 32;
 /** Hits per bucket that a value rule keeps: 512 distinct values, first and last hit each, or four per threshold. */
@@ -243,35 +242,9 @@ function cutSteps(group: Group, cutMs: number, rule: WindowRule, switches: Engin
     .filter((segment) => segment.fromMs <= cutMs && segment.toMs >= group.firmToMs)
     .map((segment) => ({ ...segment, evidence: evidenceOf(group, segment.fromMs, rule, switches) }));
   group.cutMs = cutMs;
-  const kept = rule.type === 'temporal' ? latestOfSteps(group, cutMs, rule) : latestOfPlaces(group, cutMs, rule);
+  const kept =
+    rule.type === 'temporal' ? latestOfSteps(group.hits, cutMs, rule) : latestOfPlaces(group.hits, cutMs, rule);
   const gone = (hit: Hit): boolean => hit.timeMs <= cutMs && !kept.has(hit);
   for (const hit of group.hits) if (gone(hit)) noteThinned(group, bucketOf(hit.timeMs, rule), hit.id);
   group.hits = group.hits.filter((hit) => !gone(hit));
-}
-
-/** A matching never needs more than the latest hits of a step, as many as there are steps. */
-function latestOfSteps(group: Group, cutMs: number, rule: WindowRule): ReadonlySet<Hit> {
-  const kept = new Set<Hit>();
-  for (let step = 0; step < rule.steps; step++) {
-    const below = group.hits.filter((hit) => hit.step === step && hit.timeMs <= cutMs);
-    for (const hit of below.slice(-rule.steps)) kept.add(hit);
-  }
-  return kept;
-}
-
-/** For every place the latest hits below the cut and below each kept hit of the next place. */
-function latestOfPlaces(group: Group, cutMs: number, rule: WindowRule): ReadonlySet<Hit> {
-  const kept = new Set<Hit>();
-  const places = rule.chain.length;
-  let successors: Hit[] = [];
-  for (let place = places - 1; place >= 0; place--) {
-    const below = group.hits.filter((hit) => hit.step === rule.chain[place] && hit.timeMs <= cutMs);
-    const found = new Set<Hit>();
-    for (const bound of [cutMs, ...successors.map((hit) => hit.timeMs)]) {
-      for (const hit of below.filter((candidate) => candidate.timeMs <= bound).slice(-places)) found.add(hit);
-    }
-    for (const hit of found) kept.add(hit);
-    successors = places <= SHORT_CHAIN_MAX ? [...found] : [...found].slice(-places);
-  }
-  return kept;
 }

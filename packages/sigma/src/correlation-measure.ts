@@ -84,7 +84,9 @@ function checkBounds(asked: Asked, at: Position, extensions: CorrelationExtensio
     }
   }
   if (!areSatisfiable(bounds, domainOf(type, isExpecting))) {
-    const hint = isCount && !isExpecting ? '; a group exists from its first event on, silence needs x-corr.expect' : '';
+    // Bounds that only zero meets ask for silence; bounds that contradict each other would not gain by a hint.
+    const isSilence = isCount && !isExpecting && areSatisfiable(bounds, domainOf(type, true));
+    const hint = isSilence ? '; a group exists from its first event on, silence needs x-corr.expect' : '';
     report('value_invalid', at, `no number meets these bounds${hint}`);
   }
 }

@@ -79,6 +79,11 @@ describe('counts, sums, averages, percentiles, shares', () => {
     ).toEqual(['v', 'w']);
   });
 
+  it('bounds that contradict each other get no advice about silent groups', () => {
+    const content = correlation('type: event_count, rules: [a], condition: {gt: 5, lt: 5}');
+    expect(problemsOf(`${ABCD}---\n${content}`)[0]).toMatch(/no number meets these bounds$/);
+  });
+
   it.each([
     ['type: nope, rules: [a]', 'value_invalid', 'value_median'],
     ['rules: [a]', 'value_invalid', "'type'"],
@@ -92,6 +97,7 @@ describe('counts, sums, averages, percentiles, shares', () => {
     ['type: event_count, rules: [a], condition: {gte: 5, lt: 5}', 'value_invalid', 'no number'],
     ['type: event_count, rules: [a], condition: {gt: 5, lt: 7, neq: 6}', 'value_invalid', 'no number'],
     ['type: event_count, rules: [a], condition: {eq: 5, neq: 5}', 'value_invalid', 'no number'],
+    ['type: value_count, rules: [a], condition: {eq: 0, field: v}', 'value_invalid', 'x-corr.expect'],
     ['type: event_count, rules: [a], condition: {lt: 1}', 'value_invalid', 'x-corr.expect'],
     ['type: event_count, rules: [a], condition: {eq: 0}', 'value_invalid', 'x-corr.expect'],
     ['type: event_count, rules: [a], condition: {gte: 5, field: v}', 'key_unknown', 'field'],

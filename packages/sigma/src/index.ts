@@ -16,6 +16,7 @@ export type {
   StepSource,
   WindowShape,
 } from './correlation-definition.ts';
+export type { PlaceholderLists } from './expand.ts';
 export { blockersOf, type Explanation, explainTest, type LeafExplanation } from './explain.ts';
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
 export { groupKeyOf, groupValues } from './group-key.ts';
@@ -37,7 +38,7 @@ export {
   type RuleSetOptions,
 } from './rule-set.ts';
 export type { Relation, Test, TimeUnit } from './test-tree.ts';
-export type { Triage } from './triage.ts';
+export type { Triage, TriageGuide } from './triage.ts';
 export { type PatternPart, parsePattern } from './value-pattern.ts';
 export {
   createProblemSink,

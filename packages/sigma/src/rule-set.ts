@@ -14,7 +14,7 @@ import { createRuleSink, type ParsedCorrelation, type ParsedDetection, parseRule
 import { chainMatches, eventMatches, type Feed, type MatchPlan, type RuleMatches } from './rule-matches.ts';
 import { indexNames, type NamedRule } from './rule-names.ts';
 import type { Test } from './test-tree.ts';
-import type { Triage } from './triage.ts';
+import { type Triage, type TriageGuide, triageGuide } from './triage.ts';
 import { createProblemSink, readYamlDocuments } from './yaml-tree.ts';
 
 /** One rule file; `path` is relative, with forward slashes, and is part of the rule set's identity. */
@@ -33,6 +33,7 @@ export type RuleDescription = {
   readonly status: string | null;
   readonly tags: string[];
   readonly timespan_ms: number;
+  readonly triage: TriageGuide | null;
 };
 
 /** Where a rule stands, and what people want to read of it. */
@@ -269,6 +270,7 @@ function compile(compilation: Compilation): Compiled {
         semantic_hash: hashes.get(rule) ?? '',
         ruleset_id: rulesetId,
         timespan_ms: 0,
+        triage: triageGuide(rule),
       },
     };
   });
@@ -377,6 +379,7 @@ function correlationOf(
       semantic_hash: context.hash,
       ruleset_id: context.rulesetId,
       timespan_ms: definition.spanMs,
+      triage: triageGuide(rule),
     },
   };
 }

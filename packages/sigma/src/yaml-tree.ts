@@ -23,6 +23,8 @@ export type YamlScalar = {
   readonly kind: 'scalar';
   readonly at: Position;
   readonly value: string | number | boolean | null;
+  /** Of a number: the text of the file, where it is not the number's own (`0777` for 777). */
+  readonly written?: string;
 };
 export type YamlEntry = { readonly key: string; readonly keyAt: Position; readonly value: YamlNode };
 
@@ -198,7 +200,7 @@ function convertContent(node: Node, { depth, at }: Place, conversion: Conversion
     }
     return { kind: 'list', at, items };
   }
-  if (isScalar(node)) return { kind: 'scalar', at, value: scalarValue(node) };
+  if (isScalar(node)) return convertScalar(node, at);
   conversion.refuse('value_invalid', at, 'this is no map, no list and no plain value');
   return undefined;
 }
@@ -226,6 +228,12 @@ function convertEntries(pairs: readonly Pair[], depth: number, conversion: Conve
     if (conversion.nodes > conversion.limits.nodesMax) break;
   }
   return entries;
+}
+
+function convertScalar(node: Scalar, at: Position): YamlScalar {
+  const value = scalarValue(node);
+  const isOther = typeof value === 'number' && node.source !== undefined && node.source !== String(value);
+  return { kind: 'scalar', at, value, ...(isOther ? { written: node.source } : {}) };
 }
 
 /** Whole numbers that a double cannot hold stay the text they were written as. */

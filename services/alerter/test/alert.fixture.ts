@@ -25,6 +25,7 @@ export function openAlert(
       status: 'stable',
       tags: ['attack.t1110'],
       timespan_ms: 600_000,
+      triage: null,
     },
     group: [{ field: 'trace_id', value: randomBytes(16).toString('hex') }],
     count: 4,

@@ -47,6 +47,7 @@ const RULE = {
   author: 'Tracehound',
   tags: ['attack.t1110'],
   timespan_ms: 60_000,
+  triage: null,
 } as const;
 
 export function correlationAlert(

@@ -1,13 +1,13 @@
 import { createDetector, type Detector, type DetectResult, parseEventTime } from '@tracehound/detect';
-import { formatProblem, type Pipeline } from '@tracehound/sigma';
+import { formatProblem } from '@tracehound/sigma';
 import { type BacktestRow, compareResults } from '../events/compare-results.ts';
 import { parseDuration } from '../events/duration.ts';
 import { openEvents } from '../events/event-input.ts';
 import { createEventStream, readEvents } from '../events/event-stream.ts';
-import { loadPipelines } from '../events/load-pipelines.ts';
-import { loadRules } from '../events/load-rules.ts';
+import { loadRules, type RuleChoice } from '../events/load-rules.ts';
 import { parseLogSource } from '../events/log-source.ts';
 import { columns } from '../render/columns.ts';
+import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -20,6 +20,8 @@ export type BacktestFlags = {
   readonly from?: string;
   readonly to?: string;
   readonly logsource?: string;
+  /** For both sets. */
+  readonly expand?: readonly string[];
   readonly timeField?: string;
   readonly idField?: string;
   readonly lateness: string;
@@ -35,10 +37,8 @@ export async function runBacktest(flags: BacktestFlags, terminal: Terminal): Pro
   const toMs = timeOf(flags.to, '--to') ?? Number.POSITIVE_INFINITY;
   if (fromMs >= toMs) throw new UsageError('--from must be before --to');
   const options = { latenessMs: parseDuration(flags.lateness, '--lateness') };
-  const pipelines = loadPipelines(flags.pipeline);
-  const collect = (paths: readonly string[]): Collector => collector({ paths, pipelines }, options, terminal);
-  const fresh = collect(flags.rules);
-  const old = flags.against === undefined ? null : collect(flags.against);
+  const fresh = collector(flags.rules, { flags, options, terminal });
+  const old = flags.against === undefined ? null : collector(flags.against, { flags, options, terminal });
   const stream = createEventStream({
     ...(flags.timeField === undefined ? {} : { timeField: flags.timeField }),
     ...(flags.idField === undefined ? {} : { idField: flags.idField }),
@@ -60,7 +60,7 @@ export async function runBacktest(flags: BacktestFlags, terminal: Terminal): Pro
     return atMs >= fromMs && atMs < toMs;
   };
   const rows = compareResults((old?.results ?? []).filter(inRange), fresh.results.filter(inRange));
-  if (stream.counters.invalid > 0) terminal.note(`${stream.counters.invalid} lines no events`);
+  if (stream.counters.invalid > 0) terminal.note(`${counted(stream.counters.invalid, 'line')} no events`);
   print(rows, flags.format, terminal);
   return 0;
 }
@@ -80,11 +80,11 @@ type Collector = {
 };
 
 function collector(
-  { paths, pipelines }: { paths: readonly string[]; pipelines: readonly Pipeline[] },
-  options: { latenessMs: number },
-  terminal: Terminal,
+  paths: readonly string[],
+  of: { readonly flags: RuleChoice; readonly options: { latenessMs: number }; readonly terminal: Terminal },
 ): Collector {
-  const { ruleSet, refused } = loadRules(paths, pipelines);
+  const { flags, options, terminal } = of;
+  const { ruleSet, refused } = loadRules(paths, flags);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
   const results: DetectResult[] = [];
   return {
@@ -113,7 +113,7 @@ function print(rows: readonly BacktestRow[], format: BacktestFlags['format'], te
   }
   const before = rows.reduce((sum, row) => sum + row.old_alerts, 0);
   const after = rows.reduce((sum, row) => sum + row.new_alerts, 0);
-  const text = `${gained} groups gained, ${lost} lost, ${changed} changed, ${same} the same; alerts ${before} before, ${after} after`;
+  const text = `${counted(gained, 'group')} gained, ${lost} lost, ${changed} changed, ${same} the same; alerts ${before} before, ${after} after`;
   if (format === 'table') terminal.out(text);
   else terminal.note(text);
 }

@@ -67,6 +67,44 @@ describe('tracehound detect', { timeout: 60_000 }, () => {
     expect([whole.code, packed.code, parallel.code]).toEqual([0, 0, 0]);
   });
 
+  it('explains in tables too: the condition and its values, or what was asked and the evidence', async () => {
+    const rules = file('a-is-1.yml', 'title: A\nlogsource: {product: x}\ndetection: {s: {a: 1}, condition: s}\n');
+    const table = ['--format', 'table', '--explain'];
+    const [single, chain] = await Promise.all([
+      tracehound(['detect', '--rules', rules, ...table], '{"a":1}\n'),
+      tracehound(['detect', '--rules', SSH_RULES, '--events', SSH_EVENTS, ...table]),
+    ]);
+    expect(single.out).toMatch(/line:1\n {2}✓ a is "1" {2}\(is 1\)\n$/);
+    expect(chain.out.split('\n').slice(1, 5)).toEqual([
+      expect.stringContaining('SSH failure then success'),
+      '  asked: ssh_failed, then ssh_accepted',
+      expect.stringMatching(/^ {4}2015-03-29T10:42:45\.000Z {2}1616\.0 {2}ssh_failed$/),
+      expect.stringMatching(/^ {4}2015-03-29T10:43:01\.000Z {2}1617\.0 {2}ssh_accepted$/),
+    ]);
+  });
+
+  it('fills placeholders in from the command line and from files, on every thread', async () => {
+    const rules = file(
+      'expand.yml',
+      'title: An administrator\nlogsource: {product: x}\ndetection: {s: {user|expand: "%admins%"}, condition: s}\n',
+    );
+    const lists = file('lists.yml', 'admins: [root, 007]\n');
+    const events = file(
+      'users.ndjson',
+      ['root', '007', '7', 'eve', 'ada'].map((user) => `{"user":"${user}"}\n`).join(''),
+    );
+    const detect = ['detect', '--rules', rules, '--events', events];
+    const args = [...detect, '--expand', lists, '--expand', 'admins=ada'];
+    const [filled, parallel, empty] = await Promise.all([
+      tracehound(args),
+      tracehound([...args, '--jobs', '2']),
+      tracehound(detect),
+    ]);
+    expect(parse(filled.out).map((row) => row['event_ids'])).toEqual([['line:1'], ['line:2'], ['line:5']]);
+    expect(parallel.out).toBe(filled.out);
+    expect([empty.code, empty.err]).toEqual([2, expect.stringContaining('placeholder_unresolved')]);
+  });
+
   it('meets the pairs of SigmaHQ rules over CloudTrail that another engine found', async () => {
     const { out, code } = await tracehound([
       ...['detect', '--rules', join(DATA, 'sigma-rules/rules/cloud/aws')],

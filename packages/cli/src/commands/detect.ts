@@ -5,11 +5,12 @@ import { createDetectRun } from '../events/detect-run.ts';
 import { parseDuration } from '../events/duration.ts';
 import { EventInputError, openEvents } from '../events/event-input.ts';
 import type { StreamCounters } from '../events/event-stream.ts';
-import { loadPipelines } from '../events/load-pipelines.ts';
 import { loadRules } from '../events/load-rules.ts';
 import { parseLogSource } from '../events/log-source.ts';
+import { readPlaceholderLists } from '../events/placeholder-lists.ts';
 import { createProgress } from '../events/progress.ts';
 import { createResultWriter, type ResultFormat } from '../events/result-writer.ts';
+import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 
 export type DetectFlags = {
@@ -24,6 +25,7 @@ export type DetectFlags = {
   readonly jobs: number;
   readonly format: ResultFormat;
   readonly explain?: true;
+  readonly expand?: readonly string[];
 };
 
 /** Lines that are no events are named up to here, then only counted. */
@@ -45,7 +47,7 @@ export async function runDetect(
     ...(flags.onMatch === undefined ? {} : { onMatch: flags.onMatch }),
   };
   const logSource = flags.logsource === undefined ? undefined : parseLogSource(flags.logsource);
-  const { ruleSet, refused } = loadRules(flags.rules, loadPipelines(flags.pipeline));
+  const { ruleSet, refused } = loadRules(flags.rules, flags);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
   const input = await openEvents(flags.events);
 
@@ -59,6 +61,7 @@ export async function runDetect(
   const run = createDetectRun({
     ruleSet,
     detect: options,
+    expand: readPlaceholderLists(flags.expand),
     reader: readerOptions(flags, logSource),
     jobs: flags.jobs === 0 ? availableParallelism() : flags.jobs,
     explain: flags.explain ?? false,
@@ -157,8 +160,4 @@ function gapNotes(gaps: ReturnType<Detector['takeGaps']>): string[] {
     ranges.set(key, (ranges.get(key) ?? 0) + 1);
   }
   return [...ranges].map(([key, count]) => `results are not exact in ${counted(count, 'range')} of ${key}`);
-}
-
-function counted(count: number, one: string, many: string = `${one}s`): string {
-  return `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`;
 }

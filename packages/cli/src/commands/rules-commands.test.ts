@@ -67,7 +67,7 @@ describe('rules lint', () => {
     const terminal = createTerminal();
     expect(await lint(terminal)).toBe(0);
     expect(terminal.outs).toEqual([]);
-    expect(terminal.notes).toEqual(['1 rules in 1 files: 0 errors, 0 warnings, 0 remarks']);
+    expect(terminal.notes).toEqual(['1 rule in 1 file: 0 errors, 0 warnings, 0 remarks']);
   });
 
   test('an error: exit 1 and file:line:column CODE message', async () => {
@@ -117,7 +117,7 @@ describe('rules test', () => {
     const terminal = createTerminal();
     expect(await run(terminal)).toBe(0);
     expect(terminal.outs).toEqual([`ok    ${path}  1 test`]);
-    expect(terminal.notes.at(-1)).toBe('1 tests in 1 files: 1 passed, 0 failed');
+    expect(terminal.notes.at(-1)).toBe('1 test in 1 file: 1 passed, 0 failed');
   });
 
   test('a test file alone takes the rules beside it, or those it names', async () => {

@@ -4,7 +4,6 @@ import { blockersOf, type DetectionRule, explainTest, formatProblem, type RuleSe
 import { openEvents } from '../events/event-input.ts';
 import { createEventStream, readEvents } from '../events/event-stream.ts';
 import { parseJsonLine } from '../events/json-line.ts';
-import { loadPipelines } from '../events/load-pipelines.ts';
 import { loadRules } from '../events/load-rules.ts';
 import { explanationText, groupText, type RuleExplanation } from '../render/explanation.ts';
 import type { Terminal } from '../terminal.ts';
@@ -22,6 +21,7 @@ export type ExplainFlags = {
   readonly idField?: string;
   readonly timeField?: string;
   readonly groups: number;
+  readonly expand?: readonly string[];
   readonly format: 'table' | 'ndjson' | 'json';
 };
 
@@ -37,7 +37,7 @@ export async function runRulesExplain(
   if ((flags.event === undefined) === (flags.events === undefined)) {
     throw new UsageError('say --event FILE|JSON for detections, or --events FILE for correlations');
   }
-  const { ruleSet, refused } = loadRules(paths, loadPipelines(flags.pipeline));
+  const { ruleSet, refused } = loadRules(paths, flags);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
   const explanations =
     flags.event === undefined

@@ -1,5 +1,7 @@
 import { TOPICS } from '@tracehound/event-model';
 import { formatFinding, LINT_LEVELS, type LintFinding, type LintLevel, lintRules } from '@tracehound/lint';
+import { readPlaceholderLists } from '../events/placeholder-lists.ts';
+import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 import { requireRuleFiles } from './rule-files.ts';
 
@@ -10,6 +12,8 @@ export type RulesLintCommand = {
   readonly level: LintLevel;
   /** Warnings fail, too. */
   readonly strict: boolean;
+  /** Values of `--expand`. */
+  readonly expand?: readonly string[];
 };
 
 const COLOURS: Readonly<Record<LintLevel, number>> = { error: 31, warning: 33, info: 36 };
@@ -19,7 +23,11 @@ export async function runRulesLint(command: RulesLintCommand, terminal: Terminal
   const files = requireRuleFiles(command.paths);
   const today = new Date().toISOString().slice(0, 10);
   const matchesRetentionMs = TOPICS['security.matches'].retentionMs;
-  const { findings, rules } = lintRules(files, { matchesRetentionMs, today });
+  const { findings, rules } = lintRules(files, {
+    matchesRetentionMs,
+    today,
+    expand: readPlaceholderLists(command.expand),
+  });
   const shown = findings.filter(({ level }) => LINT_LEVELS.indexOf(level) <= LINT_LEVELS.indexOf(command.level));
   const counts = Object.fromEntries(
     LINT_LEVELS.map((level) => [level, findings.filter((finding) => finding.level === level).length]),
@@ -34,7 +42,7 @@ export async function runRulesLint(command: RulesLintCommand, terminal: Terminal
     case 'table':
       for (const finding of shown) terminal.out(coloured(finding, terminal.outColours));
       terminal.note(
-        `${rules} rules in ${files.length} files: ${counts.error} errors, ${counts.warning} warnings, ${counts.info} remarks`,
+        `${counted(rules, 'rule')} in ${counted(files.length, 'file')}: ${counted(counts.error, 'error')}, ${counted(counts.warning, 'warning')}, ${counted(counts.info, 'remark')}`,
       );
   }
   return counts.error > 0 || (command.strict && counts.warning > 0) ? 1 : 0;

@@ -1,5 +1,6 @@
 import { listRules, type RuleListing, readRules } from '@tracehound/lint';
 import { columns } from '../render/columns.ts';
+import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 import { requireRuleFiles } from './rule-files.ts';
 
@@ -25,7 +26,7 @@ export async function runRulesList(command: RulesListCommand, terminal: Terminal
           listings.map(rowOf),
         ),
       );
-      terminal.note(`${listings.length} rules`);
+      terminal.note(counted(listings.length, 'rule'));
   }
   return 0;
 }

@@ -1,5 +1,6 @@
 import { LINT_LEVELS, type LintLevel } from '@tracehound/lint';
 import { type Command, Option } from 'commander';
+import { expandOption } from '../offline.ts';
 import type { Terminal } from '../terminal.ts';
 import { runRulesCoverage } from './rules-coverage.ts';
 import { runRulesLint } from './rules-lint.ts';
@@ -20,6 +21,7 @@ export function addRulesCommands(rules: Command, { terminal, exits }: { terminal
     .argument('<path...>', 'rule files, or folders of them')
     .addOption(new Option('--level <level>', 'the least level shown').choices([...LINT_LEVELS]).default('info'))
     .option('--strict', 'warnings fail too')
+    .addOption(expandOption())
     .addOption(format())
     .addHelpText(
       'after',
@@ -31,8 +33,8 @@ Examples
 A comment '# lint: ignore CODE reason' above a line suppresses a problem there. Codes: docs/reference/lint.md`,
     )
     .action(
-      exits((paths: string[], flags: { level: LintLevel; strict?: true; format: Format }) =>
-        runRulesLint({ paths, level: flags.level, strict: flags.strict ?? false, format: flags.format }, terminal),
+      exits((paths: string[], flags: { level: LintLevel; strict?: true; expand?: string[]; format: Format }) =>
+        runRulesLint({ paths, ...flags, strict: flags.strict ?? false }, terminal),
       ),
     );
 
@@ -42,6 +44,7 @@ A comment '# lint: ignore CODE reason' above a line suppresses a problem there. 
     .argument('<path...>', 'test files, or folders of rules and tests')
     .option('--junit <file>', 'write JUnit XML as well')
     .option('--rules <path...>', 'rules for tests that name none; default: those of the paths')
+    .addOption(expandOption())
     .addOption(format())
     .addHelpText(
       'after',
@@ -49,10 +52,11 @@ A comment '# lint: ignore CODE reason' above a line suppresses a problem there. 
 Examples
   ./tracehound rules test rules
   ./tracehound rules test rules --junit results.xml
-  ./tracehound rules test rules/correlations/brute-force.test.yml --rules rules`,
+  ./tracehound rules test rules/correlations/brute-force.test.yml --rules rules
+  ./tracehound rules test my-rules --expand lists.yml    values of %placeholders%`,
     )
     .action(
-      exits((paths: string[], flags: { junit?: string; rules?: string[]; format: Format }) =>
+      exits((paths: string[], flags: { junit?: string; rules?: string[]; expand?: string[]; format: Format }) =>
         runRulesTest({ paths, ...flags }, terminal),
       ),
     );

@@ -9,7 +9,9 @@ import {
   readRuleTestFile,
   runRuleTest,
 } from '@tracehound/lint';
-import { formatProblem, loadRuleSet, type RuleSetCompiled, SigmaError } from '@tracehound/sigma';
+import { formatProblem, loadRuleSet, type PlaceholderLists, type RuleSetCompiled, SigmaError } from '@tracehound/sigma';
+import { readPlaceholderLists } from '../events/placeholder-lists.ts';
+import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 import { findRuleFiles, readRuleFiles, shownPath } from './rule-files.ts';
@@ -21,6 +23,8 @@ export type RulesTestCommand = {
   readonly junit?: string;
   /** Rules for test files that name none; default: the paths themselves. */
   readonly rules?: readonly string[];
+  /** Values of `--expand`. */
+  readonly expand?: readonly string[];
 };
 
 /** Runs `*.test.yml` below the paths. Exit code 0 when all tests pass, 1 when one fails. */
@@ -28,7 +32,7 @@ export async function runRulesTest(command: RulesTestCommand, terminal: Terminal
   const { tests } = findRuleFiles(command.paths);
   if (tests.length === 0) throw new UsageError(`${command.paths.join(', ')}: no tests (*.test.yml)`);
   const files = tests.map((path) => ({ path, file: readTests(path) }));
-  const sets = createRuleSets();
+  const sets = createRuleSets(readPlaceholderLists(command.expand));
   const suites: RuleTestSuite[] = [];
   for (const { path, file } of files) {
     const ruleSet = sets(rulesOf(path, file, command));
@@ -42,7 +46,9 @@ export async function runRulesTest(command: RulesTestCommand, terminal: Terminal
   const all = suites.flatMap(({ outcomes }) => outcomes);
   const failed = all.filter(({ failures }) => failures.length > 0).length;
   if (command.format === 'json') terminal.out(JSON.stringify({ tests: all.length, failed, suites }, null, 2));
-  terminal.note(`${all.length} tests in ${suites.length} files: ${all.length - failed} passed, ${failed} failed`);
+  terminal.note(
+    `${counted(all.length, 'test')} in ${counted(suites.length, 'file')}: ${all.length - failed} passed, ${failed} failed`,
+  );
   return failed === 0 ? 0 : 1;
 }
 
@@ -65,14 +71,14 @@ function rulesOf(path: string, file: RuleTestFile, command: RulesTestCommand): r
 }
 
 /** Compiles each list of files once. */
-function createRuleSets(): (paths: readonly string[]) => RuleSetCompiled {
+function createRuleSets(expand: PlaceholderLists): (paths: readonly string[]) => RuleSetCompiled {
   const sets = new Map<string, RuleSetCompiled>();
   return (paths) => {
     const key = paths.join('\n');
     const known = sets.get(key);
     if (known) return known;
     try {
-      const ruleSet = loadRuleSet(readRuleFiles(paths));
+      const ruleSet = loadRuleSet(readRuleFiles(paths), { expand });
       sets.set(key, ruleSet);
       return ruleSet;
     } catch (error) {
@@ -95,7 +101,7 @@ function report(suite: RuleTestSuite, format: RulesTestCommand['format'], termin
   if (format !== 'table') return;
   const failed = outcomes.filter(({ failures }) => failures.length > 0);
   const verdict = failed.length === 0 ? painted('ok  ', 32, terminal) : painted('FAIL', 31, terminal);
-  terminal.out(`${verdict}  ${path}  ${outcomes.length} ${outcomes.length === 1 ? 'test' : 'tests'}`);
+  terminal.out(`${verdict}  ${path}  ${counted(outcomes.length, 'test')}`);
   for (const { name, line, failures } of failed) {
     terminal.out(`      ${path}:${line} ${name}`);
     for (const failure of failures) for (const text of failure.split('\n')) terminal.out(`        ${text}`);

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { AvroCodec } from '@tracehound/avro';
 import { namespacedTopic, type RuleActivation, TracehoundError } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient, KafkaProducer } from '@tracehound/kafka';
-import { loadRuleSet, type RuleFile } from '@tracehound/sigma';
+import { loadRuleSet, type RuleFile, SigmaError } from '@tracehound/sigma';
+import { liveProblems } from '../deployment/live-rules.ts';
 
 /** Partitions of the intake topics: what the watermark is the minimum over (X4). */
 const SOURCE_TOPICS = ['security.events', 'security.telemetry'] as const;
@@ -46,11 +47,15 @@ const LATENESS_MS_DEFAULT = 120_000;
 /**
  * Compiles the files, writes the set under its content hash to `detection.rules` (unless it is there) and an
  * activation to `detection.activations`. Idempotent: the same files, lateness and sources as the latest activation
- * write nothing. Throws `SigmaError` for a set that does not load; nothing is written then.
+ * write nothing.
+ * @throws SigmaError for a set that does not load, or holds rules that several partitions cannot run (`liveProblems`);
+ *   nothing is written then.
  */
 export async function publishRuleSet(options: PublishRuleSetOptions): Promise<PublishedRuleSet> {
   const { kafka, codec } = options;
   const rules = loadRuleSet(options.files);
+  const problems = liveProblems(rules);
+  if (problems.length > 0) throw new SigmaError(problems);
   const topics = ruleTopics(options.namespace ?? '');
   await codec.prepare(['tracehound.pipeline.v1.RuleSet', 'tracehound.pipeline.v1.RuleActivation']);
   const admin = await kafka.admin();

@@ -88,6 +88,9 @@ export async function runUp(options: UpOptions, terminal: Terminal): Promise<num
     terminal.note(
       `\nPlaying "${scenario.title}": ${scenario.events.length} events, ${scenario.rules.length} rule files`,
     );
+    const rulesLeftOut = scenario.rulesLeftOut.length;
+    if (rulesLeftOut > 0)
+      terminal.note(`  without ${rulesLeftOut} chained correlations: they need 'tracehound detect' for now`);
     if (scenario.story !== '')
       for (const line of wrap(scenario.story.replaceAll(/\s+/g, ' '), terminal.width - 2)) terminal.note(`  ${line}`);
     terminal.note('');

@@ -7,7 +7,7 @@ import {
   type DetectResult,
   type EventReaderOptions,
 } from '@tracehound/detect';
-import type { RuleSetCompiled } from '@tracehound/sigma';
+import type { PlaceholderLists, RuleSetCompiled } from '@tracehound/sigma';
 import type { EventInput } from './event-input.ts';
 import { createEventStream, LINE_BYTES_MAX, readEvents, type StreamCounters } from './event-stream.ts';
 import { createExplainingDetector } from './explaining-detector.ts';
@@ -28,6 +28,8 @@ export type DetectRun = {
 
 export type DetectRunOptions = {
   readonly ruleSet: RuleSetCompiled;
+  /** The lists the rules were loaded with: each thread loads them again. */
+  readonly expand: PlaceholderLists;
   readonly detect: DetectOptions;
   readonly reader: EventReaderOptions;
   readonly jobs: number;
@@ -68,7 +70,7 @@ function sequentialRun(options: DetectRunOptions): DetectRun {
 const NOTHING_MATCHED = { findings: [], matches: [], groupMissing: 0 } as const;
 
 function parallelRun(options: DetectRunOptions): DetectRun {
-  const { ruleSet, detect, reader, jobs, onResult, onInvalid } = options;
+  const { ruleSet, expand, detect, reader, jobs, onResult, onInvalid } = options;
   const decider = createDecider(ruleSet, detect);
   const stream: StreamCounters = { events: 0, invalid: 0, untimed: 0 };
   let lines = 0;
@@ -103,7 +105,8 @@ function parallelRun(options: DetectRunOptions): DetectRun {
   }
 
   async function read(input: EventInput): Promise<void> {
-    const pool = createMatchPool(jobs, { files: ruleSet.files, pipelines: ruleSet.pipelines, options: reader }, decide);
+    const { files, pipelines } = ruleSet;
+    const pool = createMatchPool(jobs, { files, pipelines, expand, options: reader }, decide);
     const blocks = createLineBlocks(LINE_BYTES_MAX);
     try {
       for await (const chunk of input.chunks()) {

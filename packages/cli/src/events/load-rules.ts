@@ -1,15 +1,17 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  formatProblem,
-  loadRuleSet,
-  type Pipeline,
-  type RuleFile,
-  type RuleSetCompiled,
-  type SigmaProblem,
-} from '@tracehound/sigma';
+import { formatProblem, loadRuleSet, type RuleFile, type RuleSetCompiled, type SigmaProblem } from '@tracehound/sigma';
 import { UsageError } from '../usage-error.ts';
-import { isPipelineFile } from './load-pipelines.ts';
+import { isPipelineFile, loadPipelines } from './load-pipelines.ts';
+import { readPlaceholderLists } from './placeholder-lists.ts';
+
+/** What a command line says about rules beside their paths. */
+export type RuleChoice = {
+  /** Values of `--expand`. */
+  readonly expand?: readonly string[];
+  /** Values of `--pipeline`. */
+  readonly pipeline?: readonly string[];
+};
 
 /** Rules that can run, and why the others cannot. */
 export type LoadedRules = { readonly ruleSet: RuleSetCompiled; readonly refused: readonly SigmaProblem[] };
@@ -44,10 +46,14 @@ function filesOf(path: string): string[] {
 
 /**
  * Loads what can run; the other rules, and what stands on them, are named in `refused`.
- * @throws UsageError when nothing is left.
+ * @throws UsageError when nothing is left, or a value of `--expand` cannot be read.
  */
-export function loadRules(paths: readonly string[], pipelines: readonly Pipeline[] = []): LoadedRules {
-  const ruleSet = loadRuleSet(readRuleFiles(paths), { onProblem: 'refuse-rule', pipelines });
+export function loadRules(paths: readonly string[], { expand, pipeline }: RuleChoice = {}): LoadedRules {
+  const ruleSet = loadRuleSet(readRuleFiles(paths), {
+    onProblem: 'refuse-rule',
+    expand: readPlaceholderLists(expand),
+    pipelines: loadPipelines(pipeline),
+  });
   const { refused } = ruleSet;
   if (ruleSet.detections.length + ruleSet.correlations.length > 0) return { ruleSet, refused };
   throw new UsageError(`no rule can run:\n${refused.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`);

@@ -1,4 +1,6 @@
 import type { DetectResult } from '@tracehound/detect';
+import { reasonLines } from '../render/explanation.ts';
+import type { ExplainedResult } from './explaining-detector.ts';
 
 export type ResultFormat = 'ndjson' | 'table' | 'json';
 
@@ -7,7 +9,7 @@ const WRITE_AT = 65_536;
 
 /** Writes results as they come, without ever holding more than a page of them. */
 export type ResultWriter = {
-  add(result: DetectResult): void;
+  add(result: ExplainedResult): void;
   /** Resolves when the reader has taken what was written; awaited between reads, so that memory stays bounded. */
   flush(): Promise<void>;
   end(): Promise<void>;
@@ -53,7 +55,7 @@ export function createResultWriter(
   };
 }
 
-type ResultText = { line(result: DetectResult, index: number): string; tail(count: number): string };
+type ResultText = { line(result: ExplainedResult, index: number): string; tail(count: number): string };
 
 function textOf(format: ResultFormat, colours: boolean): ResultText {
   switch (format) {
@@ -66,7 +68,10 @@ function textOf(format: ResultFormat, colours: boolean): ResultText {
       };
     case 'table':
       return {
-        line: (result, index) => `${index === 0 ? `${HEADINGS}\n` : ''}${row(result, colours)}\n`,
+        line: (result, index) => {
+          const reason = result.explain ? reasonLines(result.explain, colours) : [];
+          return `${[...(index === 0 ? [HEADINGS] : []), row(result, colours), ...reason].join('\n')}\n`;
+        },
         tail: (count) => (count === 0 ? 'no results\n' : ''),
       };
   }

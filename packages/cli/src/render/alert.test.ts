@@ -51,6 +51,7 @@ function alert(changes: Partial<AlertView> = {}): AlertView {
       ruleset_id: 'f00',
       timespan_ms: 600_000,
     },
+    triage: null,
     timeline: [
       entry('e1', 0),
       entry('e2', 400, {
@@ -143,6 +144,37 @@ describe('renderAlert', () => {
             pager            dead     completed (thin), 1 attempt, HTTP 410, gone
   Link      http://127.0.0.1:8080/v1/alerts/0123456789abcdef0123456789abcdef`,
     );
+  });
+
+  test('golden: the triage guide of the rule', () => {
+    const text = renderAlert(
+      alert({
+        triage: {
+          meaning: 'Someone holds the password and hunts for a weaker second factor.',
+          false_positives: ['A person who changes phones on the day of an export.'],
+          next_steps: [
+            'Call the person on a known number and ask whether the failures and the export were theirs, both of them',
+            'End the sessions',
+          ],
+        },
+      }),
+    );
+    expect(text).toContain(
+      `of acme
+
+  Triage    Someone holds the password and hunts for a weaker second factor.
+  Known false positives
+    -   A person who changes phones on the day of an export.
+  Next steps
+    1.  Call the person on a known number and ask whether the failures and the export were theirs,
+        both of them
+    2.  End the sessions
+
+  Timeline
+`,
+    );
+    const nextOnly = { meaning: null, false_positives: [], next_steps: ['\x1b[2JLook.'] };
+    expect(renderAlert(alert({ triage: nextOnly }))).toContain('of acme\n\n  Next steps\n    1.  Look.\n\n  Timeline');
   });
 
   test('colours add nothing but colours', () => {

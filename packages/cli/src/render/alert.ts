@@ -58,6 +58,7 @@ export function renderAlert(alert: AlertView, options: RenderAlertOptions = {}):
     '',
     ...facts(alert, { paint, width }),
     '',
+    ...triage(alert, { paint, width }),
     ...timeline(alert, { paint, width }),
     '',
     ...evidence(alert, paint),
@@ -109,6 +110,25 @@ function facts(alert: AlertView, { paint, width }: Context): string[] {
     .flatMap(([name, text]) =>
       wrap(clean(text), width - LABEL_WIDTH - 2).map((line, index) => label(index === 0 ? name : '', paint) + line),
     );
+}
+
+/** The author's guide, followed by an empty line; nothing when there is none. */
+function triage({ triage: guide }: AlertView, { paint, width }: Context): string[] {
+  if (!guide) return [];
+  const list = (title: string, texts: readonly string[], mark: (index: number) => string): string[] => {
+    if (texts.length === 0) return [];
+    const lines = texts.flatMap((text, index) =>
+      wrap(clean(text), width - 9).map((line, at) => `    ${(at === 0 ? mark(index) : '').padEnd(4)}${line}`),
+    );
+    return [paint(`  ${title}`, SGR.bold), ...lines];
+  };
+  const meaning = wrap(clean(guide.meaning ?? ''), width - LABEL_WIDTH - 2);
+  return [
+    ...(guide.meaning ? meaning.map((line, index) => label(index === 0 ? 'Triage' : '', paint) + line) : []),
+    ...list('Known false positives', guide.false_positives, () => '-'),
+    ...list('Next steps', guide.next_steps, (index) => `${index + 1}.`),
+    '',
+  ];
 }
 
 function timeline(alert: AlertView, { paint, width }: Context): string[] {

@@ -1,4 +1,4 @@
-import type { GroupExplanation } from '@tracehound/detect';
+import type { CorrelationExplanation, GroupExplanation } from '@tracehound/detect';
 import type { Explanation, LeafExplanation, Scalar } from '@tracehound/sigma';
 
 /** What a rule says of an event, ready to be shown or printed as JSON. */
@@ -37,6 +37,19 @@ export function explanationText(explanation: RuleExplanation, colours: boolean):
       `  to match it would need: ${explanation.missing.map((test) => paint(plain(test), 'bad')).join(' and ')}`,
     );
   return lines.join('\n');
+}
+
+/** Why a result is there, as indented lines: the condition with its values, or what was asked and the evidence. */
+export function reasonLines(reason: Explanation | CorrelationExplanation, colours: boolean): string[] {
+  const paint = painter(colours);
+  if ('op' in reason) return treeLines(reason, '  ', paint);
+  const evidence = reason.evidence.map(({ id, at, steps }) =>
+    paint(
+      `    ${[at ?? '(let go)'.padEnd(24), plain(id), plain((steps ?? []).join(', '))].join('  ')}`.trimEnd(),
+      'dim',
+    ),
+  );
+  return [`  asked: ${plain(reason.asked)}`, ...evidence];
 }
 
 function treeLines(node: Explanation, indent: string, paint: Paint): string[] {

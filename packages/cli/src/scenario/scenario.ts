@@ -1,6 +1,9 @@
 import { existsSync, globSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
+import type { SigmaProblem } from '@tracehound/sigma';
 import { parse } from 'yaml';
+import { liveFiles } from '../deployment/live-rules.ts';
+import { isPipelineFile } from '../events/load-pipelines.ts';
 import { UsageError } from '../usage-error.ts';
 
 /** An event in the form `POST /v1/events` takes; only what a scenario needs to touch is named here. */
@@ -38,6 +41,8 @@ export type Scenario = {
   readonly lateness: string;
   readonly events: readonly ScenarioEvent[];
   readonly rules: readonly RuleFile[];
+  /** Why shipped rules are not among them: several partitions cannot run them. */
+  readonly rulesLeftOut: readonly SigmaProblem[];
   /** SQL over the audit rows that computes the final alerts apart from the engine; null when there is none. */
   readonly oracle: string | null;
   readonly expected: { readonly alerts: readonly ExpectedAlert[]; readonly none: readonly ExpectedAlert[] };
@@ -73,7 +78,7 @@ export function readEvents(file: string): ScenarioEvent[] {
   return events;
 }
 
-/** All Sigma files below the given files and folders, without their tests, in a stable order. */
+/** All Sigma files below the given files and folders, without their tests and pipelines, in a stable order. */
 export function readRules(base: string, paths: readonly string[]): RuleFile[] {
   const files = paths.flatMap((path) => {
     const full = resolve(base, path);
@@ -82,7 +87,7 @@ export function readRules(base: string, paths: readonly string[]): RuleFile[] {
     return globSync('**/*.{yml,yaml}', { cwd: full }).map((file) => join(full, file));
   });
   return [...new Set(files)]
-    .filter((file) => !/\.test\.ya?ml$/.test(file) && basename(file) !== 'scenario.yaml')
+    .filter((file) => !/\.test\.ya?ml$/.test(file) && basename(file) !== 'scenario.yaml' && !isPipelineFile(file))
     .sort()
     .map((file) => ({ path: relative(base, file), content: readFileSync(file, 'utf8') }));
 }
@@ -124,12 +129,14 @@ function fromFolder(folder: string): Scenario {
     lateness: raw.lateness ?? '2m',
     events: readEvents(join(folder, raw.events ?? 'events.ndjson')),
     rules: readRules(folder, rules),
+    rulesLeftOut: [],
     oracle: raw.oracle === undefined ? null : readFileSync(join(folder, raw.oracle), 'utf8'),
     expected: { alerts: raw.expected?.alerts ?? [], none: raw.expected?.none ?? [] },
   };
 }
 
 function fromFile(root: string, file: string): Scenario {
+  const { files, leftOut } = liveFiles(readRules(join(root, 'rules'), ['.']));
   return {
     name: basename(file)
       .replace(/\.[^.]*$/, '')
@@ -142,7 +149,8 @@ function fromFile(root: string, file: string): Scenario {
     compress: 1,
     lateness: '2m',
     events: readEvents(file),
-    rules: readRules(dirname(join(root, 'rules', 'x')), ['.']),
+    rules: files,
+    rulesLeftOut: leftOut,
     oracle: null,
     expected: { alerts: [], none: [] },
   };

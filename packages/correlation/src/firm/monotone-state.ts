@@ -4,7 +4,7 @@ import type { EventWindow } from './event-window.ts';
 import { ExactSum } from './exact-sum.ts';
 import { type FirmEvent, inTotalOrder, numberOf } from './firm-event.ts';
 import type { FirmHit } from './machine-types.ts';
-import type { MonotoneState } from './monotone.ts';
+import type { MonotoneState } from './monotone-state-type.ts';
 import { OrderedChains } from './ordered-chains.ts';
 import { orderedPlanOf } from './ordered-plan.ts';
 import { createTemporalState } from './temporal-state.ts';

@@ -5,8 +5,8 @@ import { eventsOf, type FirmEvent } from './firm-event.ts';
 import { degraded, type Emit } from './firm-mode.ts';
 import { readFirmHits, writeFirmHits } from './hit-codec.ts';
 import type { FirmHit } from './machine-types.ts';
-import type { MonotoneState } from './monotone.ts';
 import { createMonotoneState } from './monotone-state.ts';
+import type { MonotoneState } from './monotone-state-type.ts';
 
 /** The events that a monotone condition can still see, with what it knows of them. State is the events alone. */
 export class MonotoneWindow {

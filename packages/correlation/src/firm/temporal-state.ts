@@ -2,7 +2,7 @@ import type { StepExpression } from '@tracehound/sigma';
 import { compareHits } from '../hit.ts';
 import type { EventWindow } from './event-window.ts';
 import type { FirmHit } from './machine-types.ts';
-import type { MonotoneState } from './monotone.ts';
+import type { MonotoneState } from './monotone-state-type.ts';
 import { conjunctionsOf, positiveStepsOf, StepMatching } from './step-condition.ts';
 
 /**

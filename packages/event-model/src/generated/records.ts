@@ -1168,6 +1168,8 @@ export type RuleRef = {
   readonly tags: readonly string[];
   /** Span of the correlation in milliseconds; 0 for a single rule. */
   readonly timespan_ms: number;
+  /** Triage guide of the rule; null when it says nothing, and in records written before the field was added. */
+  readonly triage: TriageGuide | null;
 };
 
 /** `RuleRef` as given to an encoder: fields with a default may be left out. */
@@ -1183,6 +1185,7 @@ export type RuleRefInput = {
   readonly status?: string | null | undefined;
   readonly tags?: readonly string[] | undefined;
   readonly timespan_ms?: number | undefined;
+  readonly triage?: TriageGuideInput | null | undefined;
 };
 
 /** A content-addressed set of Sigma rules; immutable (X7). */
@@ -1229,6 +1232,23 @@ export type SourceRangeInput = {
   readonly partition: number;
   readonly from: number;
   readonly to: number;
+};
+
+/** What an analyst needs when the rule fires, as its author wrote it. */
+export type TriageGuide = {
+  /** What it means when the rule fires. */
+  readonly meaning: string | null;
+  /** Known innocent causes: those of Sigma `falsepositives`, then those of the guide. */
+  readonly false_positives: readonly string[];
+  /** What to look at and do, in order. */
+  readonly next_steps: readonly string[];
+};
+
+/** `TriageGuide` as given to an encoder: fields with a default may be left out. */
+export type TriageGuideInput = {
+  readonly meaning?: string | null | undefined;
+  readonly false_positives?: readonly string[] | undefined;
+  readonly next_steps?: readonly string[] | undefined;
 };
 
 /** Every record that is the value of a topic, by Avro full name (RecordNameStrategy subject). */

@@ -60,6 +60,12 @@ function isMonotone(correlation: CorrelationSketch): boolean {
   return [...COUNTS, 'value_sum'].includes(type) && bounds.every(({ relation }) => relation.startsWith('gt'));
 }
 
+/** At the event that makes it true, not when a window ends: only then can a mode change how often it speaks. */
+function isDecidedAtOnce(correlation: CorrelationSketch): boolean {
+  const isWindowed = ['tumbling', 'session'].includes(extensionOf(correlation, 'window') ?? '');
+  return !isWindowed && isMonotone(correlation);
+}
+
 function treeOf(correlation: CorrelationSketch): Condition | undefined {
   try {
     const source = text(correlation.expression);
@@ -308,7 +314,7 @@ export const CORRELATION_CHECKS: readonly Check[] = [
     doc: '`on_match: every` alerts on each further event. With a threshold below 5, or over detections of level informational, that floods the queue. Use `suppress`, the default.',
     run: onCorrelation(({ rule, correlation }, { index, report }) => {
       const mode = entry(correlation.extensions, 'on_match');
-      if (!mode || text(mode.value) !== 'every' || !isMonotone(correlation)) return;
+      if (!mode || text(mode.value) !== 'every' || !isDecidedAtOnce(correlation)) return;
       const isLow = (thresholdOf(correlation) ?? EVERY_THRESHOLD_MIN) < EVERY_THRESHOLD_MIN;
       const isNoisy = detectionsOf(rule, index).some(({ level }) => level === 'informational');
       if (COUNTS.includes(correlation.type) && (isLow || isNoisy))
@@ -322,9 +328,8 @@ export const CORRELATION_CHECKS: readonly Check[] = [
     doc: 'Rules that are decided when a window ends (upper bounds, averages, `not`, tumbling and session windows) speak once per window in every mode. `reset` and `every` change nothing there.',
     run: onCorrelation(({ correlation }, { report }) => {
       const mode = entry(correlation.extensions, 'on_match');
-      const isWindowed = ['tumbling', 'session'].includes(extensionOf(correlation, 'window') ?? '');
       const isMode = ['reset', 'every'].includes(text(mode?.value) ?? '');
-      if (mode && isMode && (isWindowed || !isMonotone(correlation)))
+      if (mode && isMode && !isDecidedAtOnce(correlation))
         report(mode.value.at, 'decided once per window in every mode: this changes nothing');
     }),
   },

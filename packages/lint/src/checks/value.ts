@@ -228,6 +228,18 @@ export const VALUE_CHECKS: readonly Check[] = [
     }),
   },
   {
+    code: 'value-number-rewritten',
+    area: 'value',
+    level: 'warning',
+    doc: 'YAML reads the value as a number, and numbers compare by their shortest text: `0777` and `08` lose their zeros, `1.10` its last digit, `1e3` is 1000. An event that holds the text as written is not found. Put it in quotes; write the number itself if that is meant.',
+    run: onItems((item, { report }) => {
+      // After `re` and `cidr` a number is no value at all, and where sizes are compared only the number counts.
+      if (!isText(item)) return;
+      for (const { value, written, at } of item.values)
+        if (written !== undefined) report(at, `YAML makes this the number ${value}: write '${written}' in quotes`);
+    }),
+  },
+  {
     code: 'value-number-quoted',
     area: 'value',
     level: 'info',

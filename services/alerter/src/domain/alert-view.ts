@@ -56,6 +56,8 @@ export function alertView(
       count_exact: alertCount(state.members).exact,
     }),
     description: record.rule.description,
+    // Records stored before the field was added lack it.
+    triage: record.rule.triage ?? null,
     rule: { id: record.rule.rule_id, title, level, type, author, status, tags, ruleset_id, timespan_ms },
     timeline,
     evidence_missing: Math.max(0, ids.length - timeline.length),
