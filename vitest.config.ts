@@ -28,7 +28,7 @@ export default defineConfig({
           name: 'unit',
           execArgv,
           testTimeout: 60_000,
-          include: ['{packages,services}/*/src/**/*.test.ts', 'tools/**/*.test.ts'],
+          include: ['{packages,services}/*/src/**/*.test.ts', 'tools/**/*.test.ts', 'bench/**/*.test.ts'],
         },
       },
       {

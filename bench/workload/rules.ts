@@ -11,22 +11,28 @@ const BASE: readonly string[] = [
   'role_granted',
 ];
 
-const CORRELATIONS: readonly {
+/** The correlations of the performance study, by number. */
+export type WorkloadCorrelation = {
   readonly name: string;
-  readonly type: string;
+  readonly type: 'event_count' | 'value_count' | 'temporal' | 'temporal_ordered';
   readonly rules: readonly string[];
   readonly by: readonly string[];
-  readonly span: string;
-  readonly condition?: string;
-}[] = [
-  { name: 'c01', type: 'event_count', rules: ['login_failed'], by: ['src_ip'], span: '15m', condition: 'gte: 5' },
+  readonly span: '5m' | '10m' | '15m' | '30m' | '1h';
+  /** Least count; for temporal types all rules. */
+  readonly least?: number;
+  readonly field?: string;
+};
+
+export const CORRELATIONS: readonly WorkloadCorrelation[] = [
+  { name: 'c01', type: 'event_count', rules: ['login_failed'], by: ['src_ip'], span: '15m', least: 5 },
   {
     name: 'c02',
     type: 'value_count',
     rules: ['login_failed'],
     by: ['src_ip'],
     span: '10m',
-    condition: 'gte: 10, field: user',
+    least: 10,
+    field: 'user',
   },
   {
     name: 'c03',
@@ -36,14 +42,15 @@ const CORRELATIONS: readonly {
     span: '10m',
   },
   { name: 'c04', type: 'temporal', rules: ['mfa_disabled', 'api_key_created'], by: ['user'], span: '10m' },
-  { name: 'c05', type: 'event_count', rules: ['permission_denied'], by: ['user'], span: '5m', condition: 'gte: 10' },
+  { name: 'c05', type: 'event_count', rules: ['permission_denied'], by: ['user'], span: '5m', least: 10 },
   {
     name: 'c06',
     type: 'value_count',
     rules: ['api_key_created'],
     by: ['src_ip'],
     span: '30m',
-    condition: 'gte: 5, field: organization_id',
+    least: 5,
+    field: 'organization_id',
   },
   {
     name: 'c07',
@@ -51,7 +58,7 @@ const CORRELATIONS: readonly {
     rules: ['verification_failed'],
     by: ['organization_id'],
     span: '5m',
-    condition: 'gte: 50',
+    least: 50,
   },
   { name: 'c08', type: 'temporal', rules: ['config_changed', 'role_granted'], by: ['organization_id'], span: '5m' },
   {
@@ -60,7 +67,8 @@ const CORRELATIONS: readonly {
     rules: ['login_failed'],
     by: ['trace_id'],
     span: '10m',
-    condition: 'gte: 3, field: platform',
+    least: 3,
+    field: 'platform',
   },
   {
     name: 'c10',
@@ -68,43 +76,113 @@ const CORRELATIONS: readonly {
     rules: ['data_export'],
     by: ['user', 'organization_id'],
     span: '1h',
-    condition: 'gte: 3',
+    least: 3,
   },
 ];
 
+/** What the detections look at, of a line of `events.ts`. */
+export type WorkloadEvent = Readonly<
+  Record<'event_type' | 'resource' | 'user_agent' | 'src_ip' | 'user' | 'platform' | 'severity', string>
+>;
+
+type Shape = (n: number) => {
+  readonly selections: string;
+  readonly condition: string;
+  /** The same by hand, as the check of the engine. Values of the workload are lower case where it matters. */
+  readonly holds: (event: WorkloadEvent) => boolean;
+};
+
 /** Selections of the other detections, by turns: exact, prefix, suffix, substring, all of, network, regex, and not, one of. */
-const SHAPES: readonly ((n: number) => { readonly selections: string; readonly condition: string })[] = [
+const SHAPES: readonly Shape[] = [
   (n) => ({
     selections: `s: { event_type: build_finished, resource: /api/v1/projects/${n}/artifacts/7 }`,
     condition: 's',
+    holds: (event) => event.event_type === 'build_finished' && event.resource === `/api/v1/projects/${n}/artifacts/7`,
   }),
-  (n) => ({ selections: `s: { resource|startswith: /api/v1/projects/${n}9/ }`, condition: 's' }),
-  (n) => ({ selections: `s: { event_type: file_read, resource|endswith: /artifacts/${n} }`, condition: 's' }),
-  (n) => ({ selections: `s: { user_agent|contains: sqlmap/${n} }`, condition: 's' }),
-  (n) => ({ selections: `s: { resource|contains|all: [projects/4${n}, artifacts/3] }`, condition: 's' }),
-  (n) => ({ selections: `s: { src_ip|cidr: 10.${n + 100}.0.0/16 }`, condition: 's' }),
-  (n) => ({ selections: `s: { user_agent|re: 'curl/${n}\\.[0-9]+' }`, condition: 's' }),
+  (n) => ({
+    selections: `s: { resource|startswith: /api/v1/projects/${n}9/ }`,
+    condition: 's',
+    holds: (event) => event.resource.startsWith(`/api/v1/projects/${n}9/`),
+  }),
+  (n) => ({
+    selections: `s: { event_type: file_read, resource|endswith: /artifacts/${n} }`,
+    condition: 's',
+    holds: (event) => event.event_type === 'file_read' && event.resource.endsWith(`/artifacts/${n}`),
+  }),
+  (n) => ({
+    selections: `s: { user_agent|contains: sqlmap/${n} }`,
+    condition: 's',
+    holds: (event) => event.user_agent.includes(`sqlmap/${n}`),
+  }),
+  (n) => ({
+    selections: `s: { resource|contains|all: [projects/4${n}, artifacts/3] }`,
+    condition: 's',
+    holds: (event) => event.resource.includes(`projects/4${n}`) && event.resource.includes('artifacts/3'),
+  }),
+  (n) => {
+    const third = 16 * Math.floor(n / 150);
+    const network = `10.${100 + (n % 150)}.${third}.0/20`;
+    return {
+      selections: `s: { src_ip|cidr: ${network} }`,
+      condition: 's',
+      holds: ({ src_ip }) => {
+        const octets = src_ip.split('.').map(Number);
+        return octets[0] === 10 && octets[1] === 100 + (n % 150) && ((octets[2] ?? 0) & 0xf0) === third;
+      },
+    };
+  },
+  (n) => ({
+    selections: `s: { user_agent|re: 'curl/${n}\\.[0-9]+' }`,
+    condition: 's',
+    holds: (event) => new RegExp(`curl/${n}\\.[0-9]`).test(event.user_agent),
+  }),
   (n) => ({
     selections: `s: { event_type: role_granted, user|startswith: user-0${n} }\n    filter: { platform: web }`,
     condition: 's and not filter',
+    holds: (event) =>
+      event.event_type === 'role_granted' && event.user.startsWith(`user-0${n}`) && event.platform !== 'web',
   }),
   (n) => ({
     selections: `one_a: { event_type: config_changed, user: user-0${n}00 }\n    one_b: { severity: high, user: user-0${n}01 }`,
     condition: '1 of one_*',
+    holds: (event) =>
+      (event.event_type === 'config_changed' && event.user === `user-0${n}00`) ||
+      (event.severity === 'high' && event.user === `user-0${n}01`),
   }),
 ];
 
-/** One YAML text of so many detections (at least nine) and, if wanted, the ten correlations. */
-export function workloadRules(detections: number, correlations: boolean): string {
+/** Each detection by hand, in the order of `workloadRules`. */
+export function detectionChecks(detections: number): readonly ((event: WorkloadEvent) => boolean)[] {
+  const base = BASE.map((type) => (event: WorkloadEvent) => event.event_type === type);
+  const others = Array.from({ length: Math.max(0, detections - BASE.length) }, (_, at) => shapeOf(at + BASE.length));
+  return [...base, ...others.map(({ holds }) => holds)];
+}
+
+function shapeOf(index: number): ReturnType<Shape> {
+  const shape = SHAPES[index % SHAPES.length] as Shape;
+  return shape(Math.floor(index / SHAPES.length));
+}
+
+/**
+ * One YAML text of so many detections (at least nine) and, if wanted, the ten correlations. `explicit`: for engines that need
+ * a condition in temporal rules, and references by id to know which detections speak for themselves; the same meaning.
+ */
+export function workloadRules(detections: number, correlations: boolean, { explicit = false } = {}): string {
   const documents = BASE.map((type, index) =>
     detectionText({ id: index, name: type, selections: `s: { event_type: ${type} }`, condition: 's' }),
   );
-  for (let index = BASE.length; index < detections; index++) {
-    const shape = SHAPES[index % SHAPES.length] as (typeof SHAPES)[number];
-    documents.push(detectionText({ id: index, name: `d${index}`, ...shape(Math.floor(index / SHAPES.length)) }));
+  for (let index = BASE.length; index < detections; index++)
+    documents.push(detectionText({ id: index, name: `d${index}`, ...shapeOf(index) }));
+  if (correlations) {
+    const forms = explicit ? CORRELATIONS.map(explicitly) : CORRELATIONS;
+    documents.push(...forms.map((correlation, index) => correlationText(correlation, index)));
   }
-  if (correlations) documents.push(...CORRELATIONS.map(correlationText));
   return documents.join('---\n');
+}
+
+function explicitly(correlation: WorkloadCorrelation): WorkloadCorrelation {
+  const { rules, least } = correlation;
+  return { ...correlation, least: least ?? rules.length, rules: rules.map((name) => uuid(1, BASE.indexOf(name))) };
 }
 
 function detectionText(rule: {
@@ -125,17 +203,21 @@ level: low
 `;
 }
 
-function correlationText(rule: (typeof CORRELATIONS)[number], index: number): string {
-  return `title: Workload ${rule.name}
+function correlationText({ name, type, rules, by, span, least, field }: WorkloadCorrelation, index: number): string {
+  const bounds = [
+    ...(least === undefined ? [] : [`gte: ${least}`]),
+    ...(field === undefined ? [] : [`field: ${field}`]),
+  ];
+  return `title: Workload ${name}
 id: ${uuid(2, index)}
-name: ${rule.name}
+name: ${name}
 status: test
 correlation:
-    type: ${rule.type}
-    rules: [${rule.rules.join(', ')}]
-    group-by: [${rule.by.join(', ')}]
-    timespan: ${rule.span}
-${rule.condition === undefined ? '' : `    condition: { ${rule.condition} }\n`}level: high
+    type: ${type}
+    rules: [${rules.join(', ')}]
+    group-by: [${by.join(', ')}]
+    timespan: ${span}
+${bounds.length === 0 ? '' : `    condition: { ${bounds.join(', ')} }\n`}level: high
 `;
 }
 

@@ -4,6 +4,7 @@ import {
   evidenceOf,
   forgetView,
   type Group,
+  isSilent,
   type OpenAlert,
   pruneGroup,
   thinnedAtLeast,
@@ -131,6 +132,12 @@ export function settleGroup(
 ): Settled {
   const limitMs = switches.strictWatermark ? watermarkMs : watermarkMs + 1;
   if (limitMs <= group.firmToMs) return [];
+  if (isSilent(group)) {
+    // No episode in what is kept: nothing to settle, and what is known of the hits stays right without the oldest.
+    group.firmToMs = limitMs;
+    pruneGroup(group, rule);
+    return [];
+  }
   const ranges = episodeRanges(group, rule, { limitMs, switches });
   const over: Episode[] = [];
   let current: CurrentEpisode | null = null;

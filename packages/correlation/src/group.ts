@@ -35,7 +35,9 @@ export type SettledSegment = Segment & { readonly evidence: readonly Hit[] };
 /** The episodes as known now, left to right. `current`: the first one continues what is firm already. */
 export type EpisodeRange = { readonly fromMs: number; lastAtMs: number; readonly current: boolean };
 
-export type ValueCounts = { readonly bucket: number; readonly counts: Map<string | null, number> };
+/** Kept hits of a value in one bucket: how many, and the youngest; null where that is not known. */
+export type ValueHits = { count: number; youngest: Hit | null };
+export type ValueCounts = { readonly bucket: number; readonly counts: Map<string | null, ValueHits> };
 
 /** Window state of one (correlation, organization, group). */
 export type Group = {
@@ -139,6 +141,11 @@ export function pruneGroup(group: Group, rule: WindowRule): void {
     if ((bucket + 1) * rule.spanMs <= keepFromMs) group.thinned.delete(bucket);
   }
   if (group.settled.length > 0) group.settled = group.settled.filter((segment) => segment.toMs >= group.firmToMs);
+}
+
+/** Nothing is true now, was true, or has been said: what is kept are hits that more would be needed for. */
+export function isSilent({ ranges, current, opens, settled }: Group): boolean {
+  return ranges !== null && ranges.length === 0 && current === null && opens.length === 0 && settled.length === 0;
 }
 
 export function isEmptyGroup(group: Group): boolean {

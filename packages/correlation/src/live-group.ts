@@ -52,6 +52,11 @@ export class GroupRef {
   /** Lower bound of the watermark at which it must be looked at. */
   dueMs = 0.5;
   isDirty = false;
+  /**
+   * What can be known without decoding it: `silent`, nothing but hits that make nothing true, so that it is over at `dueMs`;
+   * `exact`, `dueMs` is no mere bound.
+   */
+  outlook: 'silent' | 'exact' | 'bound' = 'bound';
   /** Estimated bytes, and completed steps, for the limits. */
   weight = 0;
   steps = 0;

@@ -20,7 +20,7 @@ export function createTail(rule: WindowRule): Tail {
 
 /** N neighbouring events within the span: true from the last of them until the first leaves the window. */
 function countTail({ threshold, spanMs }: WindowRule): Tail {
-  const times = new Float64Array(threshold);
+  const times: number[] = [];
   let seen = 0;
   return {
     push({ timeMs }) {

@@ -1,5 +1,5 @@
-import { evidenceOf, forgetView, type Group, noteThinned } from './group.ts';
-import { firstAtOrAfter, type Hit } from './hit.ts';
+import { evidenceOf, forgetView, type Group, noteThinned, type ValueHits } from './group.ts';
+import { compareHits, firstAtOrAfter, type Hit, insertionIndex } from './hit.ts';
 import type { EngineSwitches } from './switches.ts';
 import { bucketOf, truthSegments } from './truth.ts';
 import type { WindowRule } from './window-rule.ts';
@@ -70,17 +70,44 @@ function rangeOf(bucket: number, rule: WindowRule, reason: DegradedReason): Degr
 /** value_count keeps the first and the last hit per value and bucket. */
 function thinValues(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches): DegradedRange | null {
   const bucket = bucketOf(hit.timeMs, rule);
-  const { hits } = group;
-  const fromMs = bucket * rule.spanMs;
-  const toMs = fromMs + rule.spanMs;
   const seen = countsOf(group, hit, rule);
-  const before = seen.get(hit.value) ?? 0;
+  const known = seen.get(hit.value);
   const first = switches.thinKeepsFirst ? 1 : 0;
   const last = switches.thinKeepsLast ? 1 : 0;
-  if (before < first + last) {
-    seen.set(hit.value, before + 1);
+  if (!known || known.count < first + last) {
+    if (!known) seen.set(hit.value, { count: 1, youngest: hit });
+    else {
+      known.count++;
+      known.youngest = known.youngest && compareHits(known.youngest, hit) < 0 ? hit : null;
+    }
     return dropIfFull(group, bucket, rule);
   }
+  const { hits } = group;
+  const gone = first === 1 && last === 1 ? middleOf(group, hit, known) : -1;
+  const index = gone >= 0 ? gone : middleByScan(group, hit, rule, { first, last });
+  known.youngest = gone >= 0 ? hit : null;
+  if (index >= 0) {
+    noteThinned(group, bucket, (hits[index] as Hit).id);
+    hits.splice(index, 1);
+  }
+  return dropIfFull(group, bucket, rule);
+}
+
+/** Of three of one value, the last of which has just come, the one in the middle; -1 when it must be searched. */
+function middleOf({ hits }: Group, hit: Hit, { youngest }: ValueHits): number {
+  if (!youngest || compareHits(youngest, hit) >= 0) return -1;
+  const index = insertionIndex(hits, youngest);
+  return hits[index] === youngest ? index : -1;
+}
+
+function middleByScan(
+  { hits }: Group,
+  hit: Hit,
+  rule: WindowRule,
+  { first, last }: { readonly first: number; readonly last: number },
+): number {
+  const fromMs = bucketOf(hit.timeMs, rule) * rule.spanMs;
+  const toMs = fromMs + rule.spanMs;
   // From the end: hits of the same value are the more likely the younger they are.
   let same = 0;
   let gone = -1;
@@ -93,24 +120,23 @@ function thinValues(group: Group, hit: Hit, rule: WindowRule, switches: EngineSw
     // Of three of one value the middle one goes; without `first` or `last` (mutants) the one at that end.
     if (same === (last === 0 ? 1 : 2)) gone = index;
   }
-  if (same > first + last && gone >= 0) {
-    noteThinned(group, bucket, (hits[gone] as Hit).id);
-    hits.splice(gone, 1);
-  }
-  return dropIfFull(group, bucket, rule);
+  return same > first + last ? gone : -1;
 }
 
 /** Kept hits per value of the bucket, without the one that has just come. */
-function countsOf(group: Group, hit: Hit, rule: WindowRule): Map<string | null, number> {
+function countsOf(group: Group, hit: Hit, rule: WindowRule): Map<string | null, ValueHits> {
   const bucket = bucketOf(hit.timeMs, rule);
   if (group.values?.bucket === bucket) return group.values.counts;
-  const counts = new Map<string | null, number>();
+  const counts = new Map<string | null, ValueHits>();
   const to = firstAtOrAfter(group.hits, (bucket + 1) * rule.spanMs);
   for (let index = firstAtOrAfter(group.hits, bucket * rule.spanMs); index < to; index++) {
     const other = group.hits[index] as Hit;
     if (other === hit) continue;
-    const { value } = other;
-    counts.set(value, (counts.get(value) ?? 0) + 1);
+    const known = counts.get(other.value);
+    if (known) {
+      known.count++;
+      known.youngest = other;
+    } else counts.set(other.value, { count: 1, youngest: other });
   }
   group.values = { bucket, counts };
   return counts;

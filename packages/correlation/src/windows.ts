@@ -5,7 +5,7 @@ import { amountOf, countOfRange, type Episode, evidenceOfRange, openOf, rangesOf
 import { evictable } from './eviction.ts';
 import { triggerOf } from './final-facts.ts';
 import { createFirmMachine, type FirmChainHit, type FirmFinal } from './firm/machine.ts';
-import { createGroup, type EpisodeRange, type Group, isEmptyGroup, type OpenAlert } from './group.ts';
+import { createGroup, type EpisodeRange, type Group, isEmptyGroup, isSilent, type OpenAlert } from './group.ts';
 import { GroupTable } from './group-table.ts';
 import { compareText, type Hit } from './hit.ts';
 import { insertHit } from './insert-hit.ts';
@@ -229,7 +229,11 @@ export class Windows {
     this.watermarks[depth] = watermarkMs;
     if (this.table.due.nextMs > watermarkMs) return;
     const { switches } = this.config;
-    const visits = this.table.due.popThrough(watermarkMs).filter((ref) => this.isDue(ref));
+    const visits: GroupRef[] = [];
+    for (const ref of this.table.due.popThrough(watermarkMs)) {
+      if (ref.outlook === 'silent' && ref.dueMs <= this.watermarkOf(ref.family.instance)) this.forget(ref);
+      else if (this.isDue(ref)) visits.push(ref);
+    }
     if (switches.sortedEmission) visits.sort(compareGroups);
     for (const ref of visits) this.visit(ref);
   }
@@ -278,8 +282,7 @@ export class Windows {
 
   /** Whether there is something to do now; if not, it is scheduled again. Says nothing and changes nothing. */
   private isDue(ref: GroupRef): boolean {
-    const live = this.table.live(ref);
-    const dueMs = this.exactDueOf(ref, live);
+    const dueMs = ref.outlook === 'bound' ? this.exactDueOf(ref, this.table.live(ref)) : ref.dueMs;
     if (dueMs <= this.watermarkOf(ref.family.instance)) return true;
     this.table.due.schedule(ref, dueMs);
     return false;
@@ -348,8 +351,7 @@ export class Windows {
   /** Sets a lower bound of when the group must be looked at next; forgets it when nothing is left of it. */
   private schedule(ref: GroupRef, live: Live): void {
     if (this.isOver(ref, live)) {
-      this.weigh(ref, 0);
-      this.table.remove(ref);
+      this.forget(ref);
       return;
     }
     const { episodes } = live;
@@ -357,7 +359,13 @@ export class Windows {
     let dueMs = Math.min(live.firm?.dueMs ?? Number.POSITIVE_INFINITY, live.chain?.dueMs ?? Number.POSITIVE_INFINITY);
     if (episodes) dueMs = Math.min(dueMs, this.episodesDueOf(ref, episodes, false));
     ref.steps = stepsOf(live, ref.family.instance.window);
+    ref.outlook = outlookOf(ref, live);
     this.table.due.schedule(ref, dueMs);
+  }
+
+  private forget(ref: GroupRef): void {
+    this.weigh(ref, 0);
+    this.table.remove(ref);
   }
 
   /** Nothing is left of it; a listed group (semantics section 8) stays until the input ends. */
@@ -463,6 +471,13 @@ function stepsOf({ episodes, firm, chain }: Live, rule: WindowRule | null): numb
 
 const FEW = 16;
 const FAR = 1000;
+
+/** Called when its due time has just been found, so that the ranges are known. */
+function outlookOf({ family }: GroupRef, { episodes, firm, chain }: Live): GroupRef['outlook'] {
+  if (!episodes || firm || chain || episodes.opens.length > 0) return 'bound';
+  if (family.instance.rule.definition.expect.length > 0) return 'exact';
+  return isSilent(episodes) && episodes.hits.length > 0 ? 'silent' : 'exact';
+}
 
 function isEmpty({ episodes, firm, chain }: Live): boolean {
   return (!episodes || isEmptyGroup(episodes)) && (firm?.isEmpty ?? true) && (chain?.isEmpty ?? true);

@@ -9,9 +9,10 @@ export type FieldView = {
   values(field: string): readonly Scalar[] | undefined;
   /**
    * As `values`, but a field with one value may give it bare, without a list: the way of the compiled matcher, which
-   * must not allocate per look. Optional; a view without it is read through `values`.
+   * must not allocate per look. The path is that of the field, made once. Optional; a view without it is read through
+   * `values`.
    */
-  lookup?(field: string): Scalar | readonly Scalar[] | undefined;
+  lookup?(path: FieldPath): Scalar | readonly Scalar[] | undefined;
   /** Every leaf value of the event, for unbound keywords. Never field names. */
   keywords(): Iterable<Scalar>;
   /** As `keywords`, in any order, without a list or an iterator per event. Optional. */
@@ -22,6 +23,27 @@ export type FieldView = {
    */
   forEachKey?(visit: (key: string) => void): void;
 };
+
+/** A field's name, with every way to cut it at a dot: `a.b.c` is `b.c` inside `a`, and `c` inside `a.b`. */
+export type FieldPath = {
+  readonly name: string;
+  /** Null for a name with so many dots that it is cut anew at each look. */
+  readonly cuts: readonly FieldCut[] | null;
+};
+type FieldCut = { readonly key: string; readonly rest: FieldPath };
+
+/** The ways to cut a name grow as two to the number of its dots; names of real logs have up to five. */
+const DOTS_MAX = 6;
+
+/** @see FieldPath */
+export function fieldPath(name: string): FieldPath {
+  const cuts: FieldCut[] = [];
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+    if (cuts.length === DOTS_MAX) return { name, cuts: null };
+    cuts.push({ key: name.slice(0, dot), rest: { name: name.slice(dot + 1), cuts: null } });
+  }
+  return { name, cuts: cuts.map(({ key, rest }) => ({ key, rest: fieldPath(rest.name) })) };
+}
 
 /** Log source of an event, or of a rule; null in a rule means "any". Compared without case. */
 export type LogSource = {
@@ -45,42 +67,44 @@ export function createJsonFieldView(event: Readonly<Record<string, unknown>>): F
 
 /** A class, so that a view is one small object per event. */
 class JsonFieldView implements FieldView {
-  readonly #event: Readonly<Record<string, unknown>>;
-  #flat: Map<string, Scalar[]> | undefined;
+  private readonly event: Readonly<Record<string, unknown>>;
+  private flat: Map<string, Scalar[]> | null = null;
 
   constructor(event: Readonly<Record<string, unknown>>) {
-    this.#event = event;
+    this.event = event;
   }
 
-  lookup(field: string): Scalar | readonly Scalar[] | undefined {
-    if (this.#flat) return this.#flat.get(field);
-    const found = walk(this.#event, field, 1);
-    return found === MANY ? this.#flattened().get(field) : found;
+  lookup(path: FieldPath): Scalar | readonly Scalar[] | undefined {
+    if (this.flat) return this.flat.get(path.name);
+    const found = walk(this.event, path, 1);
+    return found === MANY ? this.flattened().get(path.name) : found;
   }
 
   values(field: string): readonly Scalar[] | undefined {
-    const found = this.lookup(field);
-    return found === undefined || isList(found) ? found : [found];
+    if (this.flat) return this.flat.get(field);
+    const found = walkByName(this.event, field, 1);
+    if (found === MANY) return this.flattened().get(field);
+    return found === undefined ? undefined : [found];
   }
 
   *keywords(): Iterable<Scalar> {
-    for (const values of this.#flattened().values()) yield* values;
+    for (const values of this.flattened().values()) yield* values;
   }
 
   forEachLeaf(visit: (value: Scalar) => void): void {
-    for (const key in this.#event) if (Object.hasOwn(this.#event, key)) visitLeaves(this.#event[key], visit, 1);
+    for (const key in this.event) if (Object.hasOwn(this.event, key)) visitLeaves(this.event[key], visit, 1);
   }
 
   forEachKey(visit: (key: string) => void): void {
-    for (const key in this.#event) visit(key);
+    for (const key in this.event) visit(key);
   }
 
-  #flattened(): Map<string, Scalar[]> {
-    if (!this.#flat) {
-      this.#flat = new Map();
-      for (const [name, value] of Object.entries(this.#event)) flatten(this.#flat, name, value, 1);
+  private flattened(): Map<string, Scalar[]> {
+    if (!this.flat) {
+      this.flat = new Map();
+      for (const [name, value] of Object.entries(this.event)) flatten(this.flat, name, value, 1);
     }
-    return this.#flat;
+    return this.flat;
   }
 }
 
@@ -100,15 +124,18 @@ function visitLeaves(value: unknown, visit: (value: Scalar) => void, depth: numb
 /** The name may have several values, or lie in several places: only flattening tells. */
 const MANY = Symbol('many');
 
+type Container = Readonly<Record<string, unknown>>;
+
 /** The one scalar under a dotted name of an object without the name in any other place. */
-function walk(from: object, name: string, depth: number): Scalar | undefined | typeof MANY {
+function walk(container: Container, { name, cuts }: FieldPath, depth: number): Scalar | undefined | typeof MANY {
+  if (cuts === null) return walkByName(container, name, depth);
   if (depth > DEPTH_MAX) return undefined;
-  const container = from as Readonly<Record<string, unknown>>;
   let found = leafOf(container, name);
-  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
-    const inner = ownValue(container, name.slice(0, dot));
+  for (let index = 0; index < cuts.length; index++) {
+    const { key, rest } = cuts[index] as FieldCut;
+    const inner = ownValue(container, key);
     if (typeof inner !== 'object' || inner === null) continue;
-    const below = Array.isArray(inner) ? MANY : walk(inner, name.slice(dot + 1), depth + 1);
+    const below = Array.isArray(inner) ? MANY : walk(inner as Container, rest, depth + 1);
     if (below === undefined) continue;
     if (found !== undefined) return MANY;
     found = below;
@@ -116,14 +143,30 @@ function walk(from: object, name: string, depth: number): Scalar | undefined | t
   return found;
 }
 
-function leafOf(container: Readonly<Record<string, unknown>>, name: string): Scalar | undefined | typeof MANY {
+/** As `walk`, for a name that is looked up now and then. */
+function walkByName(container: Container, name: string, depth: number): Scalar | undefined | typeof MANY {
+  if (depth > DEPTH_MAX) return undefined;
+  let found = leafOf(container, name);
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+    const inner = ownValue(container, name.slice(0, dot));
+    if (typeof inner !== 'object' || inner === null) continue;
+    const below = Array.isArray(inner) ? MANY : walkByName(inner as Container, name.slice(dot + 1), depth + 1);
+    if (below === undefined) continue;
+    if (found !== undefined) return MANY;
+    found = below;
+  }
+  return found;
+}
+
+function leafOf(container: Container, name: string): Scalar | undefined | typeof MANY {
   const value = ownValue(container, name);
+  if (typeof value === 'string') return value;
   if (typeof value !== 'object') return scalarOf(value);
   return value === null ? null : Array.isArray(value) ? MANY : undefined;
 }
 
 /** `toString` and its like are no fields of an event. */
-function ownValue(container: Readonly<Record<string, unknown>>, name: string): unknown {
+function ownValue(container: Container, name: string): unknown {
   const value = container[name];
   if (value === undefined || typeof value === 'string' || typeof value === 'number') return value;
   return Object.hasOwn(container, name) ? value : undefined;

@@ -1,4 +1,4 @@
-import type { FieldView, Scalar } from './field-view.ts';
+import { type FieldPath, type FieldView, isList, type Scalar } from './field-view.ts';
 
 /** Most groups, and most counted values, one event can take part in per rule and step (arrays multiply). */
 const COMBINATIONS_MAX = 16;
@@ -10,17 +10,45 @@ export const NULL_TAG = '-:';
  * field is absent or null (the event then takes no part and is counted), or when there are more than 16.
  * With `nullGroup` an absent or null field has the null value, and such events share a group.
  */
-export function tuplesOf(view: FieldView, fields: readonly string[], nullGroup = false): readonly string[] {
+export function tuplesOf(view: FieldView, fields: readonly FieldPath[], nullGroup = false): readonly string[] {
+  const single = singleTuple(view, fields, nullGroup);
+  if (single !== undefined) return single === null ? NO_TUPLES : [single];
   let tuples: string[][] = [[]];
-  for (const field of fields) {
+  for (const { name } of fields) {
     const tagged = new Set<string>();
-    for (const value of view.values(field) ?? []) if (value !== null) tagged.add(tag(value));
+    for (const value of view.values(name) ?? []) if (value !== null) tagged.add(tag(value));
     if (tagged.size === 0 && nullGroup) tagged.add(NULL_TAG);
     if (tagged.size === 0 || tagged.size * tuples.length > COMBINATIONS_MAX) return [];
     tuples = tuples.flatMap((tuple) => [...tagged].map((value) => [...tuple, value]));
   }
   return tuples.map((tuple) => JSON.stringify(tuple));
 }
+
+const NO_TUPLES: readonly string[] = [];
+
+/** The one tuple of fields with one value each, as almost all have; null for none, undefined when a field is a list. */
+function singleTuple(view: FieldView, fields: readonly FieldPath[], nullGroup: boolean): string | null | undefined {
+  if (!view.lookup) return undefined;
+  let tuple = '[';
+  let isNone = false;
+  for (let i = 0; i < fields.length; i++) {
+    const found = view.lookup(fields[i] as FieldPath);
+    if (found === undefined || found === null) {
+      if (!nullGroup) isNone = true;
+      tuple += i === 0 ? `"${NULL_TAG}"` : `,"${NULL_TAG}"`;
+    } else if (isList(found)) return undefined;
+    else tuple += i === 0 ? quoted(found) : `,${quoted(found)}`;
+  }
+  return isNone ? null : `${tuple}]`;
+}
+
+/** The tagged value as JSON; most texts need no escapes. */
+function quoted(value: Scalar): string {
+  const tagged = tag(value);
+  return NEEDS_ESCAPE.test(tagged) ? JSON.stringify(tagged) : `"${tagged}"`;
+}
+// oxlint-disable-next-line no-control-regex -- JSON escapes exactly these.
+const NEEDS_ESCAPE = /["\\\u0000-\u001f\ud800-\udfff]/;
 
 /** Values of different types are different groups, and so are values of different case (research/correlation.md 2.3). */
 function tag(value: Scalar): string {

@@ -1,5 +1,5 @@
 import type { CorrelationType } from './correlation-definition.ts';
-import type { FieldView } from './field-view.ts';
+import type { FieldPath, FieldView } from './field-view.ts';
 import { NULL_TAG, numberIn, tagsOf, tuplesOf, untagged } from './group-key.ts';
 
 /** What turning an event, or the hit of an inner correlation, into matches of a correlation needs to know. */
@@ -7,8 +7,8 @@ export type MatchPlan = {
   readonly index: number;
   readonly type: CorrelationType;
   /** Group-by fields and value fields per step, aliases resolved. */
-  readonly groupFields: readonly (readonly string[])[];
-  readonly valueFields: readonly (readonly string[])[];
+  readonly groupFields: readonly (readonly FieldPath[])[];
+  readonly valueFields: readonly (readonly FieldPath[])[];
   /** For steps fed by a correlation: where the fields stand in its group key; -1 for nowhere (null_group). */
   readonly groupPositions: readonly (readonly number[])[];
   readonly valuePositions: readonly (readonly number[])[];
@@ -44,12 +44,19 @@ type Hit = {
 
 /** Matches of an event that matched detections with these feeds, ordered by (rule, step, group key, value). */
 export function eventMatches(plans: readonly MatchPlan[], view: FieldView, feeds: Iterable<Feed>): RuleMatches {
-  return collect(plans, feeds, (plan, step) => ({
-    keys: tuplesOf(view, plan.groupFields[step] ?? [], plan.nullGroup),
-    values: countsValues(plan.type) ? tuplesOf(view, plan.valueFields[step] ?? []) : [null],
-    number: takesNumber(plan.type) ? (numberIn(view.values(plan.valueFields[step]?.[0] ?? '') ?? []) ?? null) : null,
-  }));
+  return collect(plans, feeds, (plan, step) => {
+    const values = plan.valueFields[step] ?? NO_FIELDS;
+    return {
+      keys: tuplesOf(view, plan.groupFields[step] ?? NO_FIELDS, plan.nullGroup),
+      values: countsValues(plan.type) ? tuplesOf(view, values) : NO_VALUES,
+      number: takesNumber(plan.type) ? (numberIn(view.values(values[0]?.name ?? '') ?? []) ?? null) : null,
+    };
+  });
 }
+
+const NO_FIELDS: readonly FieldPath[] = [];
+/** What does not count values has one hit per group. */
+const NO_VALUES: readonly null[] = [null];
 
 /** Matches that a hit of an inner correlation, in that group, gives to the correlations over it (EXACTNESS X11). */
 export function chainMatches(plans: readonly MatchPlan[], innerGroupKey: string, feeds: Iterable<Feed>): RuleMatches {
@@ -63,7 +70,7 @@ export function chainMatches(plans: readonly MatchPlan[], innerGroupKey: string,
     const tagged = tags[positions[0] ?? -1];
     return {
       keys: tuple(plan.groupPositions[step] ?? [], plan.nullGroup),
-      values: countsValues(plan.type) ? tuple(positions, false) : [null],
+      values: countsValues(plan.type) ? tuple(positions, false) : NO_VALUES,
       number: takesNumber(plan.type) && tagged !== undefined ? (numberOfTag(tagged) ?? null) : null,
     };
   });
@@ -108,7 +115,7 @@ function collect(
 }
 
 function sortedDistinct(matches: readonly RuleMatch[]): readonly RuleMatch[] {
-  if (matches.length < 2) return matches;
+  if (isGrowing(matches)) return matches;
   const keyed = new Map<string, RuleMatch>();
   for (const match of matches) {
     const key = JSON.stringify([match.rule, match.step, match.group_key, match.value]);
@@ -121,6 +128,15 @@ function sortedDistinct(matches: readonly RuleMatch[]): readonly RuleMatch[] {
       compareText(a.group_key, b.group_key) ||
       compareText(a.value ?? '', b.value ?? ''),
   );
+}
+
+/** Almost always: every rule and step once, in order. */
+function isGrowing(matches: readonly RuleMatch[]): boolean {
+  for (let i = 1; i < matches.length; i++) {
+    const [before, match] = [matches[i - 1] as RuleMatch, matches[i] as RuleMatch];
+    if (before.rule > match.rule || (before.rule === match.rule && before.step >= match.step)) return false;
+  }
+  return true;
 }
 
 function compareText(a: string, b: string): number {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { CorrelationDefinition, StepSource } from './correlation-definition.ts';
 import { type LinkedCorrelation, linkCorrelations } from './correlation-link.ts';
 import type { PlaceholderLists } from './expand.ts';
-import type { FieldView, LogSource } from './field-view.ts';
+import { type FieldView, fieldPath, type LogSource } from './field-view.ts';
 import { applyFilters, type FilterRule } from './filter-link.ts';
 import { tagsOf, untagged } from './group-key.ts';
 import { RULE_LIMITS, type RuleLimits } from './limits.ts';
@@ -291,12 +291,11 @@ function compile(compilation: Compilation): Compiled {
     correlations,
     timespanMsMax: Math.max(0, ...ready.map(({ horizonMs }) => horizonMs)),
     matchEvent: (view, logSource) => matcher.match(view, logSource),
-    matchesOf: (view, matched) =>
-      eventMatches(
-        plans,
-        view,
-        matched.flatMap((index) => detections[index]?.feeds ?? []),
-      ),
+    matchesOf: (view, matched) => {
+      const [first, second] = matched;
+      const feeds = first !== undefined && second === undefined ? detections[first]?.feeds : undefined;
+      return eventMatches(plans, view, feeds ?? matched.flatMap((index) => detections[index]?.feeds ?? []));
+    },
     chainMatchesOf: (index, groupKey) => chainMatches(plans, groupKey, correlations[index]?.feeds ?? []),
   };
 }
@@ -400,7 +399,18 @@ function planOf(one: LinkedCorrelation, index: number): MatchPlan {
   const { groupFields, valueFields, groupPositions, valuePositions, skipsNegative } = one;
   const { nullGroup } = one.source;
   const { type } = one.definition;
-  return { index, type, groupFields, valueFields, groupPositions, valuePositions, nullGroup, skipsNegative };
+  const paths = (steps: LinkedCorrelation['groupFields']): MatchPlan['groupFields'] =>
+    steps.map((fields) => fields.map(fieldPath));
+  return {
+    index,
+    type,
+    groupFields: paths(groupFields),
+    valueFields: paths(valueFields),
+    groupPositions,
+    valuePositions,
+    nullGroup,
+    skipsNegative,
+  };
 }
 
 /** The group of an alert as people read it: field names with their values, in the order of `group-by`. */

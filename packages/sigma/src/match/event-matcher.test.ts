@@ -125,14 +125,15 @@ describe('the matcher of many rules', () => {
         fc.array(fc.record({ logSource, test }), { maxLength: 12 }),
         fc.array(fc.tuple(event, fc.option(logSource)), { minLength: 1, maxLength: 6 }),
         (rules: readonly MatcherRule[], events) => {
-          const matcher = createEventMatcher(rules);
+          const matchers = [1_024, 2, 0].map((remembered) => createEventMatcher(rules, { remembered }));
           const alone = rules.map((rule) => compileTest(rule.test));
-          for (const [json, source] of events) {
+          // Each event comes again after all others: known values, and values whose place another took.
+          for (const [json, source] of [...events, ...events]) {
             const expected = rules.flatMap((rule, index) =>
               (!source || covers(rule.logSource, source)) && alone[index]?.(createJsonFieldView(json)) ? [index] : [],
             );
-            expect(matcher.match(createJsonFieldView(json), source)).toEqual(expected);
-            expect(matcher.match(plainView(json), source)).toEqual(expected);
+            for (const matcher of matchers) expect(matcher.match(createJsonFieldView(json), source)).toEqual(expected);
+            expect(matchers[0]?.match(plainView(json), source)).toEqual(expected);
           }
         },
       ),
@@ -217,6 +218,32 @@ describe('the matcher of many rules', () => {
       const expected = String(i).includes('77') ? [0] : [];
       if (matcher.match(createJsonFieldView({ a: i % 2 === 0 ? i : `${i}` }), null).length !== expected.length) {
         expect.fail(`wrong at ${i}`);
+      }
+    }
+  });
+
+  it('asks only what the witness leaves open, also of parts inside parts', () => {
+    const any = { product: null, service: null, category: null };
+    const equal = (field: string, text: string): Test => ({
+      op: 'text',
+      field,
+      parts: parsePattern(text),
+      anchor: 'whole',
+      cased: false,
+    });
+    const either: Test = { op: 'or', of: [equal('b', 'y'), { op: 'and', of: [equal('b', 'z'), equal('d', '1')] }] };
+    const test: Test = { op: 'and', of: [equal('c', 'q'), { op: 'and', of: [equal('a', 'x'), either] }] };
+    const matcher = createEventMatcher([{ logSource: any, test }]);
+    const holds = compileTest(test);
+    for (const a of ['x', 'no', undefined]) {
+      for (const b of ['y', 'z', 'no']) {
+        for (const c of ['q', 'no']) {
+          for (const d of ['1', undefined]) {
+            const event = { a, b, c, d };
+            const expected = holds(createJsonFieldView(event)) ? [0] : [];
+            expect(matcher.match(createJsonFieldView(event), null)).toEqual(expected);
+          }
+        }
       }
     }
   });

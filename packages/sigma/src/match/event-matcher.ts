@@ -1,14 +1,8 @@
 import type { FieldView, LogSource } from '../field-view.ts';
 import type { Test } from '../test-tree.ts';
+import { Candidates, type Pointer, pointerTo } from './candidates.ts';
 import { EventTexts } from './event-texts.ts';
-import {
-  createFieldIndex,
-  createLeafIndex,
-  type Entry,
-  type FieldIndex,
-  type Pointer,
-  pointerTo,
-} from './field-index.ts';
+import { createFieldIndex, createLeafIndex, type Entry, type FieldIndex } from './field-index.ts';
 import { createPredicateCompiler, type Predicate } from './predicates.ts';
 import { keyOf, possibleWitnesses, type Witness, witnessesOf } from './witness.ts';
 
@@ -31,15 +25,24 @@ const LOG_SOURCES_MAX = 4_096;
 /** With more indexed fields than this, the event is asked for its keys instead of for each field. */
 const INDEXES_ASKED_MAX = 12;
 
+/** Values remembered per indexed field: at most a megabyte each, where values are long and many. */
+const REMEMBERED_DEFAULT = 1_024;
+
 const NO_MATCH: readonly number[] = Object.freeze([]);
+
+export type MatcherOptions = {
+  /** Values remembered per indexed field, a power of two; 0 for none. Default 1,024. Changes no answer. */
+  readonly remembered?: number;
+};
 
 /**
  * Compiles rules into one matcher whose cost follows the rules that an event may match, not their number: by log
  * source, then by a witness each rule needs (a value, a piece of text, a network, or at least a field), looked for in all
- * rules at once; what is left is evaluated, equal parts once. Answers are those of `compileTest` for each rule.
+ * rules at once; of what is left only the part that the witness does not answer is asked, equal parts once. Answers are
+ * those of `compileTest` for each rule.
  */
-export function createEventMatcher(rules: readonly MatcherRule[]): EventMatcher {
-  return new RuleIndex(rules);
+export function createEventMatcher(rules: readonly MatcherRule[], options: MatcherOptions = {}): EventMatcher {
+  return new RuleIndex(rules, options.remembered ?? REMEMBERED_DEFAULT);
 }
 
 /** The rules of one set of log sources, ready to be looked for. */
@@ -49,165 +52,171 @@ type Plan = {
   readonly byKey: ReadonlyMap<string, readonly FieldIndex[]> | null;
   readonly leafIndex: FieldIndex | undefined;
   /** Rules that no witness finds: they are asked about every event. */
-  readonly residual: readonly Pointer[];
+  readonly residual: Int32Array;
+  /** By rule: what a sure witness leaves open. Null: nothing. */
+  readonly rests: readonly (Test | null)[];
+  /** As `rests`, compiled when first asked; null where nothing is left. */
+  readonly compiledRests: (Predicate | null | undefined)[];
 };
 
 class RuleIndex implements EventMatcher {
   readonly fields: readonly string[];
   readonly readsAllFields: boolean;
-  readonly #rules: readonly MatcherRule[];
-  readonly #texts = new EventTexts();
+  private readonly rules: readonly MatcherRule[];
+  private readonly remembered: number;
+  private readonly texts = new EventTexts();
+  private readonly candidates: Candidates;
   /** Compiled when a rule is first a candidate: most rules of a large set never are. */
-  readonly #predicates: (Predicate | undefined)[];
-  readonly #compile: (test: Test) => Predicate;
-  readonly #groups: readonly { readonly logSource: LogSource; readonly rules: readonly number[] }[];
-  readonly #plans = new Map<string, Plan>();
-  readonly #planBySource = new Map<string, Plan>();
-  #everything: Plan | undefined;
-  #lastSource: LogSource | undefined;
-  #lastPlan: Plan | undefined;
+  private readonly predicates: (Predicate | undefined)[];
+  private readonly compile: (test: Test) => Predicate;
+  private readonly groups: readonly { readonly logSource: LogSource; readonly rules: readonly number[] }[];
+  private readonly plans = new Map<string, Plan>();
+  private readonly planBySource = new Map<string, Plan>();
+  private everything: Plan | undefined;
+  private lastSource: LogSource | undefined;
+  private lastPlan: Plan | undefined;
 
-  /** Candidates of the present event; per rule the epoch it was found in, and the one it was found surely in. */
-  readonly #candidates: Int32Array;
-  #candidateCount = 0;
-  readonly #foundIn: Float64Array;
-  readonly #sureIn: Float64Array;
-  readonly #report = (pointers: ArrayLike<Pointer>): void => {
-    const epoch = this.#texts.epoch;
-    for (let i = 0; i < pointers.length; i++) {
-      const pointer = pointers[i] as Pointer;
-      const rule = pointer >> 1;
-      if ((pointer & 1) === 1) this.#sureIn[rule] = epoch;
-      if (this.#foundIn[rule] === epoch) continue;
-      this.#foundIn[rule] = epoch;
-      this.#candidates[this.#candidateCount++] = rule;
-    }
+  private byKey: ReadonlyMap<string, readonly FieldIndex[]> = new Map();
+  private readonly collectKey = (key: string): void => {
+    const indexes = this.byKey.get(key);
+    if (indexes) for (let i = 0; i < indexes.length; i++) (indexes[i] as FieldIndex).collect(this.candidates);
   };
 
-  #byKey: ReadonlyMap<string, readonly FieldIndex[]> = new Map();
-  readonly #collectKey = (key: string): void => {
-    const indexes = this.#byKey.get(key);
-    if (indexes) for (const index of indexes) index.collect(this.#report);
-  };
-
-  constructor(rules: readonly MatcherRule[]) {
-    this.#rules = rules;
-    this.#compile = createPredicateCompiler(
+  constructor(rules: readonly MatcherRule[], remembered: number) {
+    this.rules = rules;
+    this.remembered = remembered;
+    this.compile = createPredicateCompiler(
       rules.map(({ test }) => test),
-      this.#texts,
+      this.texts,
     );
-    this.#predicates = rules.map(() => undefined);
+    this.predicates = rules.map(() => undefined);
     const fields = new Set<string>();
     for (const { test } of rules) addFields(test, fields);
     this.fields = [...fields];
     this.readsAllFields = rules.some(({ test }) => hasKeywords(test));
-    this.#groups = groupBySource(rules);
-    this.#candidates = new Int32Array(rules.length);
-    this.#foundIn = new Float64Array(rules.length);
-    this.#sureIn = new Float64Array(rules.length);
+    this.groups = groupBySource(rules);
+    this.candidates = new Candidates(rules.length);
   }
 
   match(view: FieldView, logSource: LogSource | null): readonly number[] {
-    const plan = logSource ? this.#planOf(logSource) : this.#planOfAll();
-    this.#texts.begin(view);
-    this.#candidateCount = 0;
+    const plan = logSource ? this.planOf(logSource) : this.planOfAll();
+    const { texts, candidates } = this;
+    texts.begin(view);
+    candidates.begin(texts.epoch);
     if (plan.byKey && view.forEachKey) {
-      this.#byKey = plan.byKey;
-      view.forEachKey(this.#collectKey);
-    } else for (const index of plan.indexes) index.collect(this.#report);
-    plan.leafIndex?.collect(this.#report);
-    if (plan.residual.length > 0) this.#report(plan.residual);
-    return this.#candidateCount === 0 ? NO_MATCH : this.#evaluate();
+      this.byKey = plan.byKey;
+      view.forEachKey(this.collectKey);
+    } else {
+      const { indexes } = plan;
+      for (let i = 0; i < indexes.length; i++) (indexes[i] as FieldIndex).collect(candidates);
+    }
+    if (plan.leafIndex) plan.leafIndex.collect(candidates);
+    if (plan.residual.length > 0) candidates.add(plan.residual);
+    return candidates.count === 0 ? NO_MATCH : this.evaluate(plan);
   }
 
-  #evaluate(): readonly number[] {
-    const count = this.#candidateCount;
-    const candidates = this.#candidates;
-    if (count > 1) sortStart(candidates, count);
-    const epoch = this.#texts.epoch;
+  private evaluate(plan: Plan): readonly number[] {
+    const { candidates } = this;
+    const { count, rules } = candidates;
+    if (count > 1) candidates.sort();
     let matched: number[] | undefined;
     for (let i = 0; i < count; i++) {
-      const rule = candidates[i] as number;
-      if (this.#sureIn[rule] !== epoch && !(this.#predicates[rule] ?? this.#compileRule(rule))()) continue;
+      const rule = rules[i] as number;
+      if (candidates.isSure(rule)) {
+        let rest = plan.compiledRests[rule];
+        if (rest === undefined) rest = this.compileRest(plan, rule);
+        if (rest !== null && !rest()) continue;
+      } else if (!(this.predicates[rule] ?? this.compileRule(rule))()) continue;
       if (matched) matched.push(rule);
       else matched = [rule];
     }
     return matched ?? NO_MATCH;
   }
 
-  #compileRule(rule: number): Predicate {
-    const predicate = this.#compile((this.#rules[rule] as MatcherRule).test);
-    this.#predicates[rule] = predicate;
+  private compileRule(rule: number): Predicate {
+    const predicate = this.compile((this.rules[rule] as MatcherRule).test);
+    this.predicates[rule] = predicate;
     return predicate;
   }
 
-  #planOf(logSource: LogSource): Plan {
-    const last = this.#lastSource;
+  private compileRest(plan: Plan, rule: number): Predicate | null {
+    const rest = plan.rests[rule] ?? null;
+    const predicate = rest && this.compile(rest);
+    plan.compiledRests[rule] = predicate;
+    return predicate;
+  }
+
+  private planOf(logSource: LogSource): Plan {
+    const last = this.lastSource;
     if (
-      this.#lastPlan &&
+      this.lastPlan &&
       last?.product === logSource.product &&
       last.service === logSource.service &&
       last.category === logSource.category
     ) {
-      return this.#lastPlan;
+      return this.lastPlan;
     }
     const key = JSON.stringify([logSource.product, logSource.service, logSource.category]);
-    let plan = this.#planBySource.get(key);
+    let plan = this.planBySource.get(key);
     if (!plan) {
-      plan = this.#planOfGroups(logSource);
-      if (this.#planBySource.size >= LOG_SOURCES_MAX) this.#planBySource.clear();
-      this.#planBySource.set(key, plan);
+      plan = this.planOfGroups(logSource);
+      if (this.planBySource.size >= LOG_SOURCES_MAX) this.planBySource.clear();
+      this.planBySource.set(key, plan);
     }
-    this.#lastSource = { ...logSource };
-    this.#lastPlan = plan;
+    this.lastSource = { ...logSource };
+    this.lastPlan = plan;
     return plan;
   }
 
-  #planOfGroups(logSource: LogSource): Plan {
-    const covering = this.#groups.filter((group) => covers(group.logSource, logSource));
-    const key = covering.map((group) => this.#groups.indexOf(group)).join();
-    let plan = this.#plans.get(key);
+  private planOfGroups(logSource: LogSource): Plan {
+    const covering = this.groups.filter((group) => covers(group.logSource, logSource));
+    const key = covering.map((group) => this.groups.indexOf(group)).join();
+    let plan = this.plans.get(key);
     if (!plan) {
-      plan = this.#build(covering.flatMap((group) => group.rules));
-      if (this.#plans.size >= PLANS_MAX) this.#plans.clear();
-      this.#plans.set(key, plan);
+      plan = this.build(covering.flatMap((group) => group.rules));
+      if (this.plans.size >= PLANS_MAX) this.plans.clear();
+      this.plans.set(key, plan);
     }
     return plan;
   }
 
-  #planOfAll(): Plan {
-    this.#everything ??= this.#build([...this.#rules.keys()]);
-    return this.#everything;
+  private planOfAll(): Plan {
+    this.everything ??= this.build([...this.rules.keys()]);
+    return this.everything;
   }
 
-  #build(members: readonly number[]): Plan {
+  private build(members: readonly number[]): Plan {
     const popularity = new Map<string, number>();
     for (const rule of members) {
-      for (const key of possibleWitnesses((this.#rules[rule] as MatcherRule).test).keys()) {
+      for (const key of possibleWitnesses((this.rules[rule] as MatcherRule).test).keys()) {
         popularity.set(key, (popularity.get(key) ?? 0) + 1);
       }
     }
     const byField = new Map<string | null, Map<string, Entry>>();
     const residual: Pointer[] = [];
+    const rests: (Test | null)[] = this.rules.map(() => null);
     for (const rule of members) {
-      const witnesses = witnessesOf((this.#rules[rule] as MatcherRule).test, popularity);
-      if (!witnesses) residual.push(pointerTo(rule, false));
-      else for (const witness of witnesses) addEntry(byField, witness, rule);
+      const found = witnessesOf((this.rules[rule] as MatcherRule).test, popularity);
+      rests[rule] = found?.rest ?? null;
+      if (!found) residual.push(pointerTo(rule, false));
+      else for (const witness of found.witnesses) addEntry(byField, witness, rule);
     }
     const leaves = byField.get(null);
     byField.delete(null);
     const indexes: FieldIndex[] = [];
     const byKey = new Map<string, FieldIndex[]>();
     for (const [field, entries] of byField as Map<string, Map<string, Entry>>) {
-      const index = createFieldIndex([...entries.values()], this.#texts, field);
+      const index = createFieldIndex([...entries.values()], this.texts.slot(field), this.remembered);
       indexes.push(index);
       for (const key of keysOf(field)) byKey.set(key, [...(byKey.get(key) ?? []), index]);
     }
     return {
       indexes,
       byKey: indexes.length > INDEXES_ASKED_MAX ? byKey : null,
-      leafIndex: leaves && createLeafIndex([...leaves.values()], this.#texts),
-      residual,
+      leafIndex: leaves && createLeafIndex([...leaves.values()], this.texts),
+      residual: Int32Array.from(residual),
+      rests,
+      compiledRests: this.rules.map(() => undefined),
     };
   }
 }
@@ -223,20 +232,6 @@ function addEntry(byField: Map<string | null, Map<string, Entry>>, witness: Witn
   const entries = byField.get(witness.field) ?? new Map<string, Entry>();
   byField.set(witness.field, entries);
   entries.set(`${pointer} ${keyOf(witness)}`, { witness, pointer });
-}
-
-/** Sorts the first `count` numbers. */
-function sortStart(numbers: Int32Array, count: number): void {
-  if (count > 32) {
-    numbers.subarray(0, count).sort();
-    return;
-  }
-  for (let i = 1; i < count; i++) {
-    const number = numbers[i] as number;
-    let at = i;
-    for (; at > 0 && (numbers[at - 1] as number) > number; at--) numbers[at] = numbers[at - 1] as number;
-    numbers[at] = number;
-  }
 }
 
 function addFields(test: Test, fields: Set<string>): void {

@@ -1,5 +1,5 @@
 import { foldCase } from '../case-fold.ts';
-import { type FieldView, isList, type Scalar, textOf } from '../field-view.ts';
+import { type FieldPath, type FieldView, fieldPath, isList, type Scalar, textOf } from '../field-view.ts';
 
 /**
  * What is known of the event being matched: each field is looked up once and folded once, whoever asks. One object
@@ -59,33 +59,39 @@ export type Found = Scalar | readonly Scalar[] | undefined;
 
 /** One field of the present event. */
 export class FieldSlot {
-  readonly field: string;
-  readonly #texts: EventTexts;
-  #foundEpoch = 0;
-  #found: Found;
-  #foldedEpoch = 0;
-  #folded: string | readonly string[] | undefined;
+  private readonly path: FieldPath;
+  private readonly texts: EventTexts;
+  private foundEpoch = 0;
+  private value: Found;
+  private foldedEpoch = 0;
+  private text: string | readonly string[] | undefined;
 
   constructor(texts: EventTexts, field: string) {
-    this.#texts = texts;
-    this.field = field;
+    this.texts = texts;
+    this.path = fieldPath(field);
   }
 
   /** Its value bare, or its values. */
   found(): Found {
-    const { epoch, view } = this.#texts;
-    if (this.#foundEpoch === epoch) return this.#found;
-    this.#foundEpoch = epoch;
-    this.#found = view.lookup ? view.lookup(this.field) : bare(view.values(this.field));
-    return this.#found;
+    const { epoch, view } = this.texts;
+    if (this.foundEpoch === epoch) return this.value;
+    this.foundEpoch = epoch;
+    this.value = view.lookup ? view.lookup(this.path) : bare(view.values(this.path.name));
+    return this.value;
   }
 
   /** Its folded text, or texts; undefined when there is none. */
   folded(): string | readonly string[] | undefined {
-    if (this.#foldedEpoch === this.#texts.epoch) return this.#folded;
-    this.#foldedEpoch = this.#texts.epoch;
-    this.#folded = foldFound(this.found());
-    return this.#folded;
+    if (this.foldedEpoch === this.texts.epoch) return this.text;
+    this.foldedEpoch = this.texts.epoch;
+    this.text = foldFound(this.found());
+    return this.text;
+  }
+
+  /** Spares the folding when it is known from earlier. */
+  know(folded: string): void {
+    this.foldedEpoch = this.texts.epoch;
+    this.text = folded;
   }
 }
 

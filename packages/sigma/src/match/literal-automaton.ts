@@ -1,4 +1,5 @@
 import { foldOrbits } from '../case-fold.ts';
+import type { PointerSink } from './candidates.ts';
 
 /**
  * Finds which of many literals are in a text, in one pass whatever their number (Alfred Aho and Margaret Corasick,
@@ -18,89 +19,94 @@ export type Literal = {
 const OTHER = 0;
 const START = 1;
 const END = 2;
-const FIRST_UNIT = 3;
+/** Not a symbol but a column of its own: where in `found` the ids of the row's state are. */
+const FOUND = 3;
+const FIRST_UNIT = 4;
 
 export class LiteralAutomaton {
-  readonly #small = new Uint16Array(256);
-  readonly #wide = new Map<number, number>();
+  private readonly small = new Uint16Array(256);
+  private readonly wide = new Map<number, number>();
   /** At [state * symbols + symbol]: twice the place of the next state's row, plus 1 when literals end there. */
-  readonly #table: Int32Array;
-  readonly #found = new Map<number, Int32Array>();
-  readonly #startRow: number;
-  readonly #hasEnds: boolean;
+  private readonly table: Int32Array;
+  private readonly found: Int32Array[] = [];
+  private readonly startRow: number;
+  private readonly hasEnds: boolean;
   /** No literal can begin later than at the start of the text. */
-  readonly #isAnchored: boolean;
+  private readonly isAnchored: boolean;
 
   constructor(literals: readonly Literal[]) {
-    const words = literals.map((literal) => this.#wordOf(literal));
-    const symbols = FIRST_UNIT + this.#symbolCount;
+    const words = literals.map((literal) => this.wordOf(literal));
+    const symbols = FIRST_UNIT + this.symbolCount;
     const trie = buildTrie(words, literals);
-    this.#table = new Int32Array(trie.length * symbols);
-    this.#hasEnds = literals.some(({ atEnd }) => atEnd);
-    this.#isAnchored = literals.every(({ atStart }) => atStart);
-    this.#fill(trie, symbols);
-    this.#startRow = (this.#table[START] as number) >> 1;
+    this.table = new Int32Array(trie.length * symbols);
+    this.hasEnds = literals.some(({ atEnd }) => atEnd);
+    this.isAnchored = literals.every(({ atStart }) => atStart);
+    this.fill(trie, symbols);
+    this.startRow = (this.table[START] as number) >> 1;
   }
 
-  #symbolCount = 0;
+  private symbolCount = 0;
 
-  #wordOf({ text, atStart, atEnd }: Literal): readonly number[] {
+  private wordOf({ text, atStart, atEnd }: Literal): readonly number[] {
     const word = atStart ? [START] : [];
-    for (let i = 0; i < text.length; i++) word.push(this.#define(text.charCodeAt(i)));
+    for (let i = 0; i < text.length; i++) word.push(this.define(text.charCodeAt(i)));
     if (atEnd) word.push(END);
     return word;
   }
 
-  #define(unit: number): number {
-    const known = unit < 256 ? this.#small[unit] : this.#wide.get(unit);
+  private define(unit: number): number {
+    const known = unit < 256 ? this.small[unit] : this.wide.get(unit);
     if (known) return known;
-    const symbol = FIRST_UNIT + this.#symbolCount++;
+    const symbol = FIRST_UNIT + this.symbolCount++;
     for (const member of foldOrbits().get(unit) ?? [unit]) {
-      if (member < 256) this.#small[member] = symbol;
-      else this.#wide.set(member, symbol);
+      if (member < 256) this.small[member] = symbol;
+      else this.wide.set(member, symbol);
     }
     return symbol;
   }
 
   /** Row by row, shallow states first: a state's row is that of its longest proper suffix, with its own children. */
-  #fill(trie: readonly TrieNode[], symbols: number): void {
+  private fill(trie: readonly TrieNode[], symbols: number): void {
+    const { table, found } = this;
     const suffix = new Int32Array(trie.length);
+    const foundOf = new Int32Array(trie.length).fill(-1);
     const order = [0];
     for (const state of order) {
       const row = state * symbols;
       const back = suffix[state] as number;
-      if (state > 0) this.#table.copyWithin(row, back * symbols, (back + 1) * symbols);
-      const ids = new Set([...(trie[state]?.ids ?? []), ...(this.#found.get(back * symbols) ?? [])]);
-      if (ids.size > 0) this.#found.set(row, Int32Array.from(ids));
+      if (state > 0) table.copyWithin(row, back * symbols, (back + 1) * symbols);
+      const ids = new Set([...(trie[state]?.ids ?? []), ...(found[foundOf[back] as number] ?? [])]);
+      if (ids.size > 0) foundOf[state] = found.push(Int32Array.from(ids)) - 1;
       for (const [symbol, child] of trie[state]?.children ?? []) {
-        suffix[child] = state === 0 ? 0 : (this.#table[row + symbol] as number) / (2 * symbols);
+        suffix[child] = state === 0 ? 0 : (table[row + symbol] as number) / (2 * symbols);
         order.push(child);
       }
-      for (const [symbol, child] of trie[state]?.children ?? []) this.#table[row + symbol] = child * symbols * 2;
+      for (const [symbol, child] of trie[state]?.children ?? []) table[row + symbol] = child * symbols * 2;
     }
-    for (let i = 0; i < this.#table.length; i++) {
-      const next = this.#table[i] as number;
-      if (this.#found.has(next >> 1)) this.#table[i] = next | 1;
+    for (let state = 0; state < trie.length; state++) table[state * symbols + FOUND] = foundOf[state] as number;
+    for (let i = 0; i < table.length; i++) {
+      const column = i % symbols;
+      if (column === FOUND) continue;
+      const next = table[i] as number;
+      if ((foundOf[next / (2 * symbols)] as number) >= 0) table[i] = next | 1;
     }
   }
 
   /** Reports the ids of all literals in the text, in the order in which they end; an id may come more than once. */
-  scan(text: string, report: (ids: Int32Array) => void): void {
-    const table = this.#table;
-    const small = this.#small;
-    const isAnchored = this.#isAnchored;
-    let row = this.#startRow;
+  scan(text: string, sink: PointerSink): void {
+    const { table, small, isAnchored } = this;
+    let row = this.startRow;
     for (let i = 0; i < text.length; i++) {
       const unit = text.charCodeAt(i);
-      const symbol = unit < 256 ? (small[unit] as number) : (this.#wide.get(unit) ?? OTHER);
+      const symbol = unit < 256 ? (small[unit] as number) : (this.wide.get(unit) ?? OTHER);
       const next = table[row + symbol] as number;
       row = next >> 1;
-      if ((next & 1) === 1) report(this.#found.get(row) as Int32Array);
+      if ((next & 1) === 1) sink.add(this.found[table[row + FOUND] as number] as Int32Array);
       else if (row === 0 && isAnchored) return;
     }
-    if (!this.#hasEnds) return;
+    if (!this.hasEnds) return;
     const last = table[row + END] as number;
-    if ((last & 1) === 1) report(this.#found.get(last >> 1) as Int32Array);
+    if ((last & 1) === 1) sink.add(this.found[table[(last >> 1) + FOUND] as number] as Int32Array);
   }
 }
 

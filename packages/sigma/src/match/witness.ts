@@ -5,7 +5,7 @@ import { anchorPattern, type PatternPart } from '../value-pattern.ts';
 
 /**
  * Something an event must show before a test can be true of it, in a form that an index finds for many rules at once.
- * Texts are case-folded. `field` null means any leaf value. `sure`: showing it is all the test asks.
+ * Texts are case-folded. `field` null means any leaf value. `sure`: showing it is all that the test it is of asks.
  */
 export type Witness =
   | {
@@ -36,33 +36,49 @@ export function keyOf(witness: Witness): string {
   return `${witness.kind} ${witness.field === null ? '' : JSON.stringify(witness.field)} ${witness.text}`;
 }
 
+/** How a test is found: by any of the witnesses, and then what is left to ask once a sure one was shown. */
+export type Findings = {
+  readonly witnesses: readonly Witness[];
+  /** Null when nothing is left. */
+  readonly rest: Test | null;
+};
+
 /**
  * Witnesses of which an event must show at least one for the test to be true; null when there are none. Of an `and`
- * any part will do: the one that fewest rules share and that says most is taken. `sure` holds only for witnesses of a
- * test without `and`.
+ * any part will do: the one that fewest rules share and that says most is taken, and the other parts are the rest.
  */
-export function witnessesOf(test: Test, popularity: Popularity): readonly Witness[] | null {
+export function witnessesOf(test: Test, popularity: Popularity): Findings | null {
   switch (test.op) {
-    case 'and': {
-      let best: readonly Witness[] | null = null;
-      for (const part of test.of) {
-        const witnesses = witnessesOf(part, popularity);
-        if (witnesses && (!best || costOf(witnesses, popularity) < costOf(best, popularity))) best = witnesses;
-      }
-      return best && test.of.length > 1 ? best.map((witness) => ({ ...witness, sure: false })) : best;
-    }
+    case 'and':
+      return findingsOfAll(test.of, popularity);
     case 'or': {
       const all: Witness[] = [];
       for (const part of test.of) {
-        const witnesses = witnessesOf(part, popularity);
-        if (!witnesses) return null;
-        all.push(...witnesses);
+        const found = witnessesOf(part, popularity);
+        if (!found) return null;
+        // What is left differs from part to part, so such a part is asked whole.
+        all.push(...(found.rest ? found.witnesses.map((witness) => ({ ...witness, sure: false })) : found.witnesses));
       }
-      return all;
+      return { witnesses: all, rest: null };
     }
-    default:
-      return leafWitnesses(test);
+    default: {
+      const witnesses = leafWitnesses(test);
+      return witnesses && { witnesses, rest: null };
+    }
   }
+}
+
+function findingsOfAll(parts: readonly Test[], popularity: Popularity): Findings | null {
+  let best: { readonly found: Findings; readonly part: Test } | null = null;
+  for (const part of parts) {
+    const found = witnessesOf(part, popularity);
+    if (found && (!best || costOf(found.witnesses, popularity) < costOf(best.found.witnesses, popularity)))
+      best = { found, part };
+  }
+  if (!best) return null;
+  const { found, part } = best;
+  const rest = [...parts.filter((other) => other !== part), ...(found.rest ? [found.rest] : [])];
+  return { witnesses: found.witnesses, rest: rest.length > 1 ? { op: 'and', of: rest } : (rest[0] ?? null) };
 }
 
 /** All witnesses a rule could be found by, each once; what popularity is counted from. */

@@ -1,0 +1,60 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** As the `tracehound` command starts Node. */
+export const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=64'];
+
+/** Runs one cell of a lane in a process of its own, so that no cell warms, fills or slows another. */
+export function runCell<Cell, Result>(laneUrl: string, cell: Cell): Result {
+  const args = [
+    '--expose-gc',
+    ...NODE_FLAGS,
+    ...process.execArgv,
+    fileURLToPath(laneUrl),
+    '--cell',
+    JSON.stringify(cell),
+  ];
+  const { status, stdout } = spawnSync(process.execPath, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: 2 ** 26,
+  });
+  if (status !== 0) throw new Error(`the cell ${JSON.stringify(cell)} ended with ${status}`);
+  return JSON.parse(stdout) as Result;
+}
+
+/** The cell this process is to run, if it is one. */
+export function cellOf<Cell>(): Cell | undefined {
+  const at = process.argv.indexOf('--cell');
+  return at < 0 ? undefined : (JSON.parse(process.argv[at + 1] ?? '') as Cell);
+}
+
+/**
+ * CPU seconds (user and system, all threads) and wall seconds of a command, measured by the shell that waits for it; its
+ * output goes to a file.
+ * @throws Error when it fails.
+ */
+export function timed(command: string, args: readonly string[], outFile: string): { cpu: number; wall: number } {
+  const began = performance.now();
+  const script = 'out="$1"; shift; "$@" > "$out" || exit 9; times';
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', script, 'sh', outFile, command, ...args], {
+    encoding: 'utf8',
+  });
+  const wall = (performance.now() - began) / 1_000;
+  if (status !== 0) throw new Error(`${command} failed: ${stderr.slice(-500)}`);
+  // The second line is that of children: `0m1.230s 0m0.040s`.
+  const line = stdout.trim().split('\n').at(-1) ?? '';
+  const cpu = [...line.matchAll(/(\d+)m([\d.]+)s/g)].reduce((sum, [, m, s]) => sum + Number(m) * 60 + Number(s), 0);
+  return { cpu, wall };
+}
+
+/** CPU microseconds of this process, the collector's threads included. */
+export function cpuMicros(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+/** Largest resident size so far, MB. */
+export function peakRssMb(): number {
+  return Math.round(process.resourceUsage().maxRSS / 1_024);
+}
