@@ -33,6 +33,7 @@ function registerDetect(program: Command, context: OfflineContext): void {
     .option('--events <file>', 'NDJSON, also .gz and .zst; - is standard input', '-')
     .option(...PIPELINE)
     .addOption(expandOption())
+    .addOption(profileOption())
     .option('--logsource <parts>', 'log source of every event: product=…,service=…,category=…')
     .option('--time-field <field>', 'field with the event time; default: the usual names')
     .option('--id-field <field>', 'field with the event id; default: the usual names, else the line number')
@@ -59,6 +60,7 @@ Examples
   ./tracehound detect --rules rules --events events.ndjson
   zcat logs.gz | ./tracehound detect --rules my-rules --logsource product=aws,service=cloudtrail --format table
   ./tracehound detect --rules ssh.yml --events auth.ndjson.zst --on-match every | jq .group
+  ./tracehound detect --rules rules --profile default --events events.ndjson
   ./tracehound detect --rules rules --expand lists.yml --expand admins=root,admin --events events.ndjson
   ./tracehound detect --rules sigma/rules/cloud/aws --pipeline cloudtrail --events from-elastic.ndjson`,
     )
@@ -117,6 +119,7 @@ function registerBacktest(program: Command, context: OfflineContext): void {
     .option('--from <time>', 'RFC 3339; alerts before it do not count')
     .option('--to <time>', 'RFC 3339; alerts from it on do not count')
     .addOption(expandOption())
+    .addOption(profileOption())
     .option('--logsource <parts>', 'log source of every event: product=…,service=…,category=…')
     .option('--time-field <field>', 'field with the event time; default: the usual names')
     .option('--id-field <field>', 'field with the event id; default: the usual names, else the line number')
@@ -144,6 +147,14 @@ export function expandOption(): Option {
     '--expand <file|name=a,b>',
     'values of %placeholders%: a YAML map of names to lists, or one list; may be given again',
   ).argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
+}
+
+/** `--profile`, for verbs that choose among rules. */
+export function profileOption(): Option {
+  return new Option(
+    '--profile <name>',
+    'only rules of this custom.profile, with what they stand on (pack: default, extended)',
+  );
 }
 
 function wholeNumber(text: string): number {

@@ -7,6 +7,7 @@ export { CHECKS } from './checks/all.ts';
 export { type Coverage, coverageOf, navigatorLayer, type TacticCoverage } from './coverage.ts';
 export { junitXml, type RuleTestSuite } from './junit.ts';
 export { type LintResult, lintRules, readRules } from './lint.ts';
+export { profilesOf, selectProfile } from './profile.ts';
 export { referencePage } from './reference-page.ts';
 export type { RuleDocument } from './rule-document.ts';
 export { listRules, type RuleListing } from './rule-list.ts';

@@ -57,3 +57,8 @@ export function readRuleDocument(path: string, map: YamlMap): RuleDocument | und
 export function labelOf(rule: RuleDocument): string {
   return rule.name ?? rule.id ?? rule.title;
 }
+
+/** `custom.profile` of a rule, in lower case: whom the rule is for. Null when it names none. */
+export function profileOf(rule: RuleDocument): string | null {
+  return textAt(mapAt(rule.map, 'custom'), 'profile')?.toLowerCase() ?? null;
+}

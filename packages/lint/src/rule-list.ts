@@ -1,6 +1,6 @@
 import { eventTypesOf, isNative } from './catalogue.ts';
 import { referencesOf } from './correlation-sketch.ts';
-import { labelOf, type RuleDocument } from './rule-document.ts';
+import { labelOf, profileOf, type RuleDocument } from './rule-document.ts';
 import { createRuleIndex, type RuleIndex } from './rule-index.ts';
 import { text, textAt } from './yaml-read.ts';
 
@@ -16,6 +16,8 @@ export type RuleListing = {
   readonly level: string;
   readonly status: string | null;
   readonly author: string | null;
+  /** `custom.profile`. */
+  readonly profile: string | null;
   /** Log sources of the events it needs, through correlations: `product/service/category`. */
   readonly log_sources: readonly string[];
   /** Event types of the catalogue it needs, and what emits them. */
@@ -52,6 +54,7 @@ function listingOf(rule: RuleDocument, index: RuleIndex): RuleListing {
     level: rule.level,
     status: rule.status,
     author: textAt(rule.map, 'author') ?? null,
+    profile: profileOf(rule),
     log_sources: [...new Set(below.map(sourceText))].toSorted(),
     event_types: [...types.values()].map(({ name, record, topic }) => ({ name, record, topic })),
     group_by: (rule.correlation?.groupBy ?? []).map((field) => text(field) ?? ''),

@@ -22,6 +22,7 @@ export type BacktestFlags = {
   readonly logsource?: string;
   /** For both sets. */
   readonly expand?: readonly string[];
+  readonly profile?: string;
   readonly timeField?: string;
   readonly idField?: string;
   readonly lateness: string;

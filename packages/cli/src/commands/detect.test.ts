@@ -83,6 +83,21 @@ describe('tracehound detect', { timeout: 60_000 }, () => {
     ]);
   });
 
+  it('runs the rules of a profile with what they stand on, and names the profiles there are', async () => {
+    const rule = (name: string, profile: string) =>
+      `title: ${name}\nname: ${name}\nlogsource: {product: x}\ndetection: {s: {a: 1}, condition: s}\ncustom: {profile: ${profile}}\n`;
+    const rules = file('profiles.yml', `${rule('one', 'default')}---\n${rule('two', 'extended')}`);
+    const [one, none] = await Promise.all([
+      tracehound(['detect', '--rules', rules, '--profile', 'default'], '{"a":1}\n'),
+      tracehound(['detect', '--rules', rules, '--profile', 'nope'], '{"a":1}\n'),
+    ]);
+    expect(parse(one.out).map((row) => row['rule_title'])).toEqual(['one']);
+    expect([none.code, none.err.trim()]).toEqual([
+      2,
+      'tracehound: --profile nope: no rule has this profile; there are: default, extended',
+    ]);
+  });
+
   it('fills placeholders in from the command line and from files, on every thread', async () => {
     const rules = file(
       'expand.yml',

@@ -26,6 +26,7 @@ export type DetectFlags = {
   readonly format: ResultFormat;
   readonly explain?: true;
   readonly expand?: readonly string[];
+  readonly profile?: string;
 };
 
 /** Lines that are no events are named up to here, then only counted. */

@@ -154,7 +154,9 @@ test('rules list prints one line for each rule', async () => {
   put('a.yml', RULE);
   const terminal = createTerminal();
   expect(await runRulesList({ paths: [folder], format: 'table' }, terminal)).toBe(0);
-  expect(terminal.outs[0]?.split('\n')[1]).toMatch(/^login_failed {2}detection {2}low {4}test {4}auth\.login\.failure/);
+  expect(terminal.outs[0]?.split('\n')[1]).toMatch(
+    /^login_failed {2}detection {2}low {4}test {4}- {8}auth\.login\.failure/,
+  );
 });
 
 describe('rules coverage', () => {

@@ -1,17 +1,23 @@
 import { listRules, type RuleListing, readRules } from '@tracehound/lint';
+import { ofProfile } from '../events/profile-rules.ts';
 import { columns } from '../render/columns.ts';
 import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
 import { requireRuleFiles } from './rule-files.ts';
 
-export type RulesListCommand = { readonly paths: readonly string[]; readonly format: 'table' | 'ndjson' | 'json' };
+export type RulesListCommand = {
+  readonly paths: readonly string[];
+  readonly format: 'table' | 'ndjson' | 'json';
+  /** Only rules of this profile, with what they stand on. */
+  readonly profile?: string;
+};
 
 /** Types named in the table; the rest is counted. */
 const SHOWN_MAX = 3;
 
 /** Prints each rule with what it needs and what stands on what. */
 export async function runRulesList(command: RulesListCommand, terminal: Terminal): Promise<number> {
-  const listings = listRules(readRules(requireRuleFiles(command.paths)));
+  const listings = listRules(readRules(ofProfile(requireRuleFiles(command.paths), command.profile)));
   switch (command.format) {
     case 'json':
       terminal.out(JSON.stringify(listings, null, 2));
@@ -22,7 +28,7 @@ export async function runRulesList(command: RulesListCommand, terminal: Terminal
     case 'table':
       terminal.out(
         columns(
-          ['RULE', 'TYPE', 'LEVEL', 'STATUS', 'EVENTS', 'GROUP BY', 'TIMESPAN', 'STANDS ON'],
+          ['RULE', 'TYPE', 'LEVEL', 'STATUS', 'PROFILE', 'EVENTS', 'GROUP BY', 'TIMESPAN', 'STANDS ON'],
           listings.map(rowOf),
         ),
       );
@@ -38,6 +44,7 @@ function rowOf(listing: RuleListing): readonly string[] {
     listing.type,
     listing.level,
     listing.status ?? '-',
+    listing.profile ?? '-',
     abridged(types.length > 0 ? types : listing.log_sources),
     listing.group_by.join(', ') || '-',
     listing.timespan ?? '-',

@@ -1,6 +1,6 @@
 import { LINT_LEVELS, type LintLevel } from '@tracehound/lint';
 import { type Command, Option } from 'commander';
-import { expandOption } from '../offline.ts';
+import { expandOption, profileOption } from '../offline.ts';
 import type { Terminal } from '../terminal.ts';
 import { runRulesCoverage } from './rules-coverage.ts';
 import { runRulesLint } from './rules-lint.ts';
@@ -65,15 +65,21 @@ Examples
     .command('list')
     .description('each rule with the events it needs, their sources, and what stands on what')
     .argument('<path...>', 'rule files, or folders of them')
+    .addOption(profileOption())
     .addOption(format())
     .addHelpText(
       'after',
       `
 Examples
   ./tracehound rules list rules
+  ./tracehound rules list rules --profile default
   ./tracehound rules list rules --format json | jq '.[] | {name, event_types, stands_on}'`,
     )
-    .action(exits((paths: string[], flags: { format: Format }) => runRulesList({ paths, ...flags }, terminal)));
+    .action(
+      exits((paths: string[], flags: { profile?: string; format: Format }) =>
+        runRulesList({ paths, ...flags }, terminal),
+      ),
+    );
 
   rules
     .command('coverage')

@@ -4,6 +4,7 @@ import { formatProblem, loadRuleSet, type RuleFile, type RuleSetCompiled, type S
 import { UsageError } from '../usage-error.ts';
 import { isPipelineFile, loadPipelines } from './load-pipelines.ts';
 import { readPlaceholderLists } from './placeholder-lists.ts';
+import { ofProfile } from './profile-rules.ts';
 
 /** What a command line says about rules beside their paths. */
 export type RuleChoice = {
@@ -11,6 +12,8 @@ export type RuleChoice = {
   readonly expand?: readonly string[];
   /** Values of `--pipeline`. */
   readonly pipeline?: readonly string[];
+  /** Value of `--profile`. */
+  readonly profile?: string;
 };
 
 /** Rules that can run, and why the others cannot. */
@@ -48,8 +51,8 @@ function filesOf(path: string): string[] {
  * Loads what can run; the other rules, and what stands on them, are named in `refused`.
  * @throws UsageError when nothing is left, or a value of `--expand` cannot be read.
  */
-export function loadRules(paths: readonly string[], { expand, pipeline }: RuleChoice = {}): LoadedRules {
-  const ruleSet = loadRuleSet(readRuleFiles(paths), {
+export function loadRules(paths: readonly string[], { expand, pipeline, profile }: RuleChoice = {}): LoadedRules {
+  const ruleSet = loadRuleSet(ofProfile(readRuleFiles(paths), profile), {
     onProblem: 'refuse-rule',
     expand: readPlaceholderLists(expand),
     pipelines: loadPipelines(pipeline),
