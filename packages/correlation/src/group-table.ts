@@ -21,8 +21,8 @@ const FREE_PART = 0.3;
 
 /** All groups of a partition: who exists, which are decoded, when each is due, and which have changed. */
 export class GroupTable {
-  readonly due = new DueHeap<GroupRef>();
-  readonly instances = new Map<string, Instance>();
+  readonly due: DueHeap<GroupRef> = new DueHeap<GroupRef>();
+  readonly instances: Map<string, Instance> = new Map<string, Instance>();
   private arena = new Arena();
   private readonly writer = new ByteWriter();
   private readonly reader = new ByteReader(new Uint8Array(0));

@@ -2,4 +2,4 @@
 export const GROUPS_MAX_DEFAULT = 2_000_000;
 
 /** Most bytes of state of an engine, estimated from the state alone: 1 GiB. */
-export const BYTES_MAX_DEFAULT = 2 ** 30;
+export const BYTES_MAX_DEFAULT: number = 2 ** 30;
