@@ -5,6 +5,7 @@ import type { AlertRecord } from './alert-record.ts';
 import {
   type AlertState,
   decideSuppression,
+  expectMember,
   isWithinWindow,
   SUPPRESSION_CAP_MS,
   SUPPRESSION_WINDOW_MS,
@@ -211,6 +212,32 @@ describe('X16 suppression on alert time (R-205)', () => {
 function isUnopenedEnd(decision: SuppressionDecision): boolean {
   return decision.action === 'ignore' && decision.reason === 'end_without_alert';
 }
+
+describe('an expected member', () => {
+  const opened = (record: AlertRecord): AlertState => {
+    const decision = decideSuppression({ record, owner: null, holder: null, ownedElsewhere: new Set() });
+    if (decision.action !== 'save') throw new Error(decision.reason);
+    return decision.alert;
+  };
+
+  test('joins the alert that was silenced for it, whoever holds the slot', () => {
+    const silenced = expectMember(opened(hit('a', 0)), hit('b', 1).alert_id);
+    const later = opened(hit('c', 600));
+    const decision = decideSuppression({
+      record: hit('b', 1),
+      owner: silenced,
+      holder: later,
+      ownedElsewhere: new Set(),
+    });
+    expect(decision).toMatchObject({ action: 'save', isNew: false, holdsSlot: false, notice: null });
+  });
+
+  test('is there once, also when the record supersedes it', () => {
+    const told = hit('b', 1).alert_id;
+    const alert = opened({ ...hit('a', 0), supersedes: [told] });
+    expect(expectMember(alert, told).members.filter((member) => member.alertId === told)).toHaveLength(1);
+  });
+});
 
 describe('properties', () => {
   const ids = ['a', 'b', 'c', 'd'];

@@ -128,6 +128,7 @@ export function alertCount(members: readonly AlertMember[]): { value: number; ex
  * joins wherever the slot is by then, so that the notice is this alert's.
  */
 export function expectMember(alert: AlertState, alertId: string): AlertState {
+  if (alert.members.some((member) => member.alertId === alertId)) return alert;
   return { ...alert, members: [...alert.members, unseenMember(alertId, alert, null)] };
 }
 

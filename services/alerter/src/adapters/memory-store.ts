@@ -151,6 +151,9 @@ export function createMemoryStore(): MemoryStore {
       return found;
     },
     async saveAlert({ alert, holdsSlot, record, firedAtMs, nowMs }) {
+      // As in PostgreSQL, where the member's id is the key: one statement cannot write a row twice.
+      if (new Set(alert.members.map((member) => member.alertId)).size !== alert.members.length)
+        throw new Error('an alert names a member twice');
       const known = state.alerts.get(alert.alertId);
       state.alerts.set(alert.alertId, {
         state: alert,
