@@ -472,6 +472,29 @@ describe('X16', () => {
     expect(it.taken.at(-1)).toMatchObject({ type: 'completed', alertId: silenced.alert_id });
   });
 
+  test('store away: a told notice waits for its alert, whichever partition is stored first', async () => {
+    const it = world();
+    for (const partition of [0, 1, 2]) await it.partitionIntake(partition);
+    const group = [{ field: 'e', value: hexId() }];
+    it.store.fail(AWAY);
+    const told = one({ group });
+    await it.consume(it.make(told, { partition: 1 }));
+    await it.consume(it.make(one(), { partition: 2 }));
+    it.clock.advance(2_000);
+    await it.intakes.get(1)?.tellOverdue();
+    const canonical = one({ kind: 'FINAL', revision: 9, group, supersedes: [told.alert_id] });
+    await it.consume(it.make(canonical, { partition: 0 }));
+
+    it.store.fail(null);
+    it.clock.advance(1_000);
+    // First a partition that has nothing to do with it, then the final, then the record that was told.
+    for (const partition of [2, 0, 1]) await it.intakes.get(partition)?.retry();
+    await it.deliver();
+    const view = await it.store.getAlert(canonical.alert_id, [canonical.organization_id], 'https://a');
+    expect(view?.deliveries.map(({ state }) => state)).toEqual(['sent', 'sent']);
+    expect(it.direct.unsaved).toBe(0);
+  });
+
   test('store away: the backlog is bounded, and what did not fit is taken when it comes again', async () => {
     const it = world();
     const intake = await it.partitionIntake(0);

@@ -34,6 +34,9 @@ export type DirectNotices = {
 /** Entities remembered at most; at about 200 bytes each this is 2 MB. Beyond it the oldest is forgotten. */
 const ENTITIES_MAX = 10_000;
 
+/** How long a notice waits for the alert it belongs to before it is written without one. */
+const UNOWNED_MS = 60_000;
+
 /** Deliveries remembered as made, so that a retry reaches only receivers that have not taken the notice. */
 const DELIVERIES_MAX = 50_000;
 
@@ -50,7 +53,7 @@ export function createDirectNotices(deps: {
   readonly now: () => number;
   readonly onSent: (direct: DirectDelivery) => void;
 }): DirectNotices {
-  const sent = new Map<string, DirectDelivery & { readonly suppressionKey: string }>();
+  const sent = new Map<string, DirectDelivery>();
   const told = new Set<string>();
   const entities = new Map<string, ToldEntity>();
 
@@ -91,7 +94,6 @@ export function createDirectNotices(deps: {
       endedAtMs: deps.now(),
       httpStatus: response.status,
       responseSha256,
-      suppressionKey: key,
     };
     told.add(delivery.deliveryId);
     const oldest = told.values().next();
@@ -101,14 +103,15 @@ export function createDirectNotices(deps: {
     return true;
   }
 
-  /** The alert as it is stored: that of the record, else that of its entity, else the record's own id (not stored yet). */
-  async function storedAlertId(
-    tx: AlertTransaction,
-    { notice, suppressionKey: key }: DirectDelivery & { readonly suppressionKey: string },
-  ): Promise<string> {
+  /**
+   * The alert the store has put the record into; null while it has not: the record, or one it silenced, may lie in another
+   * partition whose turn is to come, and only then is it known whose notice this was. A record that no alert takes in for
+   * a minute (an integrity violation, say) is written under the id the receiver was given.
+   */
+  async function alertIdOf(tx: AlertTransaction, { notice, endedAtMs }: DirectDelivery): Promise<string | null> {
     const own = (await tx.alertsOf([notice.record_id])).get(notice.record_id);
-    const holder = own ?? (await tx.lockSlot({ organization: notice.organization_id, key, nowMs: deps.now() }));
-    return holder?.alertId ?? notice.alert_id;
+    if (own) return own.alertId;
+    return deps.now() - endedAtMs >= UNOWNED_MS ? notice.alert_id : null;
   }
 
   return {
@@ -156,9 +159,12 @@ export function createDirectNotices(deps: {
     },
 
     async save(tx) {
-      const saved = [...sent.values()];
-      for (const direct of saved) {
-        const notice = { ...direct.notice, alert_id: await storedAlertId(tx, direct) };
+      const saved: DirectDelivery[] = [];
+      for (const direct of sent.values()) {
+        const alertId = await alertIdOf(tx, direct);
+        if (alertId === null) continue;
+        saved.push(direct);
+        const notice = { ...direct.notice, alert_id: alertId };
         const fact = deliveryFact({
           notice,
           delivery: direct.delivery,
