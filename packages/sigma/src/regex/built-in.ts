@@ -26,7 +26,24 @@ const ASSERTION_SOURCES: Readonly<Record<Assertion, string>> = {
  */
 export function toBuiltIn(node: RegexNode): RegExp | null {
   if (stepsOf(node).steps > STEPS_MAX) return null;
-  return new RegExp(sourceOf(node), readsAstral(node) ? 'u' : '');
+  const isAstral = readsAstral(node);
+  // Read by code point, V8 still tries the place between the halves of a surrogate pair, where a look at either side
+  // finds no code point: the start and the end of a line would both stand there.
+  if (isAstral && hasLineAssertion(node)) return null;
+  return new RegExp(sourceOf(node), isAstral ? 'u' : '');
+}
+
+function hasLineAssertion(node: RegexNode): boolean {
+  switch (node.kind) {
+    case 'set':
+      return false;
+    case 'assert':
+      return node.what === 'lineStart' || node.what === 'lineEnd';
+    case 'repeat':
+      return hasLineAssertion(node.of);
+    default:
+      return node.of.some(hasLineAssertion);
+  }
 }
 
 type Steps = { readonly ways: number; readonly steps: number };

@@ -167,6 +167,15 @@ describe('equal results', () => {
     );
   }, 60_000);
 
+  it('between the halves of a surrogate pair no line starts or ends', () => {
+    for (const pattern of ['a.|^$', '^$|b.', '^|a.', 'a.|$']) {
+      for (const text of ['\u{1f600}', '\u{1f600}\n', '']) {
+        const expected = new RegExp(pattern, 'mu').test(text);
+        expect([pattern, text, compileRegex(pattern, 'm')(text)]).toEqual([pattern, text, expected]);
+      }
+    }
+  });
+
   it('with the flag m, where lines end at \\n only', () => {
     fc.assert(
       fc.property(shared, texts, (pattern, samples) => {
