@@ -28,6 +28,7 @@ export default defineConfig({
           name: 'unit',
           execArgv,
           testTimeout: 60_000,
+          setupFiles: ['./tools/test/seed.ts'],
           include: ['{packages,services}/*/src/**/*.test.ts', 'tools/**/*.test.ts', 'bench/**/*.test.ts'],
         },
       },
