@@ -139,8 +139,6 @@ function withNode(node, environment) {
     PATH: `${dirname(node)}${delimiter}${environment.PATH ?? ''}`,
     TURBO_TELEMETRY_DISABLED: '1',
     DO_NOT_TRACK: '1',
-    // Compiled sources are kept between runs: a start costs 0.3 s of CPU instead of 0.65 s, and so does each service.
-    NODE_COMPILE_CACHE: environment.NODE_COMPILE_CACHE ?? join(home, 'cache', 'compile'),
   };
 }
 
