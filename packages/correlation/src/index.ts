@@ -23,7 +23,7 @@ export {
   type OfflineEngine,
   type OfflineEvent,
   type OfflineFinal,
-  type OfflineGap,
   type OfflineOptions,
 } from './offline.ts';
+export type { OfflineGap } from './offline-gap.ts';
 export { frameOf, rebuildFromMs } from './window-rule.ts';

@@ -1,6 +1,5 @@
-import type { CorrelationRule } from '@tracehound/sigma';
+import { type CorrelationRule, isMonotone } from '@tracehound/sigma';
 import { hashOf } from './alert-id.ts';
-import { isMonotone } from './firm/definition-facts.ts';
 import type { Instance } from './live-group.ts';
 import { windowRuleOf } from './window-rule.ts';
 

@@ -10,6 +10,7 @@ import type { FirmChainHit, FirmFinal } from './firm/machine.ts';
 import { compareText } from './hit.ts';
 import { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
 import type { Family, GroupRef } from './live-group.ts';
+import type { OfflineGap } from './offline-gap.ts';
 import { isStreamed, type StreamFinal, type StreamRule, Streams } from './stream/streams.ts';
 import { EXACT } from './switches.ts';
 import { type Plan, Windows } from './windows.ts';
@@ -23,16 +24,6 @@ export type OfflineFinal = FinalFacts & {
   readonly lastAtMs: number;
   /** Evidence, sorted. */
   readonly eventIds: readonly string[];
-};
-
-/** X14: a range of a rule in which state was dropped, in one group or (`groupKey` null) in any. */
-export type OfflineGap = {
-  readonly rule: CorrelationRule;
-  readonly organization: string;
-  readonly groupKey: string | null;
-  readonly fromMs: number;
-  readonly toMs: number;
-  readonly reason: string;
 };
 
 /** What a window keeps of an event. */

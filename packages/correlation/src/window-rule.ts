@@ -63,7 +63,7 @@ function thresholdOf(
   switch (definition.type) {
     case 'event_count':
     case 'value_count':
-      return Math.max(1, ...definition.bounds.map(leastCount));
+      return leastCount(definition.bounds);
     case 'temporal_ordered':
       return definition.reuse ? new Set(chain).size : chain.length;
     case 'temporal':
@@ -73,9 +73,10 @@ function thresholdOf(
   }
 }
 
-/** The least whole number that meets a lower bound. */
-function leastCount({ relation, value }: Bound): number {
-  return relation === 'gt' ? Math.floor(value) + 1 : Math.ceil(value);
+/** The least whole number that meets lower bounds, at least 1. */
+export function leastCount(bounds: readonly Bound[]): number {
+  const least = bounds.map(({ relation, value }) => (relation === 'gt' ? Math.floor(value) + 1 : Math.ceil(value)));
+  return Math.max(1, ...least);
 }
 
 /** The tightest of several lower bounds. */

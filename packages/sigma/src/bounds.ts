@@ -21,10 +21,11 @@ export function areSatisfiable(bounds: readonly Bound[], { lowest, highest, isWh
   const beside = isWhole
     ? points.flatMap((point) => [Math.floor(point) - 1, Math.floor(point), Math.ceil(point), Math.ceil(point) + 1])
     : points.flatMap((point, index) => [point - 1, point, (point + (points[index + 1] ?? point + 2)) / 2, point + 1]);
-  return beside.some((value) => value >= lowest && value <= highest && meetsAll(value, bounds));
+  return beside.some((value) => value >= lowest && value <= highest && meetsBounds(value, bounds));
 }
 
-export function meetsAll(value: number, bounds: readonly Bound[]): boolean {
+/** Does the value meet all of them? */
+export function meetsBounds(value: number, bounds: readonly Bound[]): boolean {
   return bounds.every((bound) => meets(value, bound));
 }
 

@@ -4,6 +4,7 @@
  * version cannot run is refused at load with file, line, column and reason; it never becomes a silent "no match".
  */
 
+export { meetsBounds } from './bounds.ts';
 export { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
 export type {
   Bound,
@@ -16,6 +17,7 @@ export type {
   StepSource,
   WindowShape,
 } from './correlation-definition.ts';
+export { decidedOf, isMonotone } from './correlation-rule.ts';
 export type { PlaceholderLists } from './expand.ts';
 export { blockersOf, type Explanation, explainTest, type LeafExplanation } from './explain.ts';
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
@@ -37,6 +39,7 @@ export {
   type RuleSetCompiled,
   type RuleSetOptions,
 } from './rule-set.ts';
+export { RULE_KEYS, RULE_LEVELS } from './rule-words.ts';
 export type { Relation, Test, TimeUnit } from './test-tree.ts';
 export type { Triage, TriageGuide } from './triage.ts';
 export { type PatternPart, parsePattern } from './value-pattern.ts';

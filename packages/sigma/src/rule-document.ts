@@ -6,6 +6,7 @@ import type { Pipeline } from './pipeline/pipeline-definition.ts';
 import { rewritten, ruleDraftOf } from './pipeline/rule-pipelines.ts';
 import type { SigmaProblem, SigmaProblemCode } from './problems.ts';
 import { type ParsedFilter, parseFilter } from './rule-filter.ts';
+import { RULE_KEYS, RULE_LEVELS } from './rule-words.ts';
 import type { Test } from './test-tree.ts';
 import { readTriage, type Triage } from './triage.ts';
 import {
@@ -85,33 +86,6 @@ export type DocumentContext = {
   readonly pipelines: readonly Pipeline[];
 };
 
-const LEVELS: readonly string[] = ['informational', 'low', 'medium', 'high', 'critical'];
-const RULE_KEYS: readonly string[] = [
-  'title',
-  'id',
-  'name',
-  'taxonomy',
-  'status',
-  'description',
-  'license',
-  'author',
-  'references',
-  'date',
-  'modified',
-  'logsource',
-  'detection',
-  'correlation',
-  'filter',
-  'fields',
-  'falsepositives',
-  'level',
-  'tags',
-  'scope',
-  'related',
-  'generate',
-  'custom',
-];
-
 /** Reads one document of a rule file. Undefined when it is no rule at all; everything else is reported to the sink. */
 export function parseRuleDocument(rule: YamlMap, context: DocumentContext): ParsedRule | undefined {
   const { sink, warnings, limits, expand, pipelines } = context;
@@ -177,9 +151,9 @@ function readHead(rule: YamlMap, { sink, warnings }: DocumentContext): RuleHead 
   const title = textEntry(rule, 'title', sink);
   if (title === undefined) sink.report('key_missing', rule.at, "a rule needs a 'title'");
   const level = textEntry(rule, 'level', sink)?.toLowerCase() ?? 'medium';
-  if (!LEVELS.includes(level)) {
+  if (!RULE_LEVELS.includes(level)) {
     const at = entryOf(rule, 'level')?.keyAt ?? rule.at;
-    sink.report('value_invalid', at, `'level' must be one of ${LEVELS.join(', ')}`);
+    sink.report('value_invalid', at, `'level' must be one of ${RULE_LEVELS.join(', ')}`);
   }
   const name = textEntry(rule, 'name', sink) ?? null;
   const uid = textEntry(rule, 'id', sink) ?? name ?? title ?? '';

@@ -39,19 +39,13 @@ export function readFirmHits(reader: ByteReader): FirmHit[] {
   });
 }
 
-/** A number as its eight bytes (IEEE 754, little endian), so that any double comes back as it was. */
 export function writeNumber(writer: ByteWriter, value: number | null): void {
   writer.byte(value === null ? 0 : 1);
-  if (value === null) return;
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setFloat64(0, value, true);
-  writer.raw(bytes);
+  if (value !== null) writer.float(value);
 }
 
 export function readNumber(reader: ByteReader): number | null {
-  if (reader.byte() === 0) return null;
-  const bytes = reader.raw(8);
-  return new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, true);
+  return reader.byte() === 0 ? null : reader.float();
 }
 
 /** Times that may be infinite. */

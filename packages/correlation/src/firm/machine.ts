@@ -1,8 +1,8 @@
 import type { CorrelationDefinition } from '@tracehound/sigma';
+import { isMonotone } from '@tracehound/sigma';
 import type { ByteReader, ByteWriter } from '../byte-codec.ts';
 import { AnchorMode } from './anchor-mode.ts';
 import { ChainMode } from './chain-mode.ts';
-import { isMonotone } from './definition-facts.ts';
 import { EpisodeMode } from './episode-mode.ts';
 import { eventsOf } from './firm-event.ts';
 import type { FirmMode } from './firm-mode.ts';

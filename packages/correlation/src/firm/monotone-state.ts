@@ -1,5 +1,6 @@
 import type { CorrelationDefinition, StepExpression } from '@tracehound/sigma';
-import { leastCount, meetsBounds } from './bounds.ts';
+import { meetsBounds } from '@tracehound/sigma';
+import { leastCount } from '../window-rule.ts';
 import type { EventWindow } from './event-window.ts';
 import { ExactSum } from './exact-sum.ts';
 import { type FirmEvent, inTotalOrder, numberOf } from './firm-event.ts';

@@ -106,12 +106,6 @@ export function positiveStepsOf(expression: StepExpression, negated = false): Se
   }
 }
 
-/** True when a `not` stands anywhere in it. */
-export function hasNot(expression: StepExpression): boolean {
-  if (expression.op === 'not') return true;
-  return 'of' in expression && expression.of.some(hasNot);
-}
-
 /**
  * Bipartite matching of steps to distinct sources, each with a capacity (an event: 1; a kind of events: their number).
  * Grows one step at a time by augmenting paths.

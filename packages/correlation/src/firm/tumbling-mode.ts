@@ -1,7 +1,7 @@
 import { END_OF_INPUT_WATERMARK_MS } from '@tracehound/event-model';
 import type { CorrelationDefinition } from '@tracehound/sigma';
+import { meetsBounds } from '@tracehound/sigma';
 import type { ByteReader, ByteWriter } from '../byte-codec.ts';
-import { meetsBounds } from './bounds.ts';
 import { type FirmEvent, sortedIds } from './firm-event.ts';
 import { type Emit, type FirmMode, finalOf } from './firm-mode.ts';
 import { readTime, writeTime } from './hit-codec.ts';

@@ -1,5 +1,5 @@
 import type { CorrelationDefinition, StepExpression } from '@tracehound/sigma';
-import { meetsBounds } from './bounds.ts';
+import { meetsBounds } from '@tracehound/sigma';
 import { type EventWindow, WINDOW_HITS_MAX } from './event-window.ts';
 import { ExactSum } from './exact-sum.ts';
 import { type FirmEvent, numberOf } from './firm-event.ts';

@@ -1,6 +1,7 @@
 import type { CorrelationDefinition } from '@tracehound/sigma';
+import { isMonotone } from '@tracehound/sigma';
 import { namedHits } from './anchor-mode.ts';
-import { isMonotone, positiveTest } from './definition-facts.ts';
+import { positiveTest } from './definition-facts.ts';
 import { EventWindow } from './event-window.ts';
 import type { FirmEvent } from './firm-event.ts';
 import type { FirmHit } from './machine-types.ts';

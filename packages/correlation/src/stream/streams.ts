@@ -3,6 +3,7 @@ import { DueHeap } from '../due-heap.ts';
 import { compareText } from '../hit.ts';
 import { SHORT_CHAIN_MAX } from '../kept-steps.ts';
 import type { Instance } from '../live-group.ts';
+import type { OfflineGap } from '../offline-gap.ts';
 import type { WindowRule } from '../window-rule.ts';
 import type { BlockPool } from './block-pool.ts';
 import { CountGroup } from './count-group.ts';
@@ -38,19 +39,10 @@ export type StreamFinal = {
   readonly dueMs: number;
 };
 
-export type StreamGap = {
-  readonly rule: CorrelationRule;
-  readonly organization: string;
-  readonly groupKey: string | null;
-  readonly fromMs: number;
-  readonly toMs: number;
-  readonly reason: string;
-};
-
 export type StreamsConfig = {
   readonly bytesMax: number;
   readonly final: (final: StreamFinal) => void;
-  readonly gap: (gap: StreamGap) => void;
+  readonly gap: (gap: OfflineGap) => void;
   readonly counters: { applied: number; duplicate_id: number; degraded: number; evicted: number };
 };
 

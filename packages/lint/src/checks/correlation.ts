@@ -1,4 +1,4 @@
-import { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from '@tracehound/sigma';
+import { type Condition, ConditionSyntaxError, parseCondition, RULE_LEVELS, selectionsOf } from '@tracehound/sigma';
 import { eventTypesOf, fieldsOf, isField, isNative } from '../catalogue.ts';
 import type { Check, CheckContext } from '../check.ts';
 import { type CorrelationSketch, extensionOf, generates, referencesOf } from '../correlation-sketch.ts';
@@ -11,7 +11,6 @@ import { entry, text, textAt } from '../yaml-read.ts';
 const DAY_MS = 86_400_000;
 /** EXACTNESS X11. */
 const DEPTH_MAX = 4;
-const RANK: readonly string[] = ['informational', 'low', 'medium', 'high', 'critical'];
 /** Keys of `x-corr`, and the types they have a meaning for; empty: all. */
 const EXTENSIONS: ReadonlyMap<string, readonly string[]> = new Map([
   ['type', []],
@@ -133,7 +132,7 @@ export const CORRELATION_CHECKS: readonly Check[] = [
     run: onCorrelation(({ rule, correlation }, { report }) => {
       const [only, ...others] = correlation.groupBy;
       const isTrace = ['trace_id', 'trace.trace_id', 'span_id'].includes(String(only?.value));
-      if (only && isTrace && others.length === 0 && RANK.indexOf(rule.level) >= 3)
+      if (only && isTrace && others.length === 0 && RULE_LEVELS.indexOf(rule.level) >= 3)
         report(only.at, 'clients choose the trace id: group by the actor as well');
     }),
   },
@@ -389,8 +388,8 @@ export const CORRELATION_CHECKS: readonly Check[] = [
     run: onCorrelation(({ rule, correlation }, { index, report }) => {
       const stronger = referencesOf(correlation)
         .map((reference) => index.named(reference))
-        .find((target) => target && RANK.indexOf(target.level) > RANK.indexOf(rule.level));
-      if (stronger && RANK.includes(rule.level))
+        .find((target) => target && RULE_LEVELS.indexOf(target.level) > RULE_LEVELS.indexOf(rule.level));
+      if (stronger && RULE_LEVELS.includes(rule.level))
         report(entry(rule.map, 'level')?.keyAt ?? rule.at, `'${stronger.title}' alone is ${stronger.level}`);
     }),
   },
@@ -401,7 +400,7 @@ export const CORRELATION_CHECKS: readonly Check[] = [
     doc: 'A detection of level high or above is used by correlations only, and none says `generate: true`. Its own findings are then not reported, until the correlation as a whole holds.',
     run: (rule, { index, report }) => {
       const users = index.usersOf(rule);
-      const isStrong = rule.kind === 'detection' && RANK.indexOf(rule.level) >= 3;
+      const isStrong = rule.kind === 'detection' && RULE_LEVELS.indexOf(rule.level) >= 3;
       if (isStrong && users.length > 0 && !users.some((user) => generates(user.map)))
         report(rule.at, `silent by itself, because '${users[0]?.title}' does not say 'generate: true'`);
     },

@@ -1,35 +1,10 @@
+import { RULE_KEYS, RULE_LEVELS } from '@tracehound/sigma';
 import type { Check, CheckContext } from '../check.ts';
 import { suggestion } from '../nearest.ts';
 import type { RuleDocument } from '../rule-document.ts';
 import { entry, mapAt, scalarsAt, text, textAt } from '../yaml-read.ts';
 
-/** Keys of Sigma 2.1 rules, and ours. */
-const RULE_KEYS: readonly string[] = [
-  'title',
-  'id',
-  'name',
-  'taxonomy',
-  'status',
-  'description',
-  'license',
-  'author',
-  'references',
-  'date',
-  'modified',
-  'logsource',
-  'detection',
-  'correlation',
-  'filter',
-  'fields',
-  'falsepositives',
-  'level',
-  'tags',
-  'scope',
-  'related',
-  'generate',
-];
 const STATUSES: readonly string[] = ['stable', 'test', 'experimental', 'deprecated', 'unsupported'];
-const LEVELS: readonly string[] = ['informational', 'low', 'medium', 'high', 'critical'];
 const RELATIONS: readonly string[] = ['derived', 'obsolete', 'merged', 'renamed', 'similar', 'correlation'];
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** The specification allows 256; lists and notices cut longer titles. */
@@ -154,7 +129,7 @@ export const METADATA_CHECKS: readonly Check[] = [
     level: 'error',
     doc: 'The level is none of informational, low, medium, high and critical.',
     run: onText('level', ({ value, report }) => {
-      if (!LEVELS.includes(value)) report(`'${value}' is not a level${suggestion(value, LEVELS)}`);
+      if (!RULE_LEVELS.includes(value)) report(`'${value}' is not a level${suggestion(value, RULE_LEVELS)}`);
     }),
   },
   {
@@ -274,7 +249,7 @@ export const METADATA_CHECKS: readonly Check[] = [
     doc: 'Sigma has no such key, so it has no effect; mostly it is misspelt. Keys of your own go under `custom` or begin with `x-`.',
     run: (rule, { report }) => {
       for (const { key, keyAt } of rule.map.entries)
-        if (!RULE_KEYS.includes(key) && key !== 'custom' && !key.startsWith('x-'))
+        if (!RULE_KEYS.includes(key) && !key.startsWith('x-'))
           report(keyAt, `Sigma has no key '${key}'${suggestion(key, RULE_KEYS)}`);
     },
   },

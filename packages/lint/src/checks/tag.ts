@@ -1,3 +1,4 @@
+import { RULE_LEVELS } from '@tracehound/sigma';
 import {
   ATTACK_VERSION,
   isLaterTactic,
@@ -16,7 +17,6 @@ import { entry, scalarsAt } from '../yaml-read.ts';
 /** Namespaces of the Sigma specification (appendix Tags), and ours. */
 const NAMESPACES: readonly string[] = ['attack', 'car', 'cve', 'd3fend', 'detection', 'stp', 'tlp', 'tracehound'];
 const TLP: readonly string[] = ['red', 'amber', 'amber-strict', 'green', 'clear', 'white'];
-const RANK: readonly string[] = ['informational', 'low', 'medium', 'high', 'critical'];
 
 function onTags(
   look: (found: { tag: string; rule: RuleDocument; report: (message: string) => void }) => void,
@@ -37,7 +37,9 @@ function onTechniques(look: (id: string, report: (message: string) => void) => v
 
 const tagsAt = (rule: RuleDocument): { line: number; column: number } => entry(rule.map, 'tags')?.keyAt ?? rule.at;
 const alerts = (rule: RuleDocument): boolean =>
-  rule.kind !== 'filter' && RANK.indexOf(rule.level) >= RANK.indexOf('medium') && rule.status !== 'deprecated';
+  rule.kind !== 'filter' &&
+  RULE_LEVELS.indexOf(rule.level) >= RULE_LEVELS.indexOf('medium') &&
+  rule.status !== 'deprecated';
 
 export const TAG_CHECKS: readonly Check[] = [
   {

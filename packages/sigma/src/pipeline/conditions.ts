@@ -1,3 +1,4 @@
+import { RULE_LEVELS } from '../rule-words.ts';
 import { parsePattern } from '../value-pattern.ts';
 import type { YamlNode } from '../yaml-tree.ts';
 import type { Comparison, FieldCondition, Gate, ItemCondition, RuleCondition, Value } from './pipeline-definition.ts';
@@ -75,7 +76,7 @@ function attributeHolds(
 
 /** Words that have an order of their own. */
 const ORDERS: Readonly<Record<string, readonly string[]>> = {
-  level: ['informational', 'low', 'medium', 'high', 'critical'],
+  level: RULE_LEVELS,
   status: ['unsupported', 'deprecated', 'experimental', 'test', 'stable'],
 };
 

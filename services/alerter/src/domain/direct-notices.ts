@@ -37,6 +37,8 @@ const ENTITIES_MAX = 10_000;
 /** How long a notice waits for the alert it belongs to before it is written without one. */
 const UNOWNED_MS = 60_000;
 
+type Owners = Awaited<ReturnType<AlertTransaction['alertsOf']>>;
+
 /** Deliveries remembered as made, so that a retry reaches only receivers that have not taken the notice. */
 const DELIVERIES_MAX = 50_000;
 
@@ -108,8 +110,8 @@ export function createDirectNotices(deps: {
    * partition whose turn is to come, and only then is it known whose notice this was. A record that no alert takes in for
    * a minute (an integrity violation, say) is written under the id the receiver was given.
    */
-  async function alertIdOf(tx: AlertTransaction, { notice, endedAtMs }: DirectDelivery): Promise<string | null> {
-    const own = (await tx.alertsOf([notice.record_id])).get(notice.record_id);
+  function alertIdOf(owners: Owners, { notice, endedAtMs }: DirectDelivery): string | null {
+    const own = owners.get(notice.record_id);
     if (own) return own.alertId;
     return deps.now() - endedAtMs >= UNOWNED_MS ? notice.alert_id : null;
   }
@@ -160,8 +162,10 @@ export function createDirectNotices(deps: {
 
     async save(tx) {
       const saved: DirectDelivery[] = [];
+      if (sent.size === 0) return () => {};
+      const owners = await tx.alertsOf([...new Set([...sent.values()].map(({ notice }) => notice.record_id))]);
       for (const direct of sent.values()) {
-        const alertId = await alertIdOf(tx, direct);
+        const alertId = alertIdOf(owners, direct);
         if (alertId === null) continue;
         saved.push(direct);
         const notice = { ...direct.notice, alert_id: alertId };
