@@ -25,7 +25,10 @@ export class DueHeap<Item extends Due> {
 
   /** Adds the item or moves it to its new time; Infinity takes it out. */
   schedule(item: Item, dueMs: number): void {
+    // Later, as mostly: where it stands is no longer than that a bound, which will do.
+    const isLater = dueMs >= item.dueMs && dueMs !== Number.POSITIVE_INFINITY;
     item.dueMs = dueMs;
+    if (isLater && item.heapIndex >= 0) return;
     if (dueMs === Number.POSITIVE_INFINITY) {
       this.remove(item);
       return;

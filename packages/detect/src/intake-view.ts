@@ -32,9 +32,8 @@ export type IntakeEvent = {
 export function readIntakeEvent(event: Json): IntakeEvent | undefined {
   if (event['external'] === true) return readExternal(event);
   const type = event['event_type'];
-  if (typeof type !== 'string' || !hasShape(event)) return undefined;
-  const definition = eventTypeOf(type);
-  if (!definition || definition.record === 'ExternalEvent') return undefined;
+  const definition = typeof type === 'string' ? eventTypeOf(type) : undefined;
+  if (!definition || definition.record === 'ExternalEvent' || !hasShape(event)) return undefined;
   return readNative(event, definition);
 }
 

@@ -1,6 +1,6 @@
 import type { CorrelationType } from './correlation-definition.ts';
 import type { FieldPath, FieldView } from './field-view.ts';
-import { NULL_TAG, numberIn, tagsOf, tuplesOf, untagged } from './group-key.ts';
+import { NULL_TAG, numberIn, TupleReader, tagsOf, untagged } from './group-key.ts';
 
 /** What turning an event, or the hit of an inner correlation, into matches of a correlation needs to know. */
 export type MatchPlan = {
@@ -35,23 +35,53 @@ export type RuleMatches = {
   readonly groupMissing: readonly number[];
 };
 
-/** What one hit has for one step: its groups, the values it counts as, its number. */
-type Hit = {
-  readonly keys: readonly string[];
-  readonly values: readonly (string | null)[];
-  readonly number: number | null;
+/** Matches of an event that matched detections with these feeds, ordered by (rule, step, group key, value). */
+export type EventMatches = (view: FieldView, feeds: Iterable<Feed>) => RuleMatches;
+
+/** What a step takes of an event. */
+type StepReaders = {
+  readonly groups: TupleReader;
+  /** Null for rules that count no values. */
+  readonly values: TupleReader | null;
+  /** Null for rules that take no number. */
+  readonly number: string | null;
 };
 
-/** Matches of an event that matched detections with these feeds, ordered by (rule, step, group key, value). */
-export function eventMatches(plans: readonly MatchPlan[], view: FieldView, feeds: Iterable<Feed>): RuleMatches {
-  return collect(plans, feeds, (plan, step) => {
-    const values = plan.valueFields[step] ?? NO_FIELDS;
-    return {
-      keys: tuplesOf(view, plan.groupFields[step] ?? NO_FIELDS, plan.nullGroup),
-      values: countsValues(plan.type) ? tuplesOf(view, values) : NO_VALUES,
-      number: takesNumber(plan.type) ? (numberIn(view.values(values[0]?.name ?? '') ?? []) ?? null) : null,
-    };
-  });
+/** Correlations that group by the same fields read them once. Events are read one after another. */
+export function createEventMatches(plans: readonly MatchPlan[]): EventMatches {
+  const readers = new Map<string, TupleReader>();
+  const readerOf = (fields: readonly FieldPath[], nullGroup: boolean): TupleReader => {
+    const key = JSON.stringify([nullGroup, fields.map(({ name }) => name)]);
+    const reader = readers.get(key) ?? new TupleReader(fields, nullGroup);
+    readers.set(key, reader);
+    return reader;
+  };
+  const steps = plans.map(({ type, nullGroup, groupFields, valueFields }) =>
+    groupFields.map((fields, step): StepReaders => {
+      const values = valueFields[step] ?? NO_FIELDS;
+      return {
+        groups: readerOf(fields, nullGroup),
+        values: countsValues(type) ? readerOf(values, false) : null,
+        number: takesNumber(type) ? (values[0]?.name ?? '') : null,
+      };
+    }),
+  );
+  let event = 0;
+  return (view, feeds) => {
+    event++;
+    const gathered = new Gathered();
+    for (const { correlation, step } of feeds) {
+      const plan = plans[correlation];
+      const readers = steps[correlation]?.[step];
+      if (plan === undefined || readers === undefined) continue;
+      gathered.add(plan, step, {
+        keys: readers.groups.read(view, event),
+        values: readers.values === null ? NO_VALUES : readers.values.read(view, event),
+        number: readers.number === null ? null : (numberIn(view.values(readers.number) ?? []) ?? null),
+      });
+    }
+    return gathered.end();
+  };
 }
 
 const NO_FIELDS: readonly FieldPath[] = [];
@@ -65,15 +95,19 @@ export function chainMatches(plans: readonly MatchPlan[], innerGroupKey: string,
     const picked = positions.map((position) => tags[position] ?? NULL_TAG);
     return allowsNull || !picked.includes(NULL_TAG) ? [JSON.stringify(picked)] : [];
   };
-  return collect(plans, feeds, (plan, step) => {
+  const gathered = new Gathered();
+  for (const { correlation, step } of feeds) {
+    const plan = plans[correlation];
+    if (plan === undefined) continue;
     const positions = plan.valuePositions[step] ?? [];
     const tagged = tags[positions[0] ?? -1];
-    return {
+    gathered.add(plan, step, {
       keys: tuple(plan.groupPositions[step] ?? [], plan.nullGroup),
       values: countsValues(plan.type) ? tuple(positions, false) : NO_VALUES,
       number: takesNumber(plan.type) && tagged !== undefined ? (numberOfTag(tagged) ?? null) : null,
-    };
-  });
+    });
+  }
+  return gathered.end();
 }
 
 function numberOfTag(tagged: string): number | undefined {
@@ -88,30 +122,39 @@ export function takesNumber(type: CorrelationType): boolean {
   return type === 'value_sum' || type === 'value_avg' || type === 'value_percentile';
 }
 
-function collect(
-  plans: readonly MatchPlan[],
-  feeds: Iterable<Feed>,
-  hitOf: (plan: MatchPlan, step: number) => Hit,
-): RuleMatches {
-  const matches: RuleMatch[] = [];
-  const groupMissing: number[] = [];
-  for (const { correlation, step } of feeds) {
-    const plan = plans[correlation];
-    if (!plan) continue;
-    const { keys, values, number } = hitOf(plan, step);
-    const lacksNumber = takesNumber(plan.type) && number === null;
-    if (keys.length === 0 || values.length === 0 || lacksNumber) {
-      groupMissing.push(correlation);
-      continue;
+/** What one hit has for one step: its groups, the values it counts as, its number. */
+type Hit = {
+  readonly keys: readonly string[];
+  readonly values: readonly (string | null)[];
+  readonly number: number | null;
+};
+
+const NONE_MISSING: readonly number[] = [];
+
+class Gathered {
+  private readonly matches: RuleMatch[] = [];
+  private missing: number[] | null = null;
+
+  add(plan: MatchPlan, step: number, { keys, values, number }: Hit): void {
+    const { type, index } = plan;
+    if (keys.length === 0 || values.length === 0 || (number === null && takesNumber(type))) {
+      this.missing ??= [];
+      this.missing.push(index);
+      return;
     }
-    if (plan.skipsNegative && number !== null && number < 0) continue;
+    if (plan.skipsNegative && number !== null && number < 0) return;
     // An event counts once, however many of the rules of a count it matches.
-    const counted = plan.type === 'temporal' || plan.type === 'temporal_ordered' ? step : 0;
-    for (const group_key of keys) {
-      for (const value of values) matches.push({ rule: correlation, step: counted, group_key, value, number });
+    const counted = type === 'temporal' || type === 'temporal_ordered' ? step : 0;
+    for (let key = 0; key < keys.length; key++) {
+      const group_key = keys[key] as string;
+      for (let value = 0; value < values.length; value++)
+        this.matches.push({ rule: index, step: counted, group_key, value: values[value] as string | null, number });
     }
   }
-  return { matches: sortedDistinct(matches), groupMissing };
+
+  end(): RuleMatches {
+    return { matches: sortedDistinct(this.matches), groupMissing: this.missing ?? NONE_MISSING };
+  }
 }
 
 function sortedDistinct(matches: readonly RuleMatch[]): readonly RuleMatch[] {
@@ -133,7 +176,8 @@ function sortedDistinct(matches: readonly RuleMatch[]): readonly RuleMatch[] {
 /** Almost always: every rule and step once, in order. */
 function isGrowing(matches: readonly RuleMatch[]): boolean {
   for (let i = 1; i < matches.length; i++) {
-    const [before, match] = [matches[i - 1] as RuleMatch, matches[i] as RuleMatch];
+    const before = matches[i - 1] as RuleMatch;
+    const match = matches[i] as RuleMatch;
     if (before.rule > match.rule || (before.rule === match.rule && before.step >= match.step)) return false;
   }
   return true;

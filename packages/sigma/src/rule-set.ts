@@ -11,7 +11,7 @@ import { inOrder } from './pipeline/apply-pipelines.ts';
 import type { Pipeline } from './pipeline/pipeline-definition.ts';
 import { SigmaError, type SigmaProblem } from './problems.ts';
 import { createRuleSink, type ParsedCorrelation, type ParsedDetection, parseRuleDocument } from './rule-document.ts';
-import { chainMatches, eventMatches, type Feed, type MatchPlan, type RuleMatches } from './rule-matches.ts';
+import { chainMatches, createEventMatches, type Feed, type MatchPlan, type RuleMatches } from './rule-matches.ts';
 import { indexNames, type NamedRule } from './rule-names.ts';
 import type { Test } from './test-tree.ts';
 import { type Triage, type TriageGuide, triageGuide } from './triage.ts';
@@ -286,6 +286,7 @@ function compile(compilation: Compilation): Compiled {
   );
   const plans = ready.map(planOf);
   const matcher = createEventMatcher(detections);
+  const eventMatches = createEventMatches(plans);
   return {
     detections,
     correlations,
@@ -294,7 +295,7 @@ function compile(compilation: Compilation): Compiled {
     matchesOf: (view, matched) => {
       const [first, second] = matched;
       const feeds = first !== undefined && second === undefined ? detections[first]?.feeds : undefined;
-      return eventMatches(plans, view, feeds ?? matched.flatMap((index) => detections[index]?.feeds ?? []));
+      return eventMatches(view, feeds ?? matched.flatMap((index) => detections[index]?.feeds ?? []));
     },
     chainMatchesOf: (index, groupKey) => chainMatches(plans, groupKey, correlations[index]?.feeds ?? []),
   };

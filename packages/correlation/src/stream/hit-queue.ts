@@ -11,107 +11,47 @@ export type QueuedHit<Group> = {
 /** Orders events of one source instance that carry the same time (X2). */
 export type HitOrigin = { readonly instance: string; readonly sequence: number };
 
+type HitFacts = Omit<Readonly<QueuedHit<unknown>>, 'group'>;
+
 const CAPACITY_MIN = 1024;
 
-/**
- * Hits that wait for the watermark, ordered by time alone: order within an instant is the reader's. They lie in columns, some
- * 36 bytes each and no object; most come in order and join the end of a ring, stragglers a heap beside it.
- */
-export class HitQueue<Group extends object> {
-  private capacity = CAPACITY_MIN;
-  private times = new Float64Array(CAPACITY_MIN);
+/** Hits in columns: some 36 bytes each and no object. A place is one index into all columns. */
+class HitColumns<Group extends object> {
+  /** A power of two. */
+  capacity = CAPACITY_MIN;
+  times = new Float64Array(CAPACITY_MIN);
   private steps = new Int32Array(CAPACITY_MIN);
   private ids: (string | undefined)[] = new Array(CAPACITY_MIN);
   private groups: (Group | undefined)[] = new Array(CAPACITY_MIN);
   /** Made when the first hit has one. */
   private values: (string | null)[] | null = null;
   private origins: (HitOrigin | null)[] | null = null;
-  /** Slots that are free: the first `freeCount`. */
-  private free = Int32Array.from({ length: CAPACITY_MIN }, (_, slot) => CAPACITY_MIN - 1 - slot);
-  private freeCount = CAPACITY_MIN;
-  /** Slots in order of time, from `head` to `tail`, which count on without end. */
-  private ring = new Int32Array(CAPACITY_MIN);
-  private head = 0;
-  private tail = 0;
-  /** Greatest time in the ring. */
-  private lastMs = Number.NEGATIVE_INFINITY;
-  /** Slots as a binary heap by time. */
-  private heap = new Int32Array(CAPACITY_MIN);
-  private heapSize = 0;
 
-  get size(): number {
-    return this.tail - this.head + this.heapSize;
-  }
-
-  /** Time of the earliest hit, Infinity without one. */
-  get nextMs(): number {
-    const ringMs = this.ringMs;
-    const heapMs = this.heapMs;
-    return heapMs < ringMs ? heapMs : ringMs;
-  }
-
-  add(
-    group: Group,
-    hit: {
-      readonly timeMs: number;
-      readonly id: string;
-      readonly step: number;
-      readonly value: string | null;
-      readonly origin: HitOrigin | null;
-    },
-  ): void {
-    if (this.freeCount === 0) this.grow();
-    const slot = this.free[--this.freeCount] as number;
-    const { timeMs, value, origin } = hit;
-    this.times[slot] = timeMs;
-    this.steps[slot] = hit.step;
-    this.ids[slot] = hit.id;
-    this.groups[slot] = group;
+  put(place: number, group: Group, { timeMs, id, step, value, origin }: HitFacts): void {
+    this.times[place] = timeMs;
+    this.steps[place] = step;
+    this.ids[place] = id;
+    this.groups[place] = group;
     if (value !== null || this.values !== null) {
       this.values ??= new Array<string | null>(this.capacity).fill(null);
-      this.values[slot] = value;
+      this.values[place] = value;
     }
     if (origin !== null || this.origins !== null) {
       this.origins ??= new Array<HitOrigin | null>(this.capacity).fill(null);
-      this.origins[slot] = origin;
+      this.origins[place] = origin;
     }
-    if (timeMs >= this.lastMs || this.head === this.tail) {
-      this.lastMs = timeMs;
-      this.ring[this.tail++ & (this.capacity - 1)] = slot;
-    } else this.push(slot, timeMs);
   }
 
-  /** Takes the earliest hits, all of one time, into `into`, whose entries are used again; returns their number. */
-  takeInstant(into: QueuedHit<Group>[]): number {
-    const timeMs = this.nextMs;
-    let count = 0;
-    while (this.ringMs === timeMs) {
-      this.takeSlot(this.ring[this.head & (this.capacity - 1)] as number, into, count++);
-      this.head++;
-    }
-    while (this.heapMs === timeMs) this.takeSlot(this.pop(), into, count++);
-    return count;
-  }
-
-  private get ringMs(): number {
-    if (this.head === this.tail) return Number.POSITIVE_INFINITY;
-    return this.times[this.ring[this.head & (this.capacity - 1)] as number] as number;
-  }
-
-  private get heapMs(): number {
-    return this.heapSize === 0 ? Number.POSITIVE_INFINITY : (this.times[this.heap[0] as number] as number);
-  }
-
-  private takeSlot(slot: number, into: QueuedHit<Group>[], index: number): void {
-    const timeMs = this.times[slot] as number;
-    const group = this.groups[slot] as Group;
-    const id = this.ids[slot] as string;
-    const step = this.steps[slot] as number;
-    const value = this.values === null ? null : (this.values[slot] as string | null);
-    const origin = this.origins === null ? null : (this.origins[slot] as HitOrigin | null);
-    this.groups[slot] = undefined;
-    this.ids[slot] = undefined;
-    this.free[this.freeCount++] = slot;
+  /** Hands out what is at a place, in an entry that is used again, and lets go of it. */
+  take(place: number, into: QueuedHit<Group>[], index: number): void {
+    const timeMs = this.times[place] as number;
+    const group = this.groups[place] as Group;
+    const id = this.ids[place] as string;
+    const step = this.steps[place] as number;
+    const value = this.values === null ? null : (this.values[place] as string | null);
+    const origin = this.origins === null ? null : (this.origins[place] as HitOrigin | null);
+    this.groups[place] = undefined;
+    this.ids[place] = undefined;
     const entry = into[index];
     if (entry === undefined) {
       into.push({ timeMs, group, id, step, value, origin });
@@ -125,30 +65,112 @@ export class HitQueue<Group extends object> {
     entry.origin = origin;
   }
 
-  /** All slots are taken. */
-  private grow(): void {
-    const before = this.capacity;
-    const capacity = before * 2;
-    const ring = new Int32Array(capacity);
-    for (let index = this.head; index < this.tail; index++)
-      ring[index & (capacity - 1)] = this.ring[index & (before - 1)] as number;
-    this.ring = ring;
-    this.heap = widened(this.heap, new Int32Array(capacity));
-    this.steps = widened(this.steps, new Int32Array(capacity));
-    this.times = widened(this.times, new Float64Array(capacity));
-    this.ids.length = capacity;
-    this.groups.length = capacity;
-    if (this.values !== null) this.values = this.values.concat(new Array<null>(before).fill(null));
-    if (this.origins !== null) this.origins = this.origins.concat(new Array<null>(before).fill(null));
-    this.free = new Int32Array(capacity);
-    for (let index = 0; index < before; index++) this.free[index] = capacity - 1 - index;
-    this.freeCount = before;
-    this.capacity = capacity;
+  /** Twice the room; the places from `from` on, counted on around the end, keep their order. */
+  grow(from = 0): void {
+    const { capacity } = this;
+    const turn = from & (capacity - 1);
+    // Places before the turn are those that went around the end: they follow the others now.
+    this.times = doubled(this.times, new Float64Array(2 * capacity), turn);
+    this.steps = doubled(this.steps, new Int32Array(2 * capacity), turn);
+    this.ids = doubledList(this.ids, undefined, turn);
+    this.groups = doubledList(this.groups, undefined, turn);
+    if (this.values !== null) this.values = doubledList(this.values, null, turn);
+    if (this.origins !== null) this.origins = doubledList(this.origins, null, turn);
+    this.capacity = 2 * capacity;
+  }
+}
+
+function doubled<Column extends Int32Array | Float64Array>(before: Column, after: Column, turn: number): Column {
+  after.set(before.subarray(turn));
+  after.set(before.subarray(0, turn), before.length - turn);
+  return after;
+}
+
+function doubledList<Item>(before: readonly Item[], empty: Item, turn: number): Item[] {
+  return before.slice(turn).concat(before.slice(0, turn), new Array<Item>(before.length).fill(empty));
+}
+
+/**
+ * Hits that wait for the watermark, ordered by time alone: order within an instant is the reader's. Most come in order and
+ * join the end of a ring; stragglers wait in a heap beside it.
+ */
+export class HitQueue<Group extends object> {
+  private readonly ring = new HitColumns<Group>();
+  /** Of the ring: from `head` to `tail`, which count on without end but for a new start when it has grown. */
+  private head = 0;
+  private tail = 0;
+  /** Greatest time in the ring. */
+  private lastMs = Number.NEGATIVE_INFINITY;
+  private readonly stragglers = new HitColumns<Group>();
+  /** Places of stragglers as a binary heap by time, then the places that are free. */
+  private heap = Int32Array.from({ length: CAPACITY_MIN }, (_, place) => place);
+  private heapSize = 0;
+
+  get size(): number {
+    return this.tail - this.head + this.heapSize;
   }
 
-  private push(slot: number, timeMs: number): void {
-    const { heap, times } = this;
+  /** Time of the earliest hit, Infinity without one. */
+  get nextMs(): number {
+    const ringMs = this.ringMs;
+    const heapMs = this.heapMs;
+    return heapMs < ringMs ? heapMs : ringMs;
+  }
+
+  add(group: Group, hit: HitFacts): void {
+    const { timeMs } = hit;
+    if (timeMs >= this.lastMs || this.head === this.tail) this.append(group, hit);
+    else this.push(group, hit);
+  }
+
+  /** Takes the earliest hits, all of one time, into `into`, whose entries are used again; returns their number. */
+  takeInstant(into: QueuedHit<Group>[]): number {
+    const timeMs = this.nextMs;
+    let count = 0;
+    while (this.ringMs === timeMs) {
+      this.ring.take(this.head & (this.ring.capacity - 1), into, count++);
+      this.head++;
+    }
+    while (this.heapMs === timeMs) this.stragglers.take(this.pop(), into, count++);
+    return count;
+  }
+
+  private get ringMs(): number {
+    if (this.head === this.tail) return Number.POSITIVE_INFINITY;
+    return this.ring.times[this.head & (this.ring.capacity - 1)] as number;
+  }
+
+  private get heapMs(): number {
+    return this.heapSize === 0 ? Number.POSITIVE_INFINITY : (this.stragglers.times[this.heap[0] as number] as number);
+  }
+
+  private append(group: Group, hit: HitFacts): void {
+    const { ring } = this;
+    if (this.tail - this.head === ring.capacity) {
+      const size = ring.capacity;
+      ring.grow(this.head);
+      this.head = 0;
+      this.tail = size;
+    }
+    ring.put(this.tail & (ring.capacity - 1), group, hit);
+    this.tail++;
+    this.lastMs = hit.timeMs;
+  }
+
+  private push(group: Group, hit: HitFacts): void {
+    const { stragglers } = this;
+    if (this.heapSize === stragglers.capacity) {
+      stragglers.grow();
+      const heap = Int32Array.from({ length: stragglers.capacity }, (_, place) => place);
+      heap.set(this.heap);
+      this.heap = heap;
+    }
+    const { heap } = this;
+    const { times } = stragglers;
+    const { timeMs } = hit;
     let index = this.heapSize++;
+    const place = heap[index] as number;
+    stragglers.put(place, group, hit);
     while (index > 0) {
       const parent = (index - 1) >>> 1;
       const above = heap[parent] as number;
@@ -156,11 +178,13 @@ export class HitQueue<Group extends object> {
       heap[index] = above;
       index = parent;
     }
-    heap[index] = slot;
+    heap[index] = place;
   }
 
+  /** The place of the earliest straggler, which is then free. */
   private pop(): number {
-    const { heap, times } = this;
+    const { heap } = this;
+    const { times } = this.stragglers;
     const first = heap[0] as number;
     const size = --this.heapSize;
     const last = heap[size] as number;
@@ -176,12 +200,8 @@ export class HitQueue<Group extends object> {
       heap[index] = below;
       index = child;
     }
-    if (size > 0) heap[index] = last;
+    heap[index] = last;
+    heap[size] = first;
     return first;
   }
-}
-
-function widened<Column extends Int32Array | Float64Array>(before: Column, after: Column): Column {
-  after.set(before);
-  return after;
 }

@@ -1,6 +1,7 @@
 import type { CorrelationRule } from '@tracehound/sigma';
 import type { WindowRule } from '../window-rule.ts';
 import type { BlockPool } from './block-pool.ts';
+import type { GroupIndex } from './group-index.ts';
 import type { QueuedHit } from './hit-queue.ts';
 
 /** The groups of one correlation in one organization (X13). */
@@ -10,7 +11,7 @@ export type StreamLine = {
   /** Times of groups are kept as distances to it: small integers, without an object of their own. */
   readonly baseMs: number;
   readonly organization: string;
-  readonly groups: Map<string, StreamGroup>;
+  readonly index: GroupIndex;
   /** By length of the block. */
   readonly pools: Map<number, BlockPool>;
   /** -Infinity for each step, or place of the chain: where groups begin. */
@@ -82,6 +83,8 @@ export class StreamEpisode {
 export abstract class StreamGroup {
   readonly line: StreamLine;
   readonly key: string;
+  /** The next group of the same key, of another rule. Owned by the index. */
+  sibling: StreamGroup | null = null;
   /** Tells groups apart where hits of one instant are sorted; -1 once let go: hits that still wait for it are dropped. */
   ordinal: number;
   /** Newest time of a hit, those that wait included, from the line's base on. */

@@ -7,6 +7,7 @@ import type { OfflineGap } from '../offline-gap.ts';
 import type { WindowRule } from '../window-rule.ts';
 import type { BlockPool } from './block-pool.ts';
 import { CountGroup } from './count-group.ts';
+import { GroupIndex } from './group-index.ts';
 import { type HitOrigin, HitQueue, type QueuedHit } from './hit-queue.ts';
 import { OrderedGroup, TemporalGroup } from './step-group.ts';
 import { StreamEpisode, type StreamGroup, type StreamLine } from './stream-group.ts';
@@ -52,8 +53,6 @@ export type StreamRule = {
   readonly window: WindowRule;
   readonly lines: Map<string, StreamLine>;
   last: StreamLine | null;
-  /** Watermark at which idle groups are let go next. */
-  sweepMs: number;
 };
 
 export type StreamHit = {
@@ -81,13 +80,14 @@ export class Streams {
   private readonly queue = new HitQueue<StreamGroup>();
   private readonly due = new DueHeap<StreamEpisode>();
   private readonly pools = new Map<number, BlockPool>();
-  private readonly rules: StreamRule[] = [];
+  /** By organization and group-by. */
+  private readonly indexes = new Map<string, GroupIndex>();
   private readonly instant: QueuedHit<StreamGroup>[] = [];
   private ordinals = 0;
   private firmMs = Number.NEGATIVE_INFINITY;
   /** Everything before it has been taken: the watermark, or more when too many hits waited for it. */
   private takenMs = Number.NEGATIVE_INFINITY;
-  /** Watermark at which idle groups of some rule are let go next. */
+  /** Watermark at which idle groups of some index are let go next. */
   private sweepMs = Number.NEGATIVE_INFINITY;
   /** Live groups. */
   size = 0;
@@ -97,9 +97,7 @@ export class Streams {
   }
 
   createRule(rule: CorrelationRule, window: WindowRule): StreamRule {
-    const streamed: StreamRule = { rule, window, lines: new Map(), last: null, sweepMs: Number.NEGATIVE_INFINITY };
-    this.rules.push(streamed);
-    return streamed;
+    return { rule, window, lines: new Map(), last: null };
   }
 
   add(streamed: StreamRule, organization: string, groupKey: string, hit: StreamHit): void {
@@ -113,10 +111,10 @@ export class Streams {
       this.lose(line, groupKey, { fromMs: hit.timeMs, toMs: hit.timeMs, reason });
       return;
     }
-    let group = line.groups.get(groupKey);
+    let group = line.index.find(line, groupKey);
     if (group === undefined) {
       group = this.createGroup(line, groupKey, hit.timeMs);
-      line.groups.set(groupKey, group);
+      line.index.add(group);
       this.size++;
     }
     group.arrive(hit.timeMs, hit.step);
@@ -208,24 +206,23 @@ export class Streams {
     this.due.schedule(episode, (episode.isCut ? episode.frameEndMs : episode.lastAtMs + spanMs) + 1);
   }
 
-  /** Groups that nothing can wake any more are let go, rule by rule, a few times per span. */
+  /** Groups that nothing can wake any more are let go, a few times per span. */
   private sweep(watermarkMs: number): void {
     this.sweepMs = Number.POSITIVE_INFINITY;
-    for (const streamed of this.rules) {
-      const { spanMs } = streamed.window;
-      if (streamed.sweepMs <= watermarkMs) {
-        streamed.sweepMs = watermarkMs + spanMs / SWEEPS_PER_SPAN;
-        for (const { groups } of streamed.lines.values()) {
-          for (const group of groups.values())
-            if (group.episode === null && group.newestMs + spanMs < watermarkMs) this.remove(group);
-        }
+    const visit = (group: StreamGroup): void => {
+      if (group.episode === null && group.newestMs + group.line.window.spanMs < watermarkMs) this.remove(group);
+    };
+    for (const index of this.indexes.values()) {
+      if (index.sweepMs <= watermarkMs) {
+        index.sweepMs = watermarkMs + index.spanMs / SWEEPS_PER_SPAN;
+        index.forEach(visit);
       }
-      this.sweepMs = Math.min(this.sweepMs, streamed.sweepMs);
+      this.sweepMs = Math.min(this.sweepMs, index.sweepMs);
     }
   }
 
   private remove(group: StreamGroup): void {
-    group.line.groups.delete(group.key);
+    group.line.index.remove(group);
     group.ordinal = -1;
     if (group.episode !== null) this.due.remove(group.episode);
     group.release();
@@ -237,7 +234,7 @@ export class Streams {
       rule,
       window,
       organization,
-      groups: new Map(),
+      index: this.indexOf(rule, organization, window.spanMs),
       pools: this.pools,
       baseMs: timeMs,
       never: Array.from({ length: Math.max(window.steps, window.chain.length) }, () => Number.NEGATIVE_INFINITY),
@@ -246,6 +243,18 @@ export class Streams {
     };
     lines.set(organization, line);
     return line;
+  }
+
+  private indexOf({ groupBy }: CorrelationRule, organization: string, spanMs: number): GroupIndex {
+    const key = JSON.stringify([organization, groupBy]);
+    let index = this.indexes.get(key);
+    if (!index) {
+      index = new GroupIndex();
+      this.indexes.set(key, index);
+      this.sweepMs = index.sweepMs;
+    }
+    index.spanMs = Math.min(index.spanMs, spanMs);
+    return index;
   }
 
   private createGroup(line: StreamLine, key: string, timeMs: number): StreamGroup {
@@ -289,7 +298,7 @@ export class Streams {
 
   private evict(count: number, reason: string): void {
     const candidates: StreamGroup[] = [];
-    for (const { lines } of this.rules) for (const { groups } of lines.values()) candidates.push(...groups.values());
+    for (const index of this.indexes.values()) index.forEach((group) => candidates.push(group));
     candidates.sort(compareProgress);
     const ranges = new Map<StreamLine, { fromMs: number; toMs: number }>();
     for (const group of candidates.slice(0, count)) {

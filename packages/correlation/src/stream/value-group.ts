@@ -10,6 +10,8 @@ const EDGE_VALUES_MAX = 1024;
 /** Of one value: its hits that evidence may name (X10.5), by bucket of the span. */
 class ValueTrace {
   readonly value: string;
+  /** @see markOf */
+  readonly mark: number;
   bucket: number;
   lastMs: number;
   lastId: string;
@@ -19,13 +21,18 @@ class ValueTrace {
   /** Last hit in the bucket before, if there is one. */
   before: { readonly timeMs: number; readonly id: string } | null = null;
 
-  constructor(value: string, bucket: number, timeMs: number, id: string) {
+  constructor(value: string, mark: number, { bucket, timeMs, id }: { bucket: number; timeMs: number; id: string }) {
     this.value = value;
+    this.mark = mark;
     this.bucket = bucket;
     this.lastMs = timeMs;
     this.lastId = id;
     this.firstMs = timeMs;
     this.firstId = id;
+  }
+
+  is(value: string, mark: number): boolean {
+    return this.mark === mark && this.value === value;
   }
 
   take(bucket: number, timeMs: number, id: string): void {
@@ -45,6 +52,16 @@ class ValueTrace {
     if (this.before !== null && this.before.timeMs >= leftMs - spanMs) return this.before;
     return { timeMs: this.firstMs, id: this.firstId };
   }
+}
+
+/**
+ * A number that tells most values apart, made of the last units that can differ: values of one rule are often of one length
+ * and begin and end alike (`["s:user-00123"]`).
+ */
+function markOf(value: string): number {
+  const { length } = value;
+  if (length < 6) return length;
+  return (value.charCodeAt(length - 3) << 16) ^ (value.charCodeAt(length - 4) << 8) ^ value.charCodeAt(length - 5);
 }
 
 type Named = { readonly timeMs: number; readonly id: string };
@@ -70,9 +87,10 @@ export class ValueGroup extends StreamGroup {
     const value = given ?? '';
     const { recent } = this;
     const bucket = bucketOf(timeMs, window);
+    const mark = markOf(value);
     let index = recent.length - 1;
-    while (index >= 0 && (recent[index] as ValueTrace).value !== value) index--;
-    if (index < 0) this.recent = grown(recent, new ValueTrace(value, bucket, timeMs, id));
+    while (index >= 0 && !(recent[index] as ValueTrace).is(value, mark)) index--;
+    if (index < 0) this.recent = grown(recent, new ValueTrace(value, mark, { bucket, timeMs, id }));
     else {
       const trace = recent[index] as ValueTrace;
       if (trace.lastMs === timeMs && trace.lastId === id) return false;

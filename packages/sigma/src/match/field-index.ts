@@ -7,6 +7,15 @@ import { NetworkIndex } from './network-index.ts';
 import { ValueMemory } from './value-memory.ts';
 import type { Witness } from './witness.ts';
 
+/** What is known of a value of a field. */
+export type ValueNote = {
+  readonly text: string;
+  /** The text, case-folded. */
+  readonly folded: string;
+  /** The rules it points to. */
+  readonly pointers: Int32Array;
+};
+
 /** Finds the rules that one field of an event, or all its leaf values, point to. */
 export type FieldIndex = { collect(sink: PointerSink): void };
 
@@ -63,7 +72,7 @@ class SlotIndex implements FieldIndex {
   private readonly present: Int32Array;
   private readonly automaton: LiteralAutomaton | undefined;
   private readonly networks: NetworkIndex | undefined;
-  private readonly memory: ValueMemory;
+  private readonly memory: ValueMemory<ValueNote>;
   private readonly gathered = new GatheredPointers();
 
   constructor(entries: readonly Entry[], slot: FieldSlot, remembered: number) {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { ValueNote } from './field-index.ts';
 import { ValueMemory } from './value-memory.ts';
 
 const SEED = 20_261_126;
@@ -9,7 +10,7 @@ describe('the memory of values', () => {
   it('gives what was kept for exactly that value, or nothing', () => {
     fc.assert(
       fc.property(fc.constantFrom(1, 2, 8), fc.array(text, { maxLength: 60 }), (places, values) => {
-        const memory = new ValueMemory(places);
+        const memory = new ValueMemory<ValueNote>(places);
         for (const value of values) {
           if (!memory.takes(value)) continue;
           const note = memory.find(value);
@@ -22,7 +23,7 @@ describe('the memory of values', () => {
   });
 
   it('knows values again that come often', () => {
-    const memory = new ValueMemory(64);
+    const memory = new ValueMemory<ValueNote>(64);
     let known = 0;
     for (let i = 0; i < 10_000; i++) {
       const value = `type_${i % 10}`;
@@ -34,7 +35,7 @@ describe('the memory of values', () => {
   });
 
   it('pauses where values never come again, and tries anew later', () => {
-    const memory = new ValueMemory(64);
+    const memory = new ValueMemory<ValueNote>(64);
     let asked = 0;
     for (let i = 0; i < 1_000_000; i++) {
       const value = `id-${i}`;
@@ -47,8 +48,8 @@ describe('the memory of values', () => {
   });
 
   it('takes no long values, and none without places', () => {
-    expect(new ValueMemory(8).takes('x'.repeat(193))).toBe(false);
-    expect(new ValueMemory(0).takes('x')).toBe(false);
-    expect(() => new ValueMemory(3)).toThrow(RangeError);
+    expect(new ValueMemory<ValueNote>(8).takes('x'.repeat(193))).toBe(false);
+    expect(new ValueMemory<ValueNote>(0).takes('x')).toBe(false);
+    expect(() => new ValueMemory<ValueNote>(3)).toThrow(RangeError);
   });
 });

@@ -1,26 +1,17 @@
-/** What is known of a value of a field. */
-export type ValueNote = {
-  readonly text: string;
-  /** The text, case-folded. */
-  readonly folded: string;
-  /** The rules it points to. */
-  readonly pointers: Int32Array;
-};
-
-/** Longer values are not remembered, so that a memory of 1,024 values takes a megabyte at most. */
+/** Longer values are not remembered, so that 1,024 of them take a megabyte at most. */
 const LENGTH_MAX = 192;
 /** After so many values it is seen whether remembering pays, and if not, how many are let pass unremembered. */
 const TRIAL_LENGTH = 2_048;
 const PAUSE_LENGTH = 200_000;
 
 /**
- * Remembers values of one field: logs repeat themselves, and to know a value again is cheaper than to search it for all
- * rules. One value per place, by a hash of its length and some of its units; a newcomer takes the place of what was
+ * Remembers what was found out about values of one field: logs repeat themselves, and to know a value again is cheaper than
+ * to search it for all rules, or to make its group key. One value per place, by a hash of its length and some of its units; a newcomer takes the place of what was
  * there. So memory is bounded, and made-up values cost no more than having no memory.
  */
-export class ValueMemory {
+export class ValueMemory<Note extends { readonly text: string }> {
   private readonly places: number;
-  private notes: (ValueNote | undefined)[] = [];
+  private notes: (Note | undefined)[] = [];
   private asked = 0;
   private missed = 0;
   private pause = 0;
@@ -40,7 +31,7 @@ export class ValueMemory {
     return text.length <= LENGTH_MAX && this.places > 0;
   }
 
-  find(text: string): ValueNote | undefined {
+  find(text: string): Note | undefined {
     if (++this.asked >= TRIAL_LENGTH) this.judge();
     const note = this.notes[this.placeOf(text)];
     if (note !== undefined && note.text === text) return note;
@@ -48,8 +39,8 @@ export class ValueMemory {
     return undefined;
   }
 
-  keep(note: ValueNote): void {
-    if (this.notes.length === 0) this.notes = new Array<ValueNote | undefined>(this.places).fill(undefined);
+  keep(note: Note): void {
+    if (this.notes.length === 0) this.notes = new Array<Note | undefined>(this.places).fill(undefined);
     this.notes[this.placeOf(note.text)] = note;
   }
 
