@@ -129,8 +129,7 @@ function readSingle(event: string, flags: ExplainFlags): readonly ReadEvent[] {
 }
 
 function parseText(text: string): Readonly<Record<string, unknown>> | undefined {
-  const bytes = Buffer.from(text);
-  const parsed = parseJsonLine(bytes, 0, bytes.length);
+  const parsed = parseJsonLine(text);
   return parsed.kind === 'event' ? parsed.event : undefined;
 }
 

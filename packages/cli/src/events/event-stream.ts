@@ -41,8 +41,8 @@ export function createEventStream(options: EventStreamOptions): EventStream {
     onInvalid(line, reason);
   }
 
-  function onLine(buffer: Buffer, from: number, to: number, line: number): void {
-    const parsed = parseJsonLine(buffer, from, to);
+  function onLine(text: string, line: number, longDigits: boolean): void {
+    const parsed = parseJsonLine(text, longDigits);
     if (parsed.kind === 'blank') return;
     if (parsed.kind === 'invalid') {
       invalid(line, parsed.reason);

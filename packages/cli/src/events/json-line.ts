@@ -6,36 +6,15 @@ export type JsonLine =
 
 const BLANK: JsonLine = { kind: 'blank' };
 
-/** So many digits in a row may be a number that a double cannot hold. */
-const LONG_DIGITS = 16;
-
-/** A run of 16 digits lies over a multiple of 16: only there is looked, which beats a pattern. */
-function hasLongDigits(text: string): boolean {
-  for (let at = 0; at < text.length; at += LONG_DIGITS) {
-    if (!isDigit(text.charCodeAt(at))) continue;
-    let from = at;
-    while (from > 0 && isDigit(text.charCodeAt(from - 1))) from--;
-    let to = at + 1;
-    while (to < text.length && isDigit(text.charCodeAt(to))) to++;
-    if (to - from >= LONG_DIGITS) return true;
-  }
-  return false;
-}
-
-function isDigit(code: number): boolean {
-  return code >= 48 && code <= 57;
-}
-
 /**
- * One line of NDJSON. Broken UTF-8 becomes U+FFFD, a byte order mark is dropped. Integers beyond 2^53 keep their digits,
- * as text, so that they compare as they are written. Nothing of the line is in the reason: it may hold secrets.
+ * One line of NDJSON. A byte order mark is dropped. Integers beyond 2^53 keep their digits, as text, so that they compare as
+ * they are written; `longDigits` false: there are none. Nothing of the line is in the reason: it may hold secrets.
  */
-export function parseJsonLine(buffer: Buffer, from: number, to: number): JsonLine {
-  let text = buffer.toString('utf8', from, to);
-  if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);
+export function parseJsonLine(line: string, longDigits = true): JsonLine {
+  const text = line.charCodeAt(0) === 0xfeff ? line.slice(1) : line;
   let value: unknown;
   try {
-    value = hasLongDigits(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
+    value = longDigits ? JSON.parse(text, keepDigits) : JSON.parse(text);
   } catch {
     if (text.trim() === '') return BLANK;
     return { kind: 'invalid', reason: 'not valid JSON' };
