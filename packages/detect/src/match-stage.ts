@@ -25,8 +25,13 @@ export function createMatchStage(ruleSet: RuleSetCompiled): MatchStage {
   return ({ view, logSource }) => {
     const detections = ruleSet.matchEvent(view, logSource);
     if (detections.length === 0) return NOTHING;
-    const findings = detections.filter((rule) => emits[rule]);
-    if (!detections.some((rule) => feeds[rule])) return { findings, matches: NO_MATCHES, groupMissing: 0 };
+    let findings = NO_NUMBERS;
+    let isFed = false;
+    for (const rule of detections) {
+      if (emits[rule] === true) findings = findings === NO_NUMBERS ? [rule] : [...findings, rule];
+      if (feeds[rule] === true) isFed = true;
+    }
+    if (!isFed) return { findings, matches: NO_MATCHES, groupMissing: 0 };
     const { matches, groupMissing } = ruleSet.matchesOf(view, detections);
     return { findings, matches, groupMissing: groupMissing.length };
   };

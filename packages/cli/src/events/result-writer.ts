@@ -26,12 +26,20 @@ export function createResultWriter(
   let page = '';
   let count = 0;
   let drained: Promise<void> = Promise.resolve();
+  let isFull = false;
 
   function write(): void {
     if (page === '') return;
-    const isFull = !stream.write(page);
+    const isTaken = stream.write(page);
     page = '';
-    if (isFull) drained = new Promise((done) => void stream.once('drain', () => done()));
+    if (isTaken || isFull) return;
+    isFull = true;
+    drained = new Promise((done) => {
+      stream.once('drain', () => {
+        isFull = false;
+        done();
+      });
+    });
   }
 
   return {

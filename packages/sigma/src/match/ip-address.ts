@@ -28,12 +28,12 @@ export function parseIpv4(text: string): number {
       octet = octet < 0 ? digit : octet * 10 + digit;
       if (octet > 255) return -1;
     } else if ((digit === -2 || i === text.length) && octet >= 0) {
-      value = value * 256 + octet;
+      value = (value << 8) | octet;
       octets++;
       octet = -1;
     } else return -1;
   }
-  return octets === 4 ? value : -1;
+  return octets === 4 ? value >>> 0 : -1;
 }
 
 function parseV4(text: string): readonly [number, number] | undefined {
