@@ -31,8 +31,8 @@ export class BlockPool {
   }
 
   private grow(): void {
-    // By a quarter: doubling would hold twice the memory of a flood of groups for its last few.
-    const times = new Float64Array(Math.ceil((this.times.length * 5) / 4 / this.length) * this.length);
+    // By an eighth: doubling would hold twice the memory of a flood of groups for its last few.
+    const times = new Float64Array(Math.ceil((this.times.length * 9) / 8 / this.length) * this.length);
     times.set(this.times);
     this.times = times;
   }
