@@ -139,6 +139,8 @@ function withNode(node, environment) {
     PATH: `${dirname(node)}${delimiter}${environment.PATH ?? ''}`,
     TURBO_TELEMETRY_DISABLED: '1',
     DO_NOT_TRACK: '1',
+    // Sources, once compiled, are kept between runs: half the CPU of a start, for commands and services alike.
+    NODE_COMPILE_CACHE: environment.NODE_COMPILE_CACHE ?? join(home, 'cache', 'compile'),
   };
 }
 
