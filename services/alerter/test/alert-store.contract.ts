@@ -27,7 +27,7 @@ const RECEIVERS = new Map([
   ['hook', { isIdempotent: true }],
   ['console', { isIdempotent: false }],
 ]);
-const SENT: DeliveryOutcome = {
+export const SENT: DeliveryOutcome = {
   state: 'sent',
   httpStatus: 204,
   errorCode: null,

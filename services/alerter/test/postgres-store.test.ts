@@ -1,8 +1,12 @@
+import { buildNotice } from '@tracehound/alerting';
 import { createPool, migrate } from '@tracehound/postgres';
 import { testStack } from '@tracehound/testkit';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createPostgresStore } from '../src/adapters/postgres-store.ts';
-import { alertStoreContract } from './alert-store.contract.ts';
+import type { AlertTransaction } from '../src/ports.ts';
+import { newDelivery } from '../src/stages/group.ts';
+import { alertRecord, hexId } from './alert-record.fixture.ts';
+import { alertStoreContract, SENT } from './alert-store.contract.ts';
 import { MIGRATIONS } from './alerter-world.fixture.ts';
 import { insertAuditRow, setSinkPosition } from './audit-rows.fixture.ts';
 
@@ -92,6 +96,49 @@ test('a failure names the notice, never its content', async () => {
     );
   await insert(`notice:${'1'.repeat(32)}`);
   await expect(insert('{"actor": "Jane"}')).rejects.toMatchObject({ code: '23514' });
+});
+
+test('a notice saved while the one before it is recorded is flushed too', async () => {
+  const store = createPostgresStore(pool);
+  const notice = (id: string) =>
+    buildNotice({
+      record: alertRecord({ alert_id: hexId(id) }),
+      reason: 'opened',
+      alertId: hexId(id),
+      firedAtMs: 0,
+      linkBase: 'http://t',
+      evidence: null,
+    });
+  const save = (tx: AlertTransaction, id: string) => {
+    const delivery = { receiver: 'lone', channel: 'webhook', suppressionKey: 'one entity' } as const;
+    return tx.saveNotice(notice(id), [newDelivery({ notice: notice(id), ...delivery })], 1);
+  };
+  const claim = () =>
+    store.claimDeliveries({
+      owner: 'one',
+      nowMs: 1,
+      leaseMs: 1_000,
+      capacity: new Map([['lone', 9]]),
+      receivers: new Map([['lone', { isIdempotent: true }]]),
+      inDoubt: { resendFrom: 'high' },
+    });
+  await store.transaction((tx) => save(tx, '1'));
+  const [first] = await claim();
+  if (!first) throw new Error('nothing to deliver');
+  const recorded = await store.transaction(async (tx) => {
+    await save(tx, '2');
+    const recording = store.recordDelivery(first, SENT, 'one');
+    // It waits for the group, which this transaction holds.
+    await vi.waitFor(async () => {
+      const { rowCount } = await pool.query(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      expect(rowCount).toBe(1);
+    });
+    return { recording };
+  });
+  expect(await recorded.recording).toBe(true);
+  expect((await claim()).map((delivery) => delivery.notice.alert_id)).toEqual([hexId('2')]);
 });
 
 test('the role of the service may use its schema and the three functions of the audit store, and nothing else there', async () => {

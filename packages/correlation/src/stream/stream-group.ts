@@ -11,7 +11,7 @@ export type StreamLine = {
   /** Times of groups are kept as distances to it: small integers, without an object of their own. */
   readonly baseMs: number;
   readonly organization: string;
-  readonly index: GroupIndex;
+  readonly index: GroupIndex<StreamGroup>;
   /** By length of the block. */
   readonly pools: Map<number, BlockPool>;
   /** -Infinity for each step, or place of the chain: where groups begin. */

@@ -81,7 +81,7 @@ export class Streams {
   private readonly due = new DueHeap<StreamEpisode>();
   private readonly pools = new Map<number, BlockPool>();
   /** By organization and group-by. */
-  private readonly indexes = new Map<string, GroupIndex>();
+  private readonly indexes = new Map<string, GroupIndex<StreamGroup>>();
   private readonly instant: QueuedHit<StreamGroup>[] = [];
   private ordinals = 0;
   private firmMs = Number.NEGATIVE_INFINITY;
@@ -245,11 +245,11 @@ export class Streams {
     return line;
   }
 
-  private indexOf({ groupBy }: CorrelationRule, organization: string, spanMs: number): GroupIndex {
+  private indexOf({ groupBy }: CorrelationRule, organization: string, spanMs: number): GroupIndex<StreamGroup> {
     const key = JSON.stringify([organization, groupBy]);
     let index = this.indexes.get(key);
     if (!index) {
-      index = new GroupIndex();
+      index = new GroupIndex<StreamGroup>();
       this.indexes.set(key, index);
       this.sweepMs = index.sweepMs;
     }

@@ -249,7 +249,13 @@ const ATTEMPT_STATUS: Readonly<Record<DeliveryOutcome['state'], AttemptStatus>> 
   dead: 'DEAD',
 };
 
+/**
+ * Gives a group back, due when its next delivery is. Its row is locked by a statement of its own first: an update that had to
+ * wait for it would look for deliveries with the eyes of its start, and miss those that were saved meanwhile (PostgreSQL 18
+ * documentation, 13.2.1), so that nobody would ever flush them.
+ */
 async function releaseGroup(client: PoolClient, groupId: string, epoch: bigint): Promise<void> {
+  await client.query('SELECT FROM alerting.notice_group WHERE group_id = $1 FOR UPDATE', [groupId]);
   await client.query(
     `UPDATE alerting.notice_group SET owner = NULL, leased_until_ms = 0, next_flush_at_ms = (
        SELECT min(next_attempt_at_ms) FROM alerting.outbox WHERE group_id = $1 AND state IN ('pending', 'sending', 'failed'))
