@@ -2,6 +2,7 @@ import { END_OF_INPUT_WATERMARK_MS, NO_WATERMARK_MS } from '@tracehound/event-mo
 import type { CorrelationRule, RuleMatch, RuleSetCompiled } from '@tracehound/sigma';
 import { evidenceIds } from './alert.ts';
 import { alertIdOf } from './alert-id.ts';
+import { ChainEvidence } from './chain-evidence.ts';
 import { chainHits } from './chains.ts';
 import { type CounterName, emptyCounters } from './counters.ts';
 import type { Episode } from './episodes.ts';
@@ -22,7 +23,7 @@ export type OfflineFinal = FinalFacts & {
   readonly groupKey: string;
   readonly firstAtMs: number;
   readonly lastAtMs: number;
-  /** Evidence, sorted. */
+  /** Evidence, sorted: events, and the hits of inner correlations (`eventsOf` tells what these are made of). */
   readonly eventIds: readonly string[];
 };
 
@@ -43,6 +44,8 @@ export type OfflineEngine = {
   advance(watermarkMs: number): readonly OfflineFinal[];
   /** The recording is over. */
   end(): readonly OfflineFinal[];
+  /** The evidence as events alone, sorted, through all inner correlations. Ask when the final is told, not later. */
+  eventsOf(final: Pick<OfflineFinal, 'eventIds'>): readonly string[];
   /** Ranges in which state was dropped since the last call. */
   takeGaps(): readonly OfflineGap[];
   readonly liveGroups: number;
@@ -72,7 +75,8 @@ class Offline implements OfflineEngine {
   private finals: OfflineFinal[] = [];
   private gaps: OfflineGap[] = [];
   private offset = 0;
-  private readonly hasChains: boolean;
+  /** Null without chains. */
+  private readonly chained: ChainEvidence | null;
 
   constructor(ruleSet: RuleSetCompiled, options: OfflineOptions) {
     this.ruleSet = ruleSet;
@@ -90,7 +94,7 @@ class Offline implements OfflineEngine {
           openId: () => '',
           over: (ref, _, { episode }) => this.over(ref, episode),
           decided: (ref, final) => this.decided(ref, final),
-          chained: (ref, hit) => this.chained(ref, hit),
+          chained: (ref, hit) => this.chainedHit(ref, hit),
           degraded: (family, groupKey, range) => this.degraded(family, groupKey, range),
         },
       },
@@ -107,7 +111,7 @@ class Offline implements OfflineEngine {
     this.streamed = this.plans.map(({ rule, instance }) =>
       isStreamed(instance) && instance.window ? this.streams.createRule(rule, instance.window) : null,
     );
-    this.hasChains = ruleSet.correlations.some(({ feeds }) => feeds.length > 0);
+    this.chained = ruleSet.correlations.some(({ feeds }) => feeds.length > 0) ? new ChainEvidence() : null;
   }
 
   get liveGroups(): number {
@@ -159,12 +163,16 @@ class Offline implements OfflineEngine {
   advance(watermarkMs: number): readonly OfflineFinal[] {
     this.streams.advance(watermarkMs);
     this.windows.advance(0, watermarkMs);
-    if (this.hasChains) this.windows.advanceChains(null);
+    if (this.chained !== null) this.windows.advanceChains(null);
     return this.take();
   }
 
   end(): readonly OfflineFinal[] {
     return this.advance(END_OF_INPUT_WATERMARK_MS);
+  }
+
+  eventsOf({ eventIds }: Pick<OfflineFinal, 'eventIds'>): readonly string[] {
+    return this.chained === null ? eventIds : this.chained.resolve(eventIds);
   }
 
   takeGaps(): readonly OfflineGap[] {
@@ -207,13 +215,14 @@ class Offline implements OfflineEngine {
       this.finals.push({ rule: instance.rule, organization, groupKey: ref.groupKey, ...said });
   }
 
-  private chained(ref: GroupRef, chain: FirmChainHit): void {
+  private chainedHit(ref: GroupRef, chain: FirmChainHit): void {
     const { rule } = ref.family.instance;
     const { organization } = ref.family;
     const { uid: correlation, semanticHash } = rule;
     const { groupKey } = ref;
     const parts = { organization, correlation, semanticHash, groupKey, frame: chain.frame, trigger: chain.triggerId };
     const id = `chain:${alertIdOf(parts)}`;
+    this.chained?.keep(id, evidenceIds(chain.evidence));
     for (const { outer, groupKey: outerKey, hit } of chainHits(this.ruleSet, { rule, groupKey, id, chain })) {
       this.tally.chained++;
       this.windows.enqueue({ plan: this.plans[outer.index] as Plan, organization, groupKey: outerKey, hit });

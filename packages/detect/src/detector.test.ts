@@ -135,3 +135,41 @@ describe('createCorrelationExplainer', () => {
     expect(next).toMatchObject({ group: { ip: 'b' }, would_fire_with: ['condition gte: 1'] });
   });
 });
+
+describe('chains', () => {
+  const CHAIN = `${RULES}---
+title: Burst, then odd
+id: r-chain
+correlation:
+  type: temporal_ordered
+  rules: [r-burst, r-odd]
+  group-by: [ip]
+  timespan: 5m
+---
+title: Two of those
+id: r-outer
+correlation:
+  type: event_count
+  rules: [r-chain]
+  group-by: [ip]
+  timespan: 1h
+  condition: {gte: 2}
+`;
+
+  it('names events as evidence, not the hits of inner correlations', () => {
+    const detector = createDetector(loadRuleSet([{ path: 'r.yml', content: CHAIN }]), { latenessMs: 60_000 });
+    const results: DetectResult[] = [];
+    const push = (id: string, s: number, type: string) => {
+      const view = createJsonFieldView({ type, ip: 'a' });
+      results.push(...detector.push({ id, timeMs: s * 1_000, organization: 'platform', view, logSource: null }));
+    };
+    for (const [round, from] of [0, 1_200].entries()) {
+      for (const n of [1, 2, 3]) push(`f${round}${n}`, from + n, 'failed');
+      push(`o${round}`, from + 10, 'odd');
+    }
+    results.push(...detector.end());
+    const outer = results.filter(({ rule_id }) => rule_id === 'r-outer');
+    const inner = ['f01', 'f02', 'f03', 'f11', 'f12', 'f13', 'o0', 'o1'];
+    expect(outer.map(({ event_ids, count }) => ({ event_ids, count }))).toEqual([{ event_ids: inner, count: 2 }]);
+  });
+});

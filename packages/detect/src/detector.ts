@@ -1,4 +1,4 @@
-import { createOfflineEngine, type OfflineEngine, type OfflineGap } from '@tracehound/correlation';
+import { createOfflineEngine, type OfflineEngine, type OfflineFinal, type OfflineGap } from '@tracehound/correlation';
 import type { DetectionRule, OnMatch, RuleSetCompiled } from '@tracehound/sigma';
 import type { DetectEvent, EventPlace } from './event.ts';
 import { createMatchStage, type Matched } from './match-stage.ts';
@@ -96,7 +96,7 @@ class StreamDecider implements Decider {
     if (event.timeMs > this.newestMs) {
       this.newestMs = event.timeMs;
       for (const final of this.engine.advance(event.timeMs - this.latenessMs)) {
-        (results ??= []).push(correlationResult(final));
+        (results ??= []).push(this.told(final));
       }
     }
     this.correlate(event, matched);
@@ -108,7 +108,11 @@ class StreamDecider implements Decider {
   }
 
   end(): readonly DetectResult[] {
-    return this.engine.end().map(correlationResult);
+    return this.engine.end().map((final) => this.told(final));
+  }
+
+  private told(final: OfflineFinal): DetectResult {
+    return correlationResult(final, this.engine.eventsOf(final));
   }
 
   private correlate(event: EventPlace, matched: Matched): void {

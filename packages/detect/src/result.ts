@@ -15,6 +15,7 @@ export type DetectResult = {
   readonly at: string;
   /** Null for a detection, and for a correlation without `group-by`. */
   readonly group: Readonly<Record<string, string | null>> | null;
+  /** Evidence: ids of events, sorted; of a chain, the events that its inner correlations stand on. */
   readonly event_ids: readonly string[];
   readonly count: number;
   /** Only of events that name an organization: the group is theirs alone (EXACTNESS X13). */
@@ -37,7 +38,8 @@ export function detectionResult(rule: DetectionRule, event: EventPlace): DetectR
   };
 }
 
-export function correlationResult(final: OfflineFinal): DetectResult {
+/** `eventIds`: the evidence, sorted. */
+export function correlationResult(final: OfflineFinal, eventIds: readonly string[]): DetectResult {
   const { rule, groupKey } = final;
   const { description } = rule;
   const group = groupOf(rule, groupKey).map(({ field, value }) => [field, value] as const);
@@ -49,7 +51,7 @@ export function correlationResult(final: OfflineFinal): DetectResult {
     author: description.author,
     at: rfc3339(final.atMs),
     group: group.length === 0 ? null : Object.fromEntries(group),
-    event_ids: final.eventIds,
+    event_ids: eventIds,
     count: final.count,
     ...organizationOf(final.organization),
   };
