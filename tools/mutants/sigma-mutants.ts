@@ -3,6 +3,7 @@ import type { Mutant } from './mutant.ts';
 const SIGMA = 'packages/sigma/src';
 const CORRELATION = 'packages/correlation/src';
 const ORACLE = { tests: [`${CORRELATION}/engine.property.test.ts`], named: 'E2 finals equal the oracle' };
+const OFFLINE = { tests: [`${CORRELATION}/offline.property.test.ts`], named: 'finals' };
 const DETECTIONS = { tests: [`${SIGMA}/sigma.test.ts`], named: '.' };
 
 /** Faults of rules and windows. Each is one a reviewer could miss. */
@@ -51,15 +52,15 @@ export const SIGMA_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'null matches only a present null',
-    file: `${SIGMA}/matcher.ts`,
-    find: 'view.values(test.field)?.includes(null) ?? true',
-    replace: 'view.values(test.field)?.includes(null) ?? false',
+    file: `${SIGMA}/match/predicates.ts`,
+    find: 'return found === undefined || found === null ||',
+    replace: 'return found === null ||',
     ...DETECTIONS,
   },
   {
     name: 'group-by dropped',
     file: `${SIGMA}/rule-matches.ts`,
-    find: 'keys: tuplesOf(view, plan.groupFields[step] ?? [], plan.nullGroup),',
+    find: 'keys: readers.groups.read(view, event),',
     replace: "keys: ['[]'],",
     ...DETECTIONS,
   },
@@ -73,7 +74,7 @@ export const SIGMA_MUTANTS: readonly Mutant[] = [
   {
     name: 'event of several referenced rules counted per rule',
     file: `${SIGMA}/rule-matches.ts`,
-    find: "plan.type === 'temporal' || plan.type === 'temporal_ordered' ? step : 0",
+    find: "type === 'temporal' || type === 'temporal_ordered' ? step : 0",
     replace: 'step',
     tests: [`${CORRELATION}/referenced-rules.test.ts`],
     named: 'counts an event of several referenced rules once',
@@ -81,22 +82,22 @@ export const SIGMA_MUTANTS: readonly Mutant[] = [
   {
     name: 'threshold one too high',
     file: `${CORRELATION}/window-rule.ts`,
-    find: 'threshold: rule.threshold,',
-    replace: 'threshold: rule.threshold + 1,',
+    find: 'threshold: thresholdOf(definition, { chain, sets }),',
+    replace: 'threshold: thresholdOf(definition, { chain, sets }) + 1,',
     ...ORACLE,
   },
   {
     name: 'threshold one too low',
     file: `${CORRELATION}/window-rule.ts`,
-    find: 'threshold: rule.threshold,',
-    replace: 'threshold: Math.max(1, rule.threshold - 1),',
+    find: 'threshold: thresholdOf(definition, { chain, sets }),',
+    replace: 'threshold: Math.max(1, thresholdOf(definition, { chain, sets }) - 1),',
     ...ORACLE,
   },
   {
     name: 'window bound: the right end of the span excluded',
-    file: `${CORRELATION}/truth.ts`,
-    find: 'const toMs = (hits[last - rule.threshold + 1] as Hit).timeMs + rule.spanMs;',
-    replace: 'const toMs = (hits[last - rule.threshold + 1] as Hit).timeMs + rule.spanMs - 1;',
+    file: `${CORRELATION}/tail.ts`,
+    find: 'const toMs = (times[seen % threshold] as number) + spanMs;',
+    replace: 'const toMs = (times[seen % threshold] as number) + spanMs - 1;',
     ...ORACLE,
   },
   {
@@ -116,21 +117,21 @@ export const SIGMA_MUTANTS: readonly Mutant[] = [
   {
     name: 'organization prefix dropped',
     file: `${CORRELATION}/engine.ts`,
-    find: '${key}|${match.organization_id}|${match.group_key}',
-    replace: '${key}|${match.group_key}',
+    find: 'match.organization_id, match.group_key, hit);',
+    replace: "'one', match.group_key, hit);",
     ...ORACLE,
   },
   {
     name: 'group key dropped',
     file: `${CORRELATION}/engine.ts`,
-    find: '${key}|${match.organization_id}|${match.group_key}',
-    replace: '${key}|${match.organization_id}',
+    find: 'match.organization_id, match.group_key, hit);',
+    replace: "match.organization_id, '[]', hit);",
     ...ORACLE,
   },
   {
     name: 'duplicate counted',
-    file: `${CORRELATION}/group.ts`,
-    find: 'switches.dropDuplicateIds && group.hits.some(copy)',
+    file: `${CORRELATION}/insert-hit.ts`,
+    find: 'switches.dropDuplicateIds && isCopy(group, hit)',
     replace: 'switches.dropDuplicateIds && group.hits.length < 0',
     ...ORACLE,
   },
@@ -144,7 +145,7 @@ export const SIGMA_MUTANTS: readonly Mutant[] = [
   {
     name: 'ordered: a tie does not count',
     file: `${CORRELATION}/ordered.ts`,
-    find: 'if (strict || before.id === after.id) return false;',
+    find: 'if (rule.strict) return false;',
     replace: 'return false;',
     ...ORACLE,
   },
@@ -183,5 +184,49 @@ export const SIGMA_MUTANTS: readonly Mutant[] = [
     find: 'const DAY_MS = 86_400_000;',
     replace: 'const DAY_MS = 90_000_000;',
     ...ORACLE,
+  },
+  {
+    name: 'group key of the event before',
+    file: `${SIGMA}/group-key.ts`,
+    find: 'if (this.event !== event) {',
+    replace: 'if (this.event === 0) {',
+    tests: [`packages/detect/src/detector.test.ts`],
+    named: '.',
+  },
+  {
+    name: 'offline: the group of another rule is taken',
+    file: `${CORRELATION}/stream/group-index.ts`,
+    find: 'while (group && group.line !== line) group = group.sibling;',
+    replace: '',
+    ...OFFLINE,
+  },
+  {
+    name: 'offline: a straggler is taken in order of arrival',
+    file: `${CORRELATION}/stream/hit-queue.ts`,
+    find: 'if (timeMs >= this.lastMs || this.head === this.tail) this.append',
+    replace: 'if (timeMs > 0) this.append',
+    ...OFFLINE,
+  },
+  {
+    name: 'offline: a copy counts',
+    file: `${CORRELATION}/stream/count-group.ts`,
+    find: 'if (pool.times[newest] === timeMs && pool.ids[newest] === id) return false;',
+    replace: '',
+    ...OFFLINE,
+  },
+  {
+    name: 'offline: values are told apart by their mark alone',
+    file: `${CORRELATION}/stream/value-group.ts`,
+    find: 'this.mark === mark && this.value === value',
+    replace: 'this.mark === mark',
+    tests: [`${CORRELATION}/count.test.ts`],
+    named: 'values that end alike',
+  },
+  {
+    name: 'offline: an episode is not cut at the frame',
+    file: `${CORRELATION}/stream/streams.ts`,
+    find: 'if (episode.isCut && timeMs > frameEndMs) {',
+    replace: 'if (episode.isCut && timeMs < 0) {',
+    ...OFFLINE,
   },
 ];

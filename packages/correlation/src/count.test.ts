@@ -61,4 +61,15 @@ describe('a count is a lower bound, never too many', () => {
     }
     expect(offline.end()).toMatchObject([{ eventIds: ['e1', 'e2'], count: 2 }]);
   });
+
+  it('values that end alike are different values', () => {
+    const offline = createOfflineEngine(
+      smallRuleSet([{ name: 'values', type: 'value_count', spanMs: 60_000, threshold: 3 }]),
+    );
+    for (const [index, name] of ['alice', 'brice', 'alice', 'price'].entries()) {
+      const match = { rule: 0, step: 0, group_key: '["s:g"]', value: `["s:${name}-000123"]`, number: null };
+      offline.add(match, { id: `e${index}`, timeMs: T0 + index, organization: 'acme' });
+    }
+    expect(offline.end()).toMatchObject([{ eventIds: ['e0', 'e1', 'e3'], count: 3 }]);
+  });
 });
