@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createRegistry } from '@tracehound/avro';
+import { createAvroCodec, createRegistry } from '@tracehound/avro';
 import { createKafkaJsClient, type KafkaClient } from '@tracehound/kafka';
 import { createPool } from '@tracehound/postgres';
 import { addressesFromEnvironment, findStack, repositoryRoot, type StackAddresses } from '@tracehound/stack';
@@ -7,6 +7,7 @@ import { type Command, Option } from 'commander';
 import { runAuditQuery } from './commands/audit.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
+import { type ReplayFlags, runReplay } from './commands/replay.ts';
 import { addRulesCommands } from './commands/rules-program.ts';
 import { runSchemasApply, runSchemasCheck, runSchemasList } from './commands/schemas.ts';
 import { runSend } from './commands/send.ts';
@@ -15,6 +16,8 @@ import { runTopicsApply, runTopicsList } from './commands/topics.ts';
 import { runUp } from './commands/up.ts';
 import { databaseUrl } from './deployment/deployment.ts';
 import { stateDirectory } from './paths.ts';
+import { counted } from './render/counted.ts';
+import type { ReplayProgress } from './render/replay.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -200,6 +203,53 @@ export function registerVerbs(program: Command, { terminal, exits, interrupted }
       );
   }
 
+  program
+    .command('replay')
+    .description('events of the log once more through the engine, apart from everything live')
+    .option('--from <time>', 'ISO 8601, append time; default everything that is kept')
+    .option('--to <time>', 'ISO 8601, append time')
+    .option('--org <id>', 'events of one organization; platform for events without one')
+    .option('--trace <id>', 'a timeline of one trace, with the alerts that stand on its events')
+    .option('--rule <id|title>', 'only results of that rule')
+    .option('--rules <path...>', 'a draft in place of the rules that were in force')
+    .option('--diff-live', 'compare final alerts with those on security.alerts; exit 1 when they differ')
+    .option('--dry-run', 'only say what would be read')
+    .addOption(new Option('--format <form>', 'how results are printed').choices(['table', 'ndjson']).default('table'))
+    .addHelpText(
+      'after',
+      `
+Nothing is written, nobody is told. Windows that were open at --from are read from their beginning. Exit code 1 only for
+--diff-live with a difference: a final alert is missing or too many (EXACTNESS E2); ranges the services declared degraded
+are left out and counted.
+
+Examples
+  ./tracehound replay --diff-live
+  ./tracehound replay --from 2026-11-21T08:00:00Z --to 2026-11-21T09:00:00Z --format ndjson
+  ./tracehound replay --rules my-draft --diff-live       what a draft would have changed
+  ./tracehound replay --trace 4bf92f3577b34da6a3ce929d0e0e4736`,
+    )
+    .action(
+      exits((flags: ReplayFlags) =>
+        withKafka(async (kafka) => {
+          const admin = await kafka.admin();
+          try {
+            return await runReplay(flags, {
+              kafka,
+              admin,
+              codec: createAvroCodec({ registry: createRegistry({ url: (await stackAddresses()).registryUrl }) }),
+              namespace,
+              terminal,
+              stdout: process.stdout,
+              onProgress: drawnOn(process.stderr),
+              now: Date.now,
+            });
+          } finally {
+            await admin.close();
+          }
+        }),
+      ),
+    );
+
   const schemas = program.command('schemas').description('Avro schemas of this build in the registry');
   for (const [name, about, run] of [
     ['apply', 'register them, FULL_TRANSITIVE', runSchemasApply],
@@ -258,6 +308,14 @@ export function registerVerbs(program: Command, { terminal, exits, interrupted }
         }
       }),
     );
+}
+
+/** One line on a terminal; nothing in a pipe. */
+function drawnOn(stream: NodeJS.WriteStream): (progress: ReplayProgress) => void {
+  if (!stream.isTTY) return () => undefined;
+  return ({ done, total }) => {
+    stream.write(done < total ? `\r\u001b[K${counted(done, 'record')} of ${counted(total, 'record')}` : '\r\u001b[K');
+  };
 }
 
 function positive(text: string, name: string, min = 1): number {

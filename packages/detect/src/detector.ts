@@ -7,10 +7,15 @@ import { createRecentFindings, type RecentFindings } from './recent-findings.ts'
 import { correlationResult, type DetectResult, detectionResult } from './result.ts';
 
 export type DetectOptions = {
-  /** Allowed lateness L in ms: how far behind the newest event an event may be (X3). */
+  /**
+   * Allowed lateness L in ms: how far behind the newest event an event may be (X3). Infinity: no event is late, and only
+   * `Decider.advance` moves time, for readers of a log that judge lateness by append times.
+   */
   readonly latenessMs: number;
   /** In place of what each correlation says of itself; holds for monotone rules with sliding windows. */
   readonly onMatch?: OnMatch;
+  /** Hears of every correlation that is decided, before its result is returned. */
+  readonly onFinal?: (final: OfflineFinal) => void;
 };
 
 /** What went in, and what of it took no part; every event is in `events`. */
@@ -57,6 +62,8 @@ export function createDetector(ruleSet: RuleSetCompiled, options: DetectOptions)
  */
 export type Decider = {
   push(event: EventPlace, matched: Matched): readonly DetectResult[];
+  /** Everything before the watermark (ms) has been pushed; costs nothing when nothing is due. */
+  advance(watermarkMs: number): readonly DetectResult[];
   end(): readonly DetectResult[];
   counters(): DetectCounters;
   takeGaps(): readonly OfflineGap[];
@@ -64,20 +71,22 @@ export type Decider = {
 
 /** @see Decider */
 export function createDecider(ruleSet: RuleSetCompiled, options: DetectOptions): Decider {
-  return new StreamDecider(options.onMatch ? withMode(ruleSet, options.onMatch) : ruleSet, options.latenessMs);
+  return new StreamDecider(options.onMatch ? withMode(ruleSet, options.onMatch) : ruleSet, options);
 }
 
 class StreamDecider implements Decider {
   private readonly detections: RuleSetCompiled['detections'];
   private readonly latenessMs: number;
+  private readonly onFinal: DetectOptions['onFinal'];
   private readonly engine: OfflineEngine;
   private readonly recent: RecentFindings;
   private newestMs = Number.NEGATIVE_INFINITY;
   private readonly tally = { events: 0, late: 0, duplicates: 0, groupMissing: 0 };
 
-  constructor(ruleSet: RuleSetCompiled, latenessMs: number) {
+  constructor(ruleSet: RuleSetCompiled, { latenessMs, onFinal }: DetectOptions) {
     this.detections = ruleSet.detections;
     this.latenessMs = latenessMs;
+    this.onFinal = onFinal;
     this.engine = createOfflineEngine(ruleSet);
     this.recent = createRecentFindings(ruleSet.detections.length);
   }
@@ -103,6 +112,11 @@ class StreamDecider implements Decider {
     return results ?? NOTHING;
   }
 
+  advance(watermarkMs: number): readonly DetectResult[] {
+    const finals = this.engine.advance(watermarkMs);
+    return finals.length === 0 ? NOTHING : finals.map((final) => this.told(final));
+  }
+
   takeGaps(): readonly OfflineGap[] {
     return this.engine.takeGaps();
   }
@@ -112,6 +126,7 @@ class StreamDecider implements Decider {
   }
 
   private told(final: OfflineFinal): DetectResult {
+    this.onFinal?.(final);
     return correlationResult(final, this.engine.eventsOf(final));
   }
 

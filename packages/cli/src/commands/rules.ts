@@ -6,7 +6,7 @@ import { loadRuleSet, type RuleFile, SigmaError } from '@tracehound/sigma';
 import { liveProblems } from '../deployment/live-rules.ts';
 
 /** Partitions of the intake topics: what the watermark is the minimum over (X4). */
-const SOURCE_TOPICS = ['security.events', 'security.telemetry'] as const;
+export const SOURCE_TOPICS = ['security.events', 'security.telemetry'] as const;
 
 /**
  * Protocol: an activation takes effect at least 5 s after its own append time (X7). The rest is slack for the way to
@@ -111,14 +111,16 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
   }
 }
 
-function ruleTopics(namespace: string): { readonly rules: string; readonly activations: string } {
+/** Names of the two topics rules live on. */
+export function ruleTopics(namespace: string): { readonly rules: string; readonly activations: string } {
   return {
     rules: namespacedTopic(namespace, 'detection.rules'),
     activations: namespacedTopic(namespace, 'detection.activations'),
   };
 }
 
-async function readActivations(from: {
+/** All activations, in log order. */
+export async function readActivations(from: {
   readonly kafka: KafkaClient;
   readonly codec: Pick<AvroCodec, 'decode'>;
   readonly admin: KafkaAdmin;

@@ -1,0 +1,223 @@
+import type { AvroCodec } from '@tracehound/avro';
+import { rebuildFromMs } from '@tracehound/correlation';
+import type { DetectResult } from '@tracehound/detect';
+import { namespacedTopic } from '@tracehound/event-model';
+import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
+import { formatProblem, type RuleSetCompiled } from '@tracehound/sigma';
+import { loadRules } from '../events/load-rules.ts';
+import { createResultWriter } from '../events/result-writer.ts';
+import { counted } from '../render/counted.ts';
+import { type ReplayProgress, renderDiff, renderEstimate, renderTimeline } from '../render/replay.ts';
+import { diffLive, type LiveDiff, type ReplayedFinal } from '../replay/diff-live.ts';
+import { findIntake, type IntakePart, readIntake } from '../replay/intake-log.ts';
+import { createReplayRun, type ReplayRun, type TraceEvent } from '../replay/replay-run.ts';
+import { type RulesLog, readRuleSet, readRulesLog } from '../replay/rules-log.ts';
+import { readAlertLog } from '../scenario/alert-log.ts';
+import { patiently } from '../scenario/patiently.ts';
+import type { Terminal } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
+import { SOURCE_TOPICS } from './rules.ts';
+
+export type ReplayFlags = {
+  /** RFC 3339, append time of the broker; default: everything that is kept. */
+  readonly from?: string;
+  readonly to?: string;
+  readonly org?: string;
+  readonly trace?: string;
+  /** Id or title: only its results. */
+  readonly rule?: string;
+  /** A draft in place of the rules that were in force. */
+  readonly rules?: readonly string[];
+  readonly diffLive?: true;
+  readonly dryRun?: true;
+  readonly format: 'table' | 'ndjson';
+};
+
+export type ReplayContext = {
+  readonly kafka: KafkaClient;
+  readonly admin: KafkaAdmin;
+  readonly codec: AvroCodec;
+  readonly namespace: string;
+  readonly terminal: Terminal;
+  readonly stdout: NodeJS.WritableStream;
+  /** Called now and then with how far the reading is. */
+  readonly onProgress: (progress: ReplayProgress) => void;
+  /** The present, ms. */
+  readonly now: () => number;
+};
+
+/** How long a registry that is away is waited for, and live alerts that may still be on their way. */
+const PATIENCE_MS = 10_000;
+const ASKED_EVERY = 4_096;
+
+/** What is replayed, and with which rules. */
+type Plan = {
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Decided at or below this watermark: before the range. */
+  readonly decidedAfterMs: number;
+  readonly ruleSet: RuleSetCompiled;
+  readonly rulesLog: RulesLog;
+  readonly parts: readonly IntakePart[];
+};
+
+/**
+ * `tracehound replay`: the events of a range of the log once more through the engine, apart from everything live: no state
+ * store, no notices. Exit code 0; with `--diff-live` 1 when a final alert differs from `security.alerts` (E2).
+ */
+export async function runReplay(flags: ReplayFlags, context: ReplayContext): Promise<number> {
+  const plan = await planOf(flags, context);
+  if (flags.dryRun) {
+    context.terminal.out(renderEstimate(plan.parts));
+    return 0;
+  }
+  const finals: ReplayedFinal[] = [];
+  const trace: TraceEvent[] = [];
+  const told: DetectResult[] = [];
+  const isTimeline = flags.trace !== undefined && flags.format === 'table';
+  const writer = createResultWriter(context.stdout, flags.format, { colours: context.terminal.outColours });
+  const traceIds = new Set<string>();
+  const run = createReplayRun({
+    ruleSet: plan.ruleSet,
+    rulesLog: plan.rulesLog,
+    codec: context.codec,
+    sources: plan.parts.length,
+    ...(flags.org === undefined ? {} : { organization: flags.org }),
+    ...(flags.trace === undefined ? {} : { traceId: flags.trace }),
+    onFinal: (final) => {
+      if (isOfRule(flags.rule, plan.ruleSet, final.projection.rule)) finals.push(final);
+    },
+    onTraceEvent: (event) => {
+      traceIds.add(event.envelope.event_id);
+      trace.push(event);
+    },
+    onResult: (result, appendTimeMs) => {
+      const isOfTrace = flags.trace === undefined || result.event_ids.some((id) => traceIds.has(id));
+      if (appendTimeMs < plan.fromMs || !isOfTrace || !isOfRule(flags.rule, plan.ruleSet, result.rule_id)) return;
+      if (isTimeline) told.push(result);
+      else if (!flags.diffLive) writer.add(result);
+    },
+  });
+  await readAll(plan, run, { ...context, flush: writer.flush });
+  if (isTimeline) context.terminal.out(renderTimeline(trace, told));
+  else if (!flags.diffLive) await writer.end();
+  for (const note of summary(run, writer.count)) context.terminal.note(note);
+  return flags.diffLive ? tellDiff(await settledDiff(finals, run, { plan, flags, context }), flags, context) : 0;
+}
+
+async function planOf(flags: ReplayFlags, context: ReplayContext): Promise<Plan> {
+  const fromMs = timeOf('--from', flags.from) ?? Number.NEGATIVE_INFINITY;
+  const toMs = timeOf('--to', flags.to) ?? Number.POSITIVE_INFINITY;
+  if (fromMs >= toMs) throw new UsageError('--from must lie before --to');
+  const rulesLog = await readRulesLog(context);
+  const inForce = rulesLog.within(fromMs, Math.min(toMs, context.now()));
+  const ruleSet = await rulesOf(flags, inForce, context);
+  const { lateness_ms, clock_allowance_ms } = rulesLog.at(fromMs);
+  const decidedAfterMs = fromMs - lateness_ms - clock_allowance_ms;
+  const topics = SOURCE_TOPICS.map((name) => namespacedTopic(context.namespace, name));
+  const range = { fromMs: Math.min(fromMs, leadFromMs(ruleSet, decidedAfterMs)), toMs };
+  return { fromMs, toMs, decidedAfterMs, ruleSet, rulesLog, parts: await findIntake(context, topics, range) };
+}
+
+/** The draft; else the one set that was in force all the time. */
+async function rulesOf(
+  flags: ReplayFlags,
+  inForce: ReturnType<RulesLog['within']>,
+  context: ReplayContext,
+): Promise<RuleSetCompiled> {
+  if (flags.rules !== undefined) {
+    const { ruleSet, refused } = loadRules(flags.rules);
+    for (const problem of refused) context.terminal.note(`refused ${formatProblem(problem)}`);
+    return ruleSet;
+  }
+  const ids = new Set(inForce.map(({ ruleset_id }) => ruleset_id));
+  if (ids.size > 1) {
+    const switches = inForce.slice(1).map(({ effective_at }) => new Date(effective_at).toISOString());
+    throw new UsageError(
+      `the rules changed within the range (at ${switches.join(', ')}): narrow it with --from and --to, or name rules with --rules`,
+    );
+  }
+  return readRuleSet(context, inForce[0]?.ruleset_id ?? '');
+}
+
+/** Events from here on can still matter to what is decided above the watermark (X12). */
+function leadFromMs({ correlations }: RuleSetCompiled, watermarkMs: number): number {
+  if (watermarkMs === Number.NEGATIVE_INFINITY) return watermarkMs;
+  const spans = correlations.map(({ definition }) => rebuildFromMs(watermarkMs, definition.spanMs));
+  return Math.min(watermarkMs, ...spans);
+}
+
+async function readAll(
+  plan: Plan,
+  run: ReplayRun,
+  context: ReplayContext & { readonly flush: () => Promise<void> },
+): Promise<void> {
+  const total = Number(plan.parts.reduce((sum, { from, until }) => sum + (until - from), 0n));
+  const until = context.now() + PATIENCE_MS;
+  for await (const intake of readIntake(context.kafka, plan.parts, plan.toMs)) {
+    await patiently(until, () => run.take(intake));
+    if (run.counters.records % ASKED_EVERY !== 0) continue;
+    context.onProgress({ done: run.counters.records, total });
+    await context.flush();
+  }
+  context.onProgress({ done: total, total });
+}
+
+/** The services may be some way behind the end of the log: what is missing is looked for until it is there. */
+async function settledDiff(
+  finals: readonly ReplayedFinal[],
+  run: ReplayRun,
+  { plan, flags, context }: { readonly plan: Plan; readonly flags: ReplayFlags; readonly context: ReplayContext },
+): Promise<LiveDiff> {
+  const until = context.now() + PATIENCE_MS;
+  const topic = (): string => namespacedTopic(context.namespace, 'security.alerts');
+  for (;;) {
+    const log = (await readAlertLog({ ...context, topic }, until)).filter(
+      ({ organization_id, rule }) =>
+        (flags.org === undefined || organization_id === flags.org) && isOfRule(flags.rule, plan.ruleSet, rule.rule_id),
+    );
+    const diff = diffLive(finals, log, { afterMs: plan.decidedAfterMs, uptoMs: run.watermarkMs });
+    if (diff.missing.length === 0 || flags.rules !== undefined || context.now() > until) return diff;
+    await new Promise((done) => setTimeout(done, 250));
+  }
+}
+
+function tellDiff(diff: LiveDiff, { format }: ReplayFlags, { terminal }: ReplayContext): number {
+  if (format === 'ndjson') {
+    for (const alert of diff.missing) terminal.out(JSON.stringify({ change: 'missing', ...alert }));
+    for (const alert of diff.extra) terminal.out(JSON.stringify({ change: 'extra', ...alert }));
+  }
+  const text = renderDiff(diff, { withAlerts: format === 'table' });
+  if (format === 'table') terminal.out(text);
+  else terminal.note(text);
+  return diff.missing.length === 0 && diff.extra.length === 0 ? 0 : 1;
+}
+
+function summary({ counters, watermarkMs }: ReplayRun, results: number): string[] {
+  const { records, events, late, undecodable } = counters;
+  const decided = Number.isFinite(watermarkMs)
+    ? `decided up to ${new Date(watermarkMs).toISOString()}`
+    : watermarkMs > 0
+      ? 'decided to the end: the input is closed'
+      : 'nothing decided: a partition of the intake has no record yet';
+  const notes = [
+    `${counted(records, 'record')}, ${counted(events, 'event')}, ${counted(results, 'result')}; ${decided}`,
+  ];
+  if (late > 0) notes.push(`${counted(late, 'event')} came too late: they are on security.late and take no part`);
+  if (undecodable > 0) notes.push(`${counted(undecodable, 'record')} no events: they are in the dead letters`);
+  return notes;
+}
+
+function isOfRule(wanted: string | undefined, ruleSet: RuleSetCompiled, ruleId: string): boolean {
+  if (wanted === undefined || wanted === ruleId) return true;
+  return [...ruleSet.detections, ...ruleSet.correlations].some(
+    ({ description }) => description.rule_id === ruleId && description.title === wanted,
+  );
+}
+
+function timeOf(flag: string, text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const timeMs = Date.parse(text);
+  if (Number.isNaN(timeMs)) throw new UsageError(`${flag} takes a time such as 2026-11-21T08:00:00Z`);
+  return timeMs;
+}

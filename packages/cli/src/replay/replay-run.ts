@@ -1,0 +1,145 @@
+import type { AvroCodec } from '@tracehound/avro';
+import type { OfflineFinal } from '@tracehound/correlation';
+import { createDecider, createMatchStage, type DetectEvent, type DetectResult } from '@tracehound/detect';
+import { classifyError, createFieldView, type EventEnvelope, type EventFieldView } from '@tracehound/event-model';
+import { groupOf, type RuleSetCompiled } from '@tracehound/sigma';
+import type { ReplayedFinal } from './diff-live.ts';
+import type { IntakeRecord } from './intake-log.ts';
+import type { RulesLog } from './rules-log.ts';
+
+export type ReplayCounters = {
+  /** Records read, markers included. */
+  records: number;
+  events: number;
+  /** Later than the lateness allowed when they came (X3): the services sent them to `security.late`. */
+  late: number;
+  /** No event: undecodable, or a record of another kind. */
+  undecodable: number;
+};
+
+/** An event of a wanted trace, with the detections it met. */
+export type TraceEvent = { readonly envelope: EventEnvelope; readonly detections: readonly string[] };
+
+export type ReplayRun = {
+  /** In the order of `readIntake`. A registry that is away rejects. */
+  take(record: IntakeRecord): Promise<void>;
+  readonly counters: Readonly<ReplayCounters>;
+  /** Everything before it is decided; Infinity once all partitions were closed by `end_of_input`. */
+  readonly watermarkMs: number;
+};
+
+export type ReplayRunOptions = {
+  readonly ruleSet: RuleSetCompiled;
+  readonly rulesLog: RulesLog;
+  readonly codec: Pick<AvroCodec, 'decode'>;
+  /** Partitions of the intake: when all of them are closed, every window is decided. */
+  readonly sources: number;
+  /** Only events of that organization; windows never cross organizations (X13). */
+  readonly organization?: string;
+  readonly traceId?: string;
+  readonly onResult: (result: DetectResult, appendTimeMs: number) => void;
+  readonly onFinal: (final: ReplayedFinal) => void;
+  readonly onTraceEvent?: (event: TraceEvent) => void;
+};
+
+const END_OF_INPUT = 'end_of_input';
+
+/** The whole way of an event through both stages, without a service, a store or a notice: the engine of `detect`. */
+export function createReplayRun(options: ReplayRunOptions): ReplayRun {
+  const { ruleSet, rulesLog, codec, organization, traceId } = options;
+  const counters: ReplayCounters = { records: 0, events: 0, late: 0, undecodable: 0 };
+  const match = createMatchStage(ruleSet);
+  const decider = createDecider(ruleSet, {
+    latenessMs: Number.POSITIVE_INFINITY,
+    onFinal: (final) => options.onFinal({ projection: projectionOf(final), dueMs: final.dueMs }),
+  });
+  let watermarkMs = Number.NEGATIVE_INFINITY;
+  let closed = 0;
+
+  function tell(results: readonly DetectResult[], appendTimeMs: number): void {
+    for (const result of results) options.onResult(result, appendTimeMs);
+  }
+
+  async function takeEvent({ record }: IntakeRecord): Promise<void> {
+    if (record.value === null) return;
+    const found = await decoded(record.value, codec);
+    if (found === null) {
+      counters.undecodable++;
+      return;
+    }
+    const { envelope, event } = found;
+    counters.events++;
+    if (organization !== undefined && event.organization !== organization) return;
+    if (traceId !== undefined && envelope.trace?.trace_id === traceId) {
+      const detections = ruleSet.matchEvent(event.view, event.logSource);
+      options.onTraceEvent?.({
+        envelope,
+        detections: detections.map((index) => ruleSet.detections[index]?.description.title ?? ''),
+      });
+    }
+    if (record.appendTimeMs - event.timeMs > rulesLog.at(record.appendTimeMs).lateness_ms) counters.late++;
+    else tell(decider.push(event, match(event)), record.appendTimeMs);
+  }
+
+  return {
+    counters,
+    get watermarkMs() {
+      return watermarkMs;
+    },
+    async take(intake) {
+      counters.records++;
+      const { record, coveredMs } = intake;
+      await takeEvent(intake);
+      if (record.headers['th_marker']?.toString('utf8') === END_OF_INPUT && ++closed === options.sources) {
+        watermarkMs = Number.POSITIVE_INFINITY;
+        tell(decider.end(), record.appendTimeMs);
+      }
+      const { lateness_ms, clock_allowance_ms } = rulesLog.at(record.appendTimeMs);
+      const claimMs = coveredMs - lateness_ms - clock_allowance_ms;
+      if (claimMs <= watermarkMs) return;
+      watermarkMs = claimMs;
+      tell(decider.advance(claimMs), record.appendTimeMs);
+    },
+  };
+}
+
+type Decoded = { readonly envelope: EventEnvelope; readonly event: DetectEvent };
+
+/** Null for what is no event: the services put it into the dead letters. @throws what may be otherwise the next time. */
+async function decoded(value: Buffer, codec: Pick<AvroCodec, 'decode'>): Promise<Decoded | null> {
+  try {
+    const { value: read } = await codec.decode(value);
+    return 'envelope' in read
+      ? { envelope: read.envelope, event: eventOf(read.envelope, createFieldView(read)) }
+      : null;
+  } catch (error) {
+    if (classifyError(error).retriable) throw error;
+    return null;
+  }
+}
+
+function eventOf(envelope: EventEnvelope, view: EventFieldView): DetectEvent {
+  return {
+    id: envelope.event_id,
+    timeMs: envelope.event_time,
+    organization: envelope.intake_org,
+    view,
+    logSource: view.logSource,
+    instance: envelope.source.instance,
+    sequence: envelope.source.seq,
+  };
+}
+
+function projectionOf(final: OfflineFinal): ReplayedFinal['projection'] {
+  const { rule, organization, groupKey, firstAtMs, lastAtMs, eventIds } = final;
+  return {
+    organization,
+    rule: rule.description.rule_id,
+    group: groupOf(rule, groupKey)
+      .map(({ value }) => value ?? '')
+      .join('|'),
+    first_at: firstAtMs,
+    last_at: lastAtMs,
+    event_ids: [...eventIds].sort(),
+  };
+}
