@@ -50,6 +50,9 @@ it('E2 replay of the topics says what the services said, and finds a draft that 
     const one = await replay(deployment, namespace, { rule: some.rule_id });
     expect(new Set(one.lines.map((line) => JSON.parse(line).rule_id))).toEqual(new Set([some.rule_id]));
 
+    const timeline = await replay(deployment, namespace, { trace: 'f'.repeat(32), format: 'table' });
+    expect(timeline.lines).toEqual(['no events of that trace in this range']);
+
     const estimate = await replay(deployment, namespace, { dryRun: true });
     expect(estimate.lines.at(-1)).toMatch(/^[\d,]+ records, about \d+ seconds?; nothing was replayed$/);
 

@@ -77,6 +77,9 @@ export async function runReplay(flags: ReplayFlags, context: ReplayContext): Pro
   const isTimeline = flags.trace !== undefined && flags.format === 'table';
   const writer = createResultWriter(context.stdout, flags.format, { colours: context.terminal.outColours });
   const traceIds = new Set<string>();
+  const isTold = ({ event_ids, rule_id }: DetectResult): boolean =>
+    (flags.trace === undefined || event_ids.some((id) => traceIds.has(id))) &&
+    isOfRule(flags.rule, plan.ruleSet, rule_id);
   const run = createReplayRun({
     ruleSet: plan.ruleSet,
     rulesLog: plan.rulesLog,
@@ -92,14 +95,13 @@ export async function runReplay(flags: ReplayFlags, context: ReplayContext): Pro
       trace.push(event);
     },
     onResult: (result, appendTimeMs) => {
-      const isOfTrace = flags.trace === undefined || result.event_ids.some((id) => traceIds.has(id));
-      if (appendTimeMs < plan.fromMs || !isOfTrace || !isOfRule(flags.rule, plan.ruleSet, result.rule_id)) return;
+      if (appendTimeMs < plan.fromMs || !isTold(result)) return;
       if (isTimeline) told.push(result);
       else if (!flags.diffLive) writer.add(result);
     },
   });
   await readAll(plan, run, { ...context, flush: writer.flush });
-  if (isTimeline) context.terminal.out(renderTimeline(trace, told));
+  if (isTimeline) context.terminal.out(renderTimeline(trace, told, run.open().filter(isTold)));
   else if (!flags.diffLive) await writer.end();
   for (const note of summary(run, writer.count)) context.terminal.note(note);
   return flags.diffLive ? tellDiff(await settledDiff(finals, run, { plan, flags, context }), flags, context) : 0;

@@ -26,8 +26,15 @@ export function renderEstimate(parts: readonly IntakePart[]): string {
   return `${columns(['TOPIC', 'PARTITION', 'FROM', 'UNTIL', 'RECORDS'], rows)}\n${counted(total, 'record')}, about ${counted(seconds, 'second')}; nothing was replayed`;
 }
 
-/** Events of a trace in order of time, each with what it met, then the alerts that stand on them. */
-export function renderTimeline(trace: readonly TraceEvent[], results: readonly DetectResult[]): string {
+/**
+ * Events of a trace in order of time, each with what it met, then the alerts that stand on them: those that are decided, and
+ * those whose windows are `open`, as they would be if nothing more came.
+ */
+export function renderTimeline(
+  trace: readonly TraceEvent[],
+  results: readonly DetectResult[],
+  open: readonly DetectResult[],
+): string {
   if (trace.length === 0) return 'no events of that trace in this range';
   const events = [...trace].sort(
     (a, b) => a.envelope.event_time - b.envelope.event_time || (a.envelope.event_id < b.envelope.event_id ? -1 : 1),
@@ -41,12 +48,17 @@ export function renderTimeline(trace: readonly TraceEvent[], results: readonly D
     detections.join(', '),
   ]);
   const lines = [columns(['TIME', 'PLATFORM', 'EVENT', 'OUTCOME', 'ACTOR', 'DETECTIONS'], rows)];
-  const alerts = results.filter(({ kind }) => kind === 'correlation');
-  for (const { at, level, rule_title: title, count, group } of alerts) {
-    const where = Object.entries(group ?? {}).map(([field, value]) => `${field}=${value}`);
-    lines.push(`${at}  ${level.toUpperCase()}  ${title}  count ${count}  ${where.join(' ')}`.trimEnd());
-  }
-  lines.push(`${counted(events.length, 'event')} of the trace, ${counted(alerts.length, 'alert')} stand on them`);
+  const alerts = [
+    ...results.map((result) => ({ result, state: '' })),
+    ...open.map((result) => ({ result, state: 'so far' })),
+  ]
+    .filter(({ result }) => result.kind === 'correlation')
+    .map(({ result: { at, level, rule_title: title, count, group }, state }) => {
+      const where = Object.entries(group ?? {}).map(([field, value]) => `${field}=${value}`);
+      return [at, level.toUpperCase(), title, String(count), where.join(' '), state];
+    });
+  if (alerts.length > 0) lines.push('', columns(['AT', 'LEVEL', 'ALERT', 'COUNT', 'GROUP', ''], alerts));
+  lines.push('', `${counted(events.length, 'event')} of the trace, ${counted(alerts.length, 'alert')} on them`);
   return lines.join('\n');
 }
 

@@ -23,6 +23,8 @@ export type TraceEvent = { readonly envelope: EventEnvelope; readonly detections
 export type ReplayRun = {
   /** In the order of `readIntake`. A registry that is away rejects. */
   take(record: IntakeRecord): Promise<void>;
+  /** What would be decided if nothing more came; ends the run. */
+  open(): readonly DetectResult[];
   readonly counters: Readonly<ReplayCounters>;
   /** Everything before it is decided; Infinity once all partitions were closed by `end_of_input`. */
   readonly watermarkMs: number;
@@ -51,10 +53,13 @@ export function createReplayRun(options: ReplayRunOptions): ReplayRun {
   const match = createMatchStage(ruleSet);
   const decider = createDecider(ruleSet, {
     latenessMs: Number.POSITIVE_INFINITY,
-    onFinal: (final) => options.onFinal({ projection: projectionOf(final), dueMs: final.dueMs }),
+    onFinal: (final) => {
+      if (!isOver) options.onFinal({ projection: projectionOf(final), dueMs: final.dueMs });
+    },
   });
   let watermarkMs = Number.NEGATIVE_INFINITY;
   let closed = 0;
+  let isOver = false;
 
   function tell(results: readonly DetectResult[], appendTimeMs: number): void {
     for (const result of results) options.onResult(result, appendTimeMs);
@@ -85,6 +90,10 @@ export function createReplayRun(options: ReplayRunOptions): ReplayRun {
     counters,
     get watermarkMs() {
       return watermarkMs;
+    },
+    open() {
+      isOver = true;
+      return decider.end();
     },
     async take(intake) {
       counters.records++;
