@@ -103,7 +103,7 @@ export async function runReplay(flags: ReplayFlags, context: ReplayContext): Pro
   await readAll(plan, run, { ...context, flush: writer.flush });
   if (isTimeline) context.terminal.out(renderTimeline(trace, told, run.open().filter(isTold)));
   else if (!flags.diffLive) await writer.end();
-  for (const note of summary(run, writer.count)) context.terminal.note(note);
+  for (const note of summary(run)) context.terminal.note(note);
   return flags.diffLive ? tellDiff(await settledDiff(finals, run, { plan, flags, context }), flags, context) : 0;
 }
 
@@ -195,16 +195,14 @@ function tellDiff(diff: LiveDiff, { format }: ReplayFlags, { terminal }: ReplayC
   return diff.missing.length === 0 && diff.extra.length === 0 ? 0 : 1;
 }
 
-function summary({ counters, watermarkMs }: ReplayRun, results: number): string[] {
+function summary({ counters, watermarkMs }: ReplayRun): string[] {
   const { records, events, late, undecodable } = counters;
   const decided = Number.isFinite(watermarkMs)
     ? `decided up to ${new Date(watermarkMs).toISOString()}`
     : watermarkMs > 0
       ? 'decided to the end: the input is closed'
       : 'nothing decided: a partition of the intake has no record yet';
-  const notes = [
-    `${counted(records, 'record')}, ${counted(events, 'event')}, ${counted(results, 'result')}; ${decided}`,
-  ];
+  const notes = [`${counted(records, 'record')}, ${counted(events, 'event')}; ${decided}`];
   if (late > 0) notes.push(`${counted(late, 'event')} came too late: they are on security.late and take no part`);
   if (undecodable > 0) notes.push(`${counted(undecodable, 'record')} no events: they are in the dead letters`);
   return notes;

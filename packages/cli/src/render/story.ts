@@ -68,5 +68,14 @@ export function renderNextSteps(deployment: Deployment, colours: boolean): strin
     `  curl -sS ${deployment.gatewayUrl}/v1/events \\`,
     `    -H "authorization: Bearer $(cat ${here(deployment.secrets.apiKeyFile)})" -H 'content-type: application/json' \\`,
     `    -d '{"event_type":"auth.login.failure","organization_id":"acme","actor":{"type":"user","id":"me"},"source":{"platform":"curl"}}'`,
+    '',
+    paint('bold', 'Go through the log again: does it say what was said?'),
+    `  ${namespaceIn(deployment)}./tracehound replay --diff-live`,
   ].join('\n');
+}
+
+/** What a command needs to look at the topics of this deployment; nothing for the live default. */
+function namespaceIn(deployment: Pick<Deployment, 'topic'>): string {
+  const prefix = deployment.topic('').slice(0, -1);
+  return prefix === '' ? '' : `TRACEHOUND_NAMESPACE=${prefix} `;
 }
