@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createAvroCodec, createRegistry } from '@tracehound/avro';
 import { createKafkaJsClient, type KafkaClient } from '@tracehound/kafka';
@@ -8,6 +9,13 @@ import { runAuditQuery } from './commands/audit.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
 import { type ReplayFlags, runReplay } from './commands/replay.ts';
+import {
+  type RulesLive,
+  runRulesApply,
+  runRulesDiff,
+  runRulesRollback,
+  runRulesStatus,
+} from './commands/rules-live.ts';
 import { addRulesCommands } from './commands/rules-program.ts';
 import { runSchemasApply, runSchemasCheck, runSchemasList } from './commands/schemas.ts';
 import { runSend } from './commands/send.ts';
@@ -47,6 +55,9 @@ type UpFlags = {
   restarts?: string;
 };
 
+/** The log of a deployment, for verbs that read or write it. */
+type Log = Omit<RulesLive, 'principal' | 'terminal'> & { readonly terminal: Terminal };
+
 /** What the verbs need of the process. */
 export type VerbContext = {
   readonly terminal: Terminal;
@@ -79,6 +90,86 @@ export function registerVerbs(program: Command, { terminal, exits, interrupted }
   }
 
   const namespace = process.env['TRACEHOUND_NAMESPACE'] ?? '';
+
+  async function withLog(work: (log: Log) => Promise<number>): Promise<number> {
+    return withKafka(async (kafka) => {
+      const admin = await kafka.admin();
+      try {
+        const registry = createRegistry({ url: (await stackAddresses()).registryUrl });
+        return await work({ kafka, admin, codec: createAvroCodec({ registry }), namespace, terminal, now: Date.now });
+      } finally {
+        await admin.close();
+      }
+    });
+  }
+
+  /** `rules apply|diff|status|rollback`: what is in force on a deployment. */
+  function addLiveRulesCommands(rules: Command): void {
+    const withRules = (work: (live: RulesLive) => Promise<number>, principal?: string): Promise<number> =>
+      withLog((log) =>
+        work({ ...log, principal: principal ?? process.env['TRACEHOUND_PRINCIPAL'] ?? userInfo().username }),
+      );
+    const by = (): Option =>
+      new Option(
+        '--principal <name>',
+        'who does it, kept with the activation; default TRACEHOUND_PRINCIPAL or the user',
+      );
+    rules
+      .command('apply')
+      .description('put rules into force on a deployment, at one moment for all its parts; a bad set is refused')
+      .argument('<path...>', 'rule files, and folders of them: the whole set')
+      .option('--lateness <duration>', 'allowed lateness (X3), e.g. 2m; default: as before')
+      .addOption(by())
+      .addOption(format())
+      .addHelpText(
+        'after',
+        `
+Windows of correlations whose logic did not change go on; changed ones begin empty. The set before comes back with
+rules rollback.
+
+Examples
+  ./tracehound rules diff my-rules            what would change; exit 1 when something would
+  ./tracehound rules apply my-rules
+  ./tracehound rules status --history
+  ./tracehound rules rollback`,
+      )
+      .action(
+        exits((paths: string[], flags: { lateness?: string; principal?: string; format: 'table' | 'json' }) =>
+          withRules((live) => runRulesApply({ paths, ...flags }, live), flags.principal),
+        ),
+      );
+    rules
+      .command('diff')
+      .description('rules added, removed, changed and reworded against what was applied last; exit 1 when they differ')
+      .argument('<path...>', 'rule files, and folders of them: the whole set')
+      .addOption(format())
+      .action(
+        exits((paths: string[], flags: { format: 'table' | 'json' }) =>
+          withRules((live) => runRulesDiff({ paths, ...flags }, live)),
+        ),
+      );
+    rules
+      .command('status')
+      .description('the set in force on a deployment, and sets that are announced')
+      .option('--history', 'all that ever were')
+      .addOption(format())
+      .action(
+        exits((flags: { history?: true; format: 'table' | 'json' }) =>
+          withRules((live) => runRulesStatus(flags, live)),
+        ),
+      );
+    rules
+      .command('rollback')
+      .description('put the set before the present one into force again')
+      .option('--to <set>', 'another set, by the beginning of its id')
+      .addOption(by())
+      .addOption(format())
+      .action(
+        exits((flags: { to?: string; principal?: string; format: 'table' | 'json' }) =>
+          withRules((live) => runRulesRollback(flags, live), flags.principal),
+        ),
+      );
+  }
 
   program
     .command('up')
@@ -181,10 +272,9 @@ export function registerVerbs(program: Command, { terminal, exits, interrupted }
       ),
     );
 
-  addRulesCommands(program.command('rules').description('lint, test, list and map rules; needs no server'), {
-    terminal,
-    exits,
-  });
+  const rules = program.command('rules').description('lint, test, list and map rules; apply them to a deployment');
+  addRulesCommands(rules, { terminal, exits });
+  addLiveRulesCommands(rules);
 
   const topics = program.command('topics').description('topics of deploy/topics.yaml');
   for (const [name, about, run] of [
@@ -230,23 +320,7 @@ Examples
     )
     .action(
       exits((flags: ReplayFlags) =>
-        withKafka(async (kafka) => {
-          const admin = await kafka.admin();
-          try {
-            return await runReplay(flags, {
-              kafka,
-              admin,
-              codec: createAvroCodec({ registry: createRegistry({ url: (await stackAddresses()).registryUrl }) }),
-              namespace,
-              terminal,
-              stdout: process.stdout,
-              onProgress: drawnOn(process.stderr),
-              now: Date.now,
-            });
-          } finally {
-            await admin.close();
-          }
-        }),
+        withLog((log) => runReplay(flags, { ...log, stdout: process.stdout, onProgress: drawnOn(process.stderr) })),
       ),
     );
 

@@ -1,3 +1,5 @@
+import { frameOf } from '@tracehound/correlation';
+import { TOPICS } from '@tracehound/event-model';
 import {
   type CorrelationRule,
   loadRuleSet,
@@ -16,15 +18,44 @@ export function liveProblems({ correlations }: Pick<RuleSetCompiled, 'correlatio
   return correlations.flatMap((rule) => {
     const reason = liveReason(rule);
     if (reason === null) return [];
-    const message = `'${rule.name ?? rule.uid}' cannot run on several partitions yet: ${reason}; leave it out, or run it with 'tracehound detect'`;
-    return [{ path: rule.path, line: rule.line, column: 1, code: 'unsupported' as const, message }];
+    const message = `${named(rule)} cannot run on several partitions yet: ${reason}; leave it out, or run it with 'tracehound detect'`;
+    return [{ ...placeOf(rule), message }];
   });
+}
+
+/**
+ * Rules whose state could not be rebuilt when it is lost (X7, X12), one problem a rule: what they need of `security.matches` goes
+ * further back than that topic is kept.
+ */
+export function horizonProblems({ correlations }: Pick<RuleSetCompiled, 'correlations'>): readonly SigmaProblem[] {
+  const keptDays = Math.floor(TOPICS['security.matches'].retentionMs / DAY_MS);
+  return correlations.flatMap((rule) => {
+    const days = Math.ceil(horizonMs(rule) / DAY_MS);
+    if (days <= keptDays) return [];
+    const message = `${named(rule)} could not be rebuilt: it needs ${days} days of security.matches, which keeps ${keptDays}; shorten its timespan, or run it with 'tracehound detect'`;
+    return [{ ...placeOf(rule), message }];
+  });
+}
+
+function named(rule: CorrelationRule): string {
+  return `'${rule.name ?? rule.uid}'`;
+}
+
+function placeOf({ path, line }: CorrelationRule): Omit<SigmaProblem, 'message'> {
+  return { path, line, column: 1, code: 'unsupported' };
 }
 
 function liveReason({ depth, definition }: CorrelationRule): string | null {
   if (depth > 0) return 'it stands on other correlations (a chain), whose hits may come from another partition';
   if (definition.expect.length > 0) return 'x-corr.expect would alert on every partition that does not see the group';
   return null;
+}
+
+const DAY_MS = 86_400_000;
+
+/** The most that X12 reads back, frame_start(W - 2 span) - span, whatever the time. */
+function horizonMs({ definition: { spanMs } }: CorrelationRule): number {
+  return frameOf(spanMs) + 3 * spanMs;
 }
 
 /**

@@ -16,6 +16,8 @@ type Source = {
 export type RulesLog = {
   /** The one in force at an append time. */
   at(appendTimeMs: number): RuleActivation;
+  /** In order of the times they take effect. */
+  readonly all: readonly RuleActivation[];
   /** Those in force at some time in `[fromMs, toMs]`, in order. */
   within(fromMs: number, toMs: number): readonly RuleActivation[];
 };
@@ -32,6 +34,7 @@ export async function readRulesLog(source: Source): Promise<RulesLog> {
     timeline.findLast(({ effective_at }) => effective_at <= appendTimeMs) ?? first;
   return {
     at,
+    all: timeline,
     within: (fromMs, toMs) => [
       ...new Set([at(fromMs), ...timeline.filter(({ effective_at }) => effective_at > fromMs && effective_at <= toMs)]),
     ],

@@ -1,0 +1,132 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createAvroCodec, createMemoryRegistry, registerRecords } from '@tracehound/avro';
+import { createMemoryKafka } from '@tracehound/kafka/memory';
+import { SigmaError } from '@tracehound/sigma';
+import { afterAll, describe, expect, it } from 'vitest';
+import { type RulesLive, runRulesApply, runRulesDiff, runRulesRollback, runRulesStatus } from './rules-live.ts';
+import { applyTopics } from './topics.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'tracehound-rules-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const detection = (name: string, type: string, title = name): string =>
+  `title: ${title}\nid: ${name}\nname: ${name}\nlogsource: {product: tracehound}\ndetection: {s: {event_type: ${type}}, condition: s}\n`;
+const count = (span: string): string =>
+  `title: Many\nid: many\ncorrelation: {type: event_count, rules: [a], group-by: [actor.id], timespan: ${span}, condition: {gte: 3}}\n`;
+
+let files = 0;
+function ruleFile(...documents: readonly string[]): string {
+  const path = join(folder, `${files++}.yml`);
+  writeFileSync(path, documents.join('---\n'));
+  return path;
+}
+
+async function deployment() {
+  let nowMs = 1_000_000;
+  const memory = createMemoryKafka({ now: () => nowMs });
+  const kafka = memory.client();
+  await applyTopics({ kafka, namespace: '', profile: 'local' });
+  const registry = createMemoryRegistry();
+  await registerRecords(registry);
+  const lines: string[] = [];
+  const live: RulesLive = {
+    kafka,
+    admin: await kafka.admin(),
+    codec: createAvroCodec({ registry }),
+    namespace: '',
+    terminal: { out: (text) => void lines.push(...text.split('\n')), note: () => undefined },
+    principal: 'ada',
+    now: () => nowMs,
+  };
+  const said = async (run: Promise<number>) => {
+    lines.length = 0;
+    return { code: await run, lines: [...lines] };
+  };
+  return { live, memory, said, pass: (ms: number) => void (nowMs += ms) };
+}
+
+describe('rules of a deployment', () => {
+  it('are applied, compared, listed and taken back', async () => {
+    const { live, memory, said, pass } = await deployment();
+    const [first, second] = [
+      ruleFile(detection('a', 'auth.login.failure'), detection('b', 'data.exported'), count('1m')),
+      ruleFile(detection('a', 'auth.login.failure', 'Renamed'), detection('c', 'data.exported'), count('2m')),
+    ];
+    const begun = await said(runRulesApply({ paths: [first], lateness: '5m', format: 'table' }, live));
+    expect(begun.lines.slice(0, -1)).toEqual([
+      '+ a',
+      '+ b',
+      '+ Many',
+      '3 rules added, 0 removed, 0 changed, 0 only in words',
+    ]);
+    expect(begun.lines.at(-1)).toMatch(/^set [0-9a-f]{12} takes effect at 1970-01-01T00:00:00.000Z, in 0 seconds$/);
+
+    expect(await said(runRulesDiff({ paths: [first], format: 'table' }, live))).toMatchObject({ code: 0 });
+    expect(await said(runRulesDiff({ paths: [second], format: 'table' }, live))).toEqual({
+      code: 1,
+      lines: ['+ c', '- b', '~ Many', '" Renamed', '1 rule added, 1 removed, 1 changed, 1 only in words'],
+    });
+
+    pass(60_000);
+    const applied = await said(runRulesApply({ paths: [second], format: 'json' }, live));
+    const { ruleset_id: secondId, ...rest } = JSON.parse(applied.lines[0] as string);
+    expect(rest).toMatchObject({ published: true, effective_at: new Date(1_068_000).toISOString(), removed: ['b'] });
+    const again = await said(runRulesApply({ paths: [second], format: 'table' }, live));
+    expect(again.lines).toEqual([`set ${secondId.slice(0, 12)} is what was applied last: nothing was written`]);
+
+    const states = async (history?: true) =>
+      JSON.parse(
+        (await said(runRulesStatus({ format: 'json', ...(history ? { history } : {}) }, live))).lines[0] as string,
+      ).map(
+        (row: { state: string; lateness_ms: number; principal: string }) =>
+          `${row.state} ${row.lateness_ms} ${row.principal}`,
+      );
+    expect(await states()).toEqual(['in force 300000 ada', 'announced 300000 ada']);
+    pass(60_000);
+    expect(await states()).toEqual(['in force 300000 ada']);
+    expect(await states(true)).toEqual(['past 300000 ada', 'in force 300000 ada']);
+
+    const back = await said(runRulesRollback({ format: 'table' }, live));
+    expect(back.lines.slice(0, -1)).toEqual([
+      '+ b',
+      '- c',
+      '~ Many',
+      '" a',
+      '1 rule added, 1 removed, 1 changed, 1 only in words',
+    ]);
+    pass(60_000);
+    expect(await said(runRulesDiff({ paths: [first], format: 'table' }, live))).toMatchObject({ code: 0 });
+    await said(runRulesRollback({ to: secondId.slice(0, 8), format: 'table' }, { ...live, principal: 'grace' }));
+    pass(60_000);
+    const table = await said(runRulesStatus({ history: true, format: 'table' }, live));
+    expect(table.lines).toHaveLength(5);
+    expect(table.lines.at(-1)).toMatch(new RegExp(`^${secondId.slice(0, 12)}  in force  .*2 \\+ 1 .* 300 s .*grace`));
+    expect(memory.records('detection.rules')).toHaveLength(2);
+  });
+
+  it('stay as they are when a set is refused: broken, or with a horizon the log does not go back to', async () => {
+    const { live, memory, said } = await deployment();
+    await said(runRulesApply({ paths: [ruleFile(detection('a', 'auth.login.failure'))], format: 'table' }, live));
+    await expect(runRulesApply({ paths: [ruleFile('title: broken\n')], format: 'table' }, live)).rejects.toThrow(
+      SigmaError,
+    );
+    const long = ruleFile(detection('a', 'auth.login.failure'), count('7d'));
+    await expect(runRulesApply({ paths: [long], format: 'table' }, live)).rejects.toMatchObject({
+      problems: [
+        { code: 'unsupported', message: expect.stringContaining('needs 28 days of security.matches, which keeps 14') },
+      ],
+    });
+    expect(memory.records('detection.activations')).toHaveLength(1);
+  });
+
+  it('are not there before the first apply', async () => {
+    const { live } = await deployment();
+    await expect(runRulesRollback({ format: 'table' }, live)).rejects.toThrow('no rules were ever activated');
+    await expect(runRulesStatus({ format: 'table' }, live)).rejects.toThrow('no rules were ever activated');
+    await runRulesApply({ paths: [ruleFile(detection('a', 'auth.login.failure'))], format: 'table' }, live);
+    await expect(runRulesRollback({ format: 'table' }, live)).rejects.toThrow('no other set before');
+    await expect(runRulesRollback({ to: 'ffff', format: 'table' }, live)).rejects.toThrow('no such set');
+  });
+});

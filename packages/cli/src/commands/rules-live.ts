@@ -1,0 +1,232 @@
+import type { AvroCodec } from '@tracehound/avro';
+import type { RuleActivation } from '@tracehound/event-model';
+import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
+import {
+  type CorrelationRule,
+  type DetectionRule,
+  loadRuleSet,
+  type RuleSetCompiled,
+  SigmaError,
+} from '@tracehound/sigma';
+import { horizonProblems } from '../deployment/live-rules.ts';
+import { parseDuration } from '../events/duration.ts';
+import { readRuleFiles } from '../events/load-rules.ts';
+import { columns } from '../render/columns.ts';
+import { counted } from '../render/counted.ts';
+import { type RulesLog, readRuleSet, readRulesLog } from '../replay/rules-log.ts';
+import type { Terminal } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
+import { publishRuleSet, readActivations, ruleTopics } from './rules.ts';
+
+/** A deployment's rule topics, and where to speak. */
+export type RulesLive = {
+  readonly kafka: KafkaClient;
+  readonly admin: KafkaAdmin;
+  readonly codec: AvroCodec;
+  readonly namespace: string;
+  readonly terminal: Pick<Terminal, 'out' | 'note'>;
+  /** Who does it: kept with the activation. */
+  readonly principal: string;
+  /** The present, ms. */
+  readonly now: () => number;
+};
+
+type Format = 'table' | 'json';
+
+/** What a set has that another has not. Rules are known by their uid; the semantic hash says whether the meaning changed. */
+export type RulesDiff = {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  /** Other logic: a correlation begins with empty windows. */
+  readonly changed: readonly string[];
+  /** Other words only: titles, levels, guides; windows go on. */
+  readonly reworded: readonly string[];
+};
+
+export function diffRules(before: RuleSetCompiled | null, after: RuleSetCompiled): RulesDiff {
+  const old = rulesOf(before);
+  const fresh = rulesOf(after);
+  const both = [...fresh].flatMap(([uid, rule]) => {
+    const known = old.get(uid);
+    return known ? [{ uid, rule, known }] : [];
+  });
+  const isSame = (a: RuleOf, b: RuleOf): boolean => a.description.semantic_hash === b.description.semantic_hash;
+  return {
+    added: [...fresh.keys()].filter((uid) => !old.has(uid)).map((uid) => nameOf(fresh, uid)),
+    removed: [...old.keys()].filter((uid) => !fresh.has(uid)).map((uid) => nameOf(old, uid)),
+    changed: both.filter(({ rule, known }) => !isSame(rule, known)).map(({ uid }) => nameOf(fresh, uid)),
+    reworded: both
+      .filter(({ rule, known }) => isSame(rule, known) && words(rule) !== words(known))
+      .map(({ uid }) => nameOf(fresh, uid)),
+  };
+}
+
+type RuleOf = DetectionRule | CorrelationRule;
+
+function rulesOf(set: RuleSetCompiled | null): ReadonlyMap<string, RuleOf> {
+  return new Map(
+    [...(set?.detections ?? []), ...(set?.correlations ?? [])].map((rule) => [rule.description.rule_id, rule]),
+  );
+}
+
+function nameOf(rules: ReadonlyMap<string, RuleOf>, uid: string): string {
+  return rules.get(uid)?.description.title ?? uid;
+}
+
+function words({ description, falsePositives, references, triage }: RuleOf): string {
+  return JSON.stringify([{ ...description, ruleset_id: '' }, falsePositives, references, triage]);
+}
+
+/**
+ * `tracehound rules apply PATH...`: the set takes effect some seconds later, at one append time for all (X7). Exit code 0, also
+ * when it was in force already; a set that cannot run is refused with every problem, and the old one stays.
+ */
+export async function runRulesApply(
+  {
+    paths,
+    lateness,
+    format,
+  }: { readonly paths: readonly string[]; readonly lateness?: string; readonly format: Format },
+  live: RulesLive,
+): Promise<number> {
+  const files = readRuleFiles(paths);
+  const after = loadRuleSet(files);
+  const problems = horizonProblems(after);
+  if (problems.length > 0) throw new SigmaError(problems);
+  const latest = await latestActivation(live);
+  const before = latest === null ? null : await readRuleSet(live, latest.ruleset_id);
+  // What nobody says stays: a set applied without --lateness must not change when events are late.
+  const latenessMs = lateness === undefined ? latest?.lateness_ms : parseDuration(lateness, '--lateness');
+  const published = await publishRuleSet({ ...live, files, ...(latenessMs === undefined ? {} : { latenessMs }) });
+  tellPublished(published, diffRules(before, after), { format, live });
+  return 0;
+}
+
+/** `tracehound rules diff PATH...`: exit code 1 when the files differ from what takes effect last. */
+export async function runRulesDiff(
+  { paths, format }: { readonly paths: readonly string[]; readonly format: Format },
+  live: RulesLive,
+): Promise<number> {
+  const after = loadRuleSet(readRuleFiles(paths));
+  const latest = await latestActivation(live);
+  const before = latest === null ? null : await readRuleSet(live, latest.ruleset_id);
+  const diff = diffRules(before, after);
+  if (format === 'json')
+    live.terminal.out(JSON.stringify({ before: before?.rulesetId ?? null, after: after.rulesetId, ...diff }));
+  else live.terminal.out(diffText(diff));
+  return isEmpty(diff) ? 0 : 1;
+}
+
+/** `tracehound rules rollback [--to ID]`: the set before the present one, or a named one, takes effect again. */
+export async function runRulesRollback(
+  { to, format }: { readonly to?: string; readonly format: Format },
+  live: RulesLive,
+): Promise<number> {
+  const known = await activationsOf(live);
+  const latest = known.at(-1);
+  if (latest === undefined) throw new UsageError('no rules were ever activated here');
+  const ids = [...new Set(known.map(({ ruleset_id }) => ruleset_id))];
+  const target =
+    to === undefined
+      ? known.findLast(({ ruleset_id }) => ruleset_id !== latest.ruleset_id)?.ruleset_id
+      : ids.find((id) => id.startsWith(to));
+  if (target === undefined)
+    throw new UsageError(
+      to === undefined ? 'there was no other set before' : `--to ${to}: no such set; see rules status --history`,
+    );
+  const before = await readRuleSet(live, latest.ruleset_id);
+  const set = await readRuleSet(live, target);
+  const published = await publishRuleSet({ ...live, files: set.files, latenessMs: latest.lateness_ms });
+  tellPublished(published, diffRules(before, set), { format, live });
+  return 0;
+}
+
+/** `tracehound rules status [--history]`: what is in force, and what is announced. */
+export async function runRulesStatus(
+  { history, format }: { readonly history?: true; readonly format: Format },
+  live: RulesLive,
+): Promise<number> {
+  const log = await readRulesLog(live);
+  const nowMs = live.now();
+  const shown = (history ? log.all : log.within(nowMs, Number.POSITIVE_INFINITY)).map((activation) => ({
+    ruleset_id: activation.ruleset_id,
+    state: stateOf(activation, log, nowMs),
+    effective_at: activation.effective_at === 0 ? null : new Date(activation.effective_at).toISOString(),
+    lateness_ms: activation.lateness_ms,
+    principal: activation.principal,
+    created_at: new Date(activation.created_at).toISOString(),
+  }));
+  if (format === 'json') {
+    live.terminal.out(JSON.stringify(shown));
+    return 0;
+  }
+  const rows = await Promise.all(
+    shown.map(async ({ ruleset_id, state, effective_at, lateness_ms, principal, created_at }) => {
+      const { detections, correlations } = await readRuleSet(live, ruleset_id);
+      return [
+        ruleset_id.slice(0, 12),
+        state,
+        effective_at ?? 'from the beginning',
+        `${detections.length} + ${correlations.length}`,
+        `${lateness_ms / 1_000} s`,
+        principal,
+        created_at,
+      ];
+    }),
+  );
+  const headings = ['SET', 'STATE', 'EFFECTIVE', 'DETECTIONS + CORRELATIONS', 'LATENESS', 'BY', 'WRITTEN'];
+  live.terminal.out(columns(headings, rows));
+  return 0;
+}
+
+function stateOf(activation: RuleActivation, log: RulesLog, nowMs: number): 'in force' | 'announced' | 'past' {
+  if (log.at(nowMs) === activation) return 'in force';
+  return activation.effective_at > nowMs ? 'announced' : 'past';
+}
+
+function activationsOf(live: RulesLive): Promise<readonly RuleActivation[]> {
+  return readActivations({ ...live, topic: ruleTopics(live.namespace).activations });
+}
+
+/** The one that was written last: it takes effect last. */
+async function latestActivation(live: RulesLive): Promise<RuleActivation | null> {
+  return (await activationsOf(live)).at(-1) ?? null;
+}
+
+function tellPublished(
+  { rulesetId, effectiveAtMs, changed }: Awaited<ReturnType<typeof publishRuleSet>>,
+  diff: RulesDiff,
+  { format, live }: { readonly format: Format; readonly live: RulesLive },
+): void {
+  if (format === 'json') {
+    const effective_at = new Date(effectiveAtMs).toISOString();
+    live.terminal.out(JSON.stringify({ ruleset_id: rulesetId, published: changed, effective_at, ...diff }));
+    return;
+  }
+  if (!changed) {
+    live.terminal.out(`set ${rulesetId.slice(0, 12)} is what was applied last: nothing was written`);
+    return;
+  }
+  if (!isEmpty(diff)) live.terminal.out(diffText(diff));
+  const seconds = Math.max(0, Math.ceil((effectiveAtMs - live.now()) / 1_000));
+  live.terminal.out(
+    `set ${rulesetId.slice(0, 12)} takes effect at ${new Date(effectiveAtMs).toISOString()}, in ${counted(seconds, 'second')}`,
+  );
+}
+
+function isEmpty(diff: RulesDiff): boolean {
+  return Object.values(diff).every((names) => names.length === 0);
+}
+
+const MARKS = { added: '+', removed: '-', changed: '~', reworded: '"' } as const;
+
+function diffText(diff: RulesDiff): string {
+  const lines = (['added', 'removed', 'changed', 'reworded'] as const).flatMap((kind) =>
+    diff[kind].map((name) => `${MARKS[kind]} ${name}`),
+  );
+  const { added, removed, changed, reworded } = diff;
+  lines.push(
+    `${counted(added.length, 'rule')} added, ${removed.length} removed, ${changed.length} changed, ${reworded.length} only in words`,
+  );
+  return lines.join('\n');
+}
