@@ -88,6 +88,13 @@ export type PartitionEngine = {
   readonly watermarkMs: number;
   /** Watermark per chain depth; up to these all chain hits have been handed out (X11). */
   readonly depthWatermarks: readonly number[];
+  /**
+   * With `effects`: what may be claimed towards depth 1, 2, …: no chain hit below it is still to be handed out. Empty while no
+   * rule stands on another; never lower than before.
+   */
+  chainClaims(): readonly number[];
+  /** Up to where the records of a source have been applied; undefined before its first. */
+  markOf(source: Omit<SourceRef, 'topic'>, depth: number): number | undefined;
   /** Offset of the next record to apply; -1 before the first. */
   readonly nextOffset: number;
   readonly liveGroups: number;
@@ -123,6 +130,10 @@ class Engine implements PartitionEngine {
   private sources: Source[] = [];
   private slots = new Map<string, number>();
   private sourcesVersion = -1;
+  /** Deepest chain of the sets seen, and of the sources that have spoken. */
+  private chainDepth = 0;
+  private sourceDepth = 0;
+  private rulesetId = '';
   private tally = emptyCounters();
   private effects: Effect[] = [];
   private plans = new Map<string, SetPlan>();
@@ -183,6 +194,7 @@ class Engine implements PartitionEngine {
     const slot = this.slotOf(batch);
     const source = this.sources[slot] as Source;
     this.sourcesVersion = Math.max(this.sourcesVersion, batch.sources_version);
+    if (batch.ruleset_id !== this.rulesetId) this.seeRuleSet(batch.ruleset_id);
     this.effects = [];
     if (!this.switches.matchesBeforeWatermark) this.advance(source, batch);
     if (batch.matches.length > 0) this.applyMatches(batch, source.markOffset, { slot, matchesOffset });
@@ -193,6 +205,24 @@ class Engine implements PartitionEngine {
     const effects = this.effects;
     this.effects = [];
     return effects;
+  }
+
+  /** Ticks too say which rules are in force: claims begin before the first hit. */
+  private seeRuleSet(rulesetId: string): void {
+    this.rulesetId = rulesetId;
+    for (const { depth } of this.config.ruleSet(rulesetId)?.correlations ?? []) {
+      this.chainDepth = Math.max(this.chainDepth, depth);
+    }
+  }
+
+  chainClaims(): readonly number[] {
+    const depth = Math.max(this.chainDepth, this.sourceDepth, this.windows.deepest);
+    return Array.from({ length: depth }, (_, below) => this.windows.chainClaim(below + 1));
+  }
+
+  markOf({ topic_id, partition }: Omit<SourceRef, 'topic'>, depth: number): number | undefined {
+    const slot = this.slots.get(sourceKey(topic_id, partition, depth));
+    return slot === undefined ? undefined : (this.sources[slot] as Source).markOffset;
   }
 
   private applyMatches(batch: MatchBatch, mark: number, at: { slot: number; matchesOffset: number }): void {
@@ -244,6 +274,7 @@ class Engine implements PartitionEngine {
       watermarkMs: NO_WATERMARK_MS,
     });
     this.slots.set(key, slot);
+    this.sourceDepth = Math.max(this.sourceDepth, batch.depth);
     return slot;
   }
 
@@ -277,8 +308,11 @@ class Engine implements PartitionEngine {
       const sources = this.config.sources(this.sourcesVersion) ?? [];
       this.windows.advance(0, this.leastClaim(sources, 0));
     }
-    const chainSources = this.config.chains === 'effects' ? (this.config.chainSources ?? []) : null;
-    this.windows.advanceChains(chainSources ? (depth) => this.leastClaim(chainSources, depth) : null);
+    if (this.config.chains !== 'effects') this.windows.advanceChains(null);
+    else if (this.sourceDepth > 0) {
+      const chainSources = this.config.chainSources ?? [];
+      this.windows.advanceChains((depth) => this.leastClaim(chainSources, depth));
+    }
   }
 
   private leastClaim(sources: readonly SourceRef[], depth: number): number {
@@ -456,6 +490,8 @@ class Engine implements PartitionEngine {
     this.windows.watermarks.splice(0, Number.POSITIVE_INFINITY, meta.watermarkMs, ...meta.depths);
     this.sources = meta.sources;
     this.slots = new Map(meta.sources.map((s, slot) => [sourceKey(s.topicId, s.partition, s.depth), slot]));
+    this.sourceDepth = Math.max(0, ...meta.sources.map(({ depth }) => depth));
+    this.rulesetId = '';
     this.sourcesVersion = meta.sourcesVersion;
     this.nextOffset = meta.nextOffset;
     const { table } = this.windows;

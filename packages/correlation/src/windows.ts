@@ -264,13 +264,17 @@ export class Windows {
     }
   }
 
+  private depthWatermark(depth: number, claimOf: ((depth: number) => number) | null): number {
+    if (claimOf) return Math.min(this.watermarks[depth - 1] ?? NO_WATERMARK_MS, claimOf(depth));
+    return this.chainClaim(depth);
+  }
+
   /**
    * Below it no chain hit of the depth can come any more: the depth below has decided it, less the longest span of the rules
    * there that speak of the past.
    */
-  private depthWatermark(depth: number, claimOf: ((depth: number) => number) | null): number {
+  chainClaim(depth: number): number {
     const belowMs = this.watermarks[depth - 1] ?? NO_WATERMARK_MS;
-    if (claimOf) return Math.min(belowMs, claimOf(depth));
     if (belowMs === END_OF_INPUT_WATERMARK_MS || belowMs === NO_WATERMARK_MS) return belowMs;
     let lagMs = 0;
     for (const instance of this.table.instances.values()) {
@@ -278,6 +282,15 @@ export class Windows {
         lagMs = Math.max(lagMs, instance.lagMs);
     }
     return belowMs - lagMs;
+  }
+
+  /** The depth of the deepest correlation with state. */
+  get deepest(): number {
+    let depth = 0;
+    for (const instance of this.table.instances.values()) {
+      if (instance.groups > 0) depth = Math.max(depth, instance.depth);
+    }
+    return depth;
   }
 
   /** Whether there is something to do now; if not, it is scheduled again. Says nothing and changes nothing. */

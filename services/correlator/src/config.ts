@@ -70,10 +70,10 @@ const correlatorConfig = defineConfig(
     }),
     stateTtlMs: duration({
       key: 'TRACEHOUND_CORRELATOR_STATE_TTL',
-      default: 15 * 86_400_000,
+      default: 36 * 86_400_000,
       min: 60_000,
       about:
-        'Backstop after which Redis drops a partition nobody flushes; must exceed the retention of security.matches (14 d).',
+        'Backstop after which Redis drops a partition nobody flushes; must exceed the retention of security.matches (35 d).',
     }),
     redisTimeoutMs: duration({
       key: 'TRACEHOUND_CORRELATOR_REDIS_TIMEOUT',

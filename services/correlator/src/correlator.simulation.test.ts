@@ -3,6 +3,7 @@ import { OwnerSimulation } from '../test/owner-simulation.fixture.ts';
 
 /** More with `TRACEHOUND_SIMULATION_SEEDS=2000`, from another start with `TRACEHOUND_SIMULATION_FROM=…`. */
 const SEEDS = Number(process.env['TRACEHOUND_SIMULATION_SEEDS'] ?? 120);
+const CHAINED = Math.ceil(SEEDS / 3);
 const FROM = Number(process.env['TRACEHOUND_SIMULATION_FROM'] ?? 0);
 
 describe('stage b under crashes, zombies, lost answers and a store that forgets', () => {
@@ -29,6 +30,22 @@ describe('stage b under crashes, zombies, lost answers and a store that forgets'
     }
     for (const point of ['b:after-apply', 'b:before-flush', 'b:after-flush', 'b:after-emit', 'b:before-commit']) {
       expect(chaos[`killed_at_${point}`] ?? 0, point).toBeGreaterThan(0);
+    }
+  });
+
+  it(`X11 E1 E2 E3 hold for ${CHAINED} seeds of chains and expected groups over partitions`, {
+    timeout: 600_000,
+  }, async () => {
+    const problems: string[] = [];
+    const chaos: Record<string, number> = {};
+    for (let seed = FROM; seed < FROM + CHAINED; seed++) {
+      const result = await new OwnerSimulation({ seed, chained: true }).run();
+      problems.push(...result.problems);
+      for (const [kind, count] of Object.entries(result.chaos)) chaos[kind] = (chaos[kind] ?? 0) + count;
+    }
+    expect(problems).toEqual([]);
+    for (const kind of ['chained', 'takeover', 'flushall', 'rollback', 'emit_answer_lost', 'emit_killed_after']) {
+      expect(chaos[kind] ?? 0, kind).toBeGreaterThan(0);
     }
   });
 

@@ -134,6 +134,8 @@ export class Correlator implements PartitionHandler {
     const start = await this.take(lane);
     const offset = start.kind === 'offset' ? start.offset : (await this.deps.range(lane.partition)).low;
     this.consumer?.seek(lane.partition, offset);
+    // Counted only now: a batch that came while this ran still has the old position.
+    lane.takes++;
   }
 
   /** Partitions that are being rebuilt from the log (X12). */
@@ -155,7 +157,6 @@ export class Correlator implements PartitionHandler {
   private async take(lane: Lane): Promise<StartPosition> {
     const { owner, partition } = lane;
     lane.lostAtMs = null;
-    lane.takes++;
     let next = await owner.acquire();
     const range = await this.deps.range(partition);
     if (next !== null && (next < range.low || next > range.high)) {

@@ -69,9 +69,9 @@ export type StateStore = {
   ping(): Promise<void>;
 };
 
-/** One record of the outbox: which lane, record key and value, final bytes. */
+/** One record of the outbox: which lane, record key and value, final bytes. `chain`: the key is the partition of security.matches. */
 export type OutboxRecord = {
-  readonly lane: 'alerts' | 'late';
+  readonly lane: 'alerts' | 'late' | 'chain';
   readonly key: string;
   readonly value: Buffer;
 };

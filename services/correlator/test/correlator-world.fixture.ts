@@ -58,6 +58,13 @@ export async function correlatorWorld(
     await codec.prepare(['tracehound.pipeline.v1.CorrelationAlert']);
     const sets = await ruleSets();
     const sources = await activationSources();
+    const topic = world.topic('security.matches');
+    const topicId = (await world.admin.topicIds([topic])).get(topic) ?? '';
+    const chainSources = (await world.admin.offsets(topic)).map(({ partition }) => ({
+      topic,
+      topic_id: topicId,
+      partition,
+    }));
     const engines = new Map<number, ReturnType<typeof createPartitionEngine>>();
     const alerts = new Map<number, { key: string; value: string }[]>();
     for (const record of await world.records('security.matches')) {
@@ -70,6 +77,8 @@ export async function correlatorWorld(
           partition: record.partition,
           ruleSet: (id) => sets.get(id),
           sources: (version) => sources.get(version),
+          chains: 'effects',
+          chainSources,
         });
       engines.set(record.partition, engine);
       const decoded = await codec.decode(record.value ?? Buffer.alloc(0));

@@ -1,7 +1,7 @@
 import { sfc32, waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
-import { attack, mixedEvents, oracleLines, TEST_RULES } from './events.fixture.ts';
+import { attack, CHAIN_RULES, mixedEvents, oracleLines, TEST_RULES } from './events.fixture.ts';
 
 const worlds: CorrelatorWorld[] = [];
 afterEach(async () => {
@@ -31,6 +31,48 @@ describe('events to alerts on real servers', () => {
     expect(wanted.length).toBeGreaterThan(10);
     expect(await made.finals()).toEqual(wanted);
     expect(await made.brokenE1()).toEqual([]);
+  });
+
+  it('X11 chains and expected groups: windows of several partitions feed each other', async () => {
+    const made = await world({ files: CHAIN_RULES });
+    await Promise.all([made.app(), made.app()]);
+    const endMs = Date.now();
+    const events = [
+      ...['mallory', 'trudy'].flatMap((name) => attack({ name, endMs })),
+      // The export comes first: no chain.
+      ...attack({ name: 'early', endMs }).map((event) =>
+        event.kind === 'export' ? { ...event, timeMs: event.timeMs - 60_000 } : event,
+      ),
+      // The family of the expected group begins, and goes on elsewhere.
+      ...[120_000, 60_000].map((agoMs) => ({
+        ...attackEvent(`ok-${agoMs}`),
+        kind: 'login_ok' as const,
+        timeMs: endMs - agoMs,
+      })),
+    ];
+    await made.send(events);
+    await made.endInput();
+    await made.settled();
+    expect(await made.brokenE1()).toEqual([]);
+    const finals = (await made.finals()).map(
+      (line) => JSON.parse(line) as [string, string, string | null, number, number, string[]],
+    );
+    const of = (rule: string) => finals.filter(([id]) => id === rule);
+    const opened = new Map((await made.alerts()).map(({ alert_id, rule }) => [alert_id, rule.rule_id]));
+    const guessed = of('guessed_export');
+    expect(guessed.map(([, , group]) => group)).toEqual(['mallory-actor', 'trudy-actor']);
+    for (const [, , group, , , ids] of guessed) {
+      const [chain, ...others] = ids.filter((id) => id.startsWith('chain:'));
+      expect(others).toEqual([]);
+      // The hit is named by the inner alert.
+      expect(opened.get(chain?.slice('chain:'.length) ?? '')).toBe('many_failures');
+      expect(ids).toContain(`${group?.replace('-actor', '')}-5`);
+    }
+    expect(of('twice')).toHaveLength(1);
+    expect(of('silent').map(([, organization, group]) => `${organization} ${group}`)).toEqual(
+      expect.arrayContaining(['acme quiet-actor']),
+    );
+    expect(new Set(of('silent').map((line) => JSON.stringify(line))).size).toBe(of('silent').length);
   });
 
   it('X4 an idle system still ends its episodes: markers carry the time', async () => {

@@ -36,6 +36,7 @@ detection: {s: {event_type: ${type}}, condition: s}
       ),
       `title: Many failed logins
 id: many_failures
+name: many_failures
 level: high
 correlation: {type: event_count, rules: [login_failed], group-by: [actor.id], timespan: 10s, condition: {gte: 3}}
 `,
@@ -53,6 +54,38 @@ correlation:
 id: takeover
 level: critical
 correlation: {type: temporal_ordered, rules: [login_failed, login_ok, export], group-by: [trace_id], timespan: 30s}
+`,
+    ].join('---\n'),
+  },
+];
+
+/** Rules over rules, whose windows lie in other partitions than those they stand on, and a group that must be heard from. */
+export const CHAIN_RULES: readonly RuleFile[] = [
+  ...TEST_RULES,
+  {
+    path: 'chains.yml',
+    content: [
+      `title: Guessed, then exported
+id: guessed_export
+name: guessed_export
+level: critical
+correlation: {type: temporal_ordered, rules: [many_failures, export], group-by: [actor.id], timespan: 1m, generate: true}
+`,
+      `title: Guessed and exported, twice
+id: twice
+level: critical
+correlation: {type: event_count, rules: [guessed_export], timespan: 1h, condition: {gte: 2}, generate: true}
+`,
+      `title: No logins any more
+id: silent
+level: high
+correlation:
+  type: event_count
+  rules: [login_ok]
+  group-by: [actor.id]
+  timespan: 20s
+  condition: {lt: 1}
+  x-corr: {expect: [quiet-actor]}
 `,
     ].join('---\n'),
   },

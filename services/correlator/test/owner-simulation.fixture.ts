@@ -1,8 +1,10 @@
 import { type AvroCodec, createAvroCodec, createMemoryRegistry, registerRecords } from '@tracehound/avro';
 import { createPartitionEngine, type PartitionEngine } from '@tracehound/correlation';
-import { InvariantError, type MatchBatch } from '@tracehound/event-model';
+import { type CorrelationAlert, InvariantError, type MatchBatch } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
+import type { CorrelationRule, RuleSetCompiled } from '@tracehound/sigma';
 import { type SeededRandom, sfc32 } from '@tracehound/testkit';
+import { createRichWorld, WORLD_PARTS } from '../../../packages/correlation/oracle/rich-world.ts';
 import { configOf, finalLines, oracleLines, runLog } from '../../../packages/correlation/oracle/run.ts';
 import {
   type Arrival,
@@ -14,6 +16,7 @@ import {
 import { MemoryStateStore } from '../src/adapters/memory-state-store.ts';
 import { Correlator } from '../src/correlator.ts';
 import { PartitionOwner } from '../src/domain/partition-owner.ts';
+import { partitionOf } from '../src/domain/route.ts';
 import { RuleBook } from '../src/domain/rule-book.ts';
 import { createOpenEngine, type WindowEngine } from '../src/domain/window.ts';
 import { createCorrelatePath } from '../src/pipeline.ts';
@@ -21,7 +24,7 @@ import type { Fence, FlushOutcome, FlushRequest, OutboxRecord, StateStore } from
 import { FlushPolicy } from '../src/stages/flush.ts';
 
 const TOPIC = 'security.matches';
-const PARTITION = 0;
+const MATCHES_ID = 'matches-topic';
 const RECORDS = [
   'tracehound.pipeline.v1.MatchBatch',
   'tracehound.pipeline.v1.CorrelationAlert',
@@ -37,6 +40,8 @@ export type SimulationResult = {
 
 export type SimulationOptions = {
   readonly seed: number;
+  /** Worlds with chains and expected groups, over three matches partitions that feed each other (X11). */
+  readonly chained?: boolean;
   /** A mutant of X8: the store takes every flush. The simulation must notice. */
   readonly withoutFence?: boolean;
 };
@@ -46,8 +51,19 @@ class Killed extends Error {}
 
 type Fate = 'ok' | 'lost' | 'answer_lost' | 'ghost' | 'killed_before' | 'killed_after';
 
+/** What the world holds of one matches partition. */
+type PartitionLog = {
+  readonly partition: number;
+  readonly records: KafkaRecord[];
+  /** What stage A has still to append. */
+  readonly waiting: MatchBatch[];
+  readonly snapshots: ReturnType<MemoryStateStore['snapshot']>[];
+  visible: number;
+  committed: bigint | null;
+};
+
 /**
- * One matches log, one state store, one alerts log, and owners that crash, stall and come back, driven step by step
+ * Matches logs, one state store, one alerts log, and owners that crash, stall and come back, driven step by step
  * from one seed. Every await of an owner on the world waits at a gate; the driver opens gates in random order, so
  * calls of several owners interleave at every point. The stage B under test is the real one: consumer handler,
  * pipeline, owner, engine, codec.
@@ -58,17 +74,14 @@ export class OwnerSimulation {
   private readonly arrival: Arrival;
   private readonly options: SimulationOptions;
   private readonly store: MemoryStateStore;
-  private readonly snapshots: ReturnType<MemoryStateStore['snapshot']>[] = [];
   private readonly gates: (() => void)[] = [];
   private readonly ghosts: (() => void)[] = [];
   private readonly emitted: OutboxRecord[] = [];
   private readonly instances: Instance[] = [];
   private readonly chaos: Record<string, number> = {};
-  private readonly book = new RuleBook();
-  private log: KafkaRecord[] = [];
+  private readonly book: RuleBook;
+  private readonly partitions: readonly PartitionLog[];
   private codec: AvroCodec | null = null;
-  private committed: bigint | null = null;
-  private visible = 0;
   private nowMs = 0;
   private calm = false;
   private nonces = 0;
@@ -77,22 +90,44 @@ export class OwnerSimulation {
     this.options = options;
     this.random = sfc32(options.seed * 2 + 1);
     // Four interleavings of each world.
-    this.world = createWorld(options.seed >> 2);
+    const seed = options.seed >> 2;
+    this.world = options.chained
+      ? createRichWorld(seed, { parts: WORLD_PARTS, focus: seed % 3 === 0 ? 'expect' : 'chain' })
+      : createWorld(seed);
     this.arrival = arriveAt(this.world, options.seed, { late: true, duplicates: true, resent: true, border: true });
     this.store = options.withoutFence === true ? new UnfencedStore() : new MemoryStateStore();
+    this.book = new WorldBook(this.world.ruleSet);
+    this.partitions = Array.from({ length: options.chained ? 3 : 1 }, (_, partition) => ({
+      partition,
+      records: [],
+      waiting: [],
+      snapshots: [],
+      visible: 0,
+      committed: null,
+    }));
   }
 
   async run(): Promise<SimulationResult> {
     await this.prepare();
-    for (let step = 0; this.visible < this.log.length || step < 400; step++) {
-      this.visible = Math.min(this.log.length, this.visible + this.random.below(3));
+    for (let step = 0; this.partitions.some(isUnread) || step < 400; step++) {
+      for (const log of this.partitions) {
+        this.appendFromA(log);
+        log.visible = Math.min(log.records.length, log.visible + this.random.below(3));
+      }
       await this.step();
-      if (step > 6_000) return this.result(['the log was not read']);
+      if (step > 12_000) return this.result(['the log was not read']);
     }
     this.calm = true;
     for (const land of this.ghosts.splice(0)) land();
-    this.instances.splice(0, this.instances.length - 1);
+    this.instances.splice(
+      0,
+      Number.POSITIVE_INFINITY,
+      ...this.partitions.flatMap(
+        ({ partition }) => this.instances.findLast((one) => one.partition === partition) ?? [],
+      ),
+    );
     for (let step = 0; !this.isQuiet(); step++) {
+      for (const log of this.partitions) log.visible = log.records.length;
       await this.step();
       const stopped = this.instances.find((instance) => instance.stopped !== null)?.stopped;
       if (stopped) return this.result([`stopped: ${stopped}`]);
@@ -101,12 +136,28 @@ export class OwnerSimulation {
     return this.result(this.check());
   }
 
+  /** Stage A's records and those of chains interleave in any way; each keeps its order. */
+  private appendFromA(log: PartitionLog): void {
+    for (let count = this.random.below(3); count > 0; count--) {
+      const batch = log.waiting.shift();
+      if (batch !== undefined) this.append(log, this.encoded(batch));
+    }
+  }
+
+  private append({ partition, records }: PartitionLog, value: Buffer): void {
+    const offset = BigInt(records.length);
+    records.push({ topic: TOPIC, partition, offset, appendTimeMs: records.length, key: null, value, headers: {} });
+  }
+
+  private encoded(batch: MatchBatch): Buffer {
+    return (this.codec as AvroCodec).encode('tracehound.pipeline.v1.MatchBatch', batch); // `prepare` has run.
+  }
+
   private async prepare(): Promise<void> {
     const registry = createMemoryRegistry();
     await registerRecords(registry, RECORDS);
     this.codec = createAvroCodec({ registry });
     await this.codec.prepare(RECORDS);
-    this.book.addRuleSet({ ruleset_id: this.world.ruleSet.rulesetId, files: this.world.ruleSet.files });
     this.book.activations.add(
       {
         schema_rev: 1,
@@ -127,15 +178,27 @@ export class OwnerSimulation {
       },
       0,
     );
-    const codec = this.codec;
-    this.log = this.arrival.batches.map((batch, index) => recordOf(codec, batch, index));
+    const { correlations } = this.world.ruleSet;
+    for (const log of this.partitions) {
+      for (const batch of this.arrival.batches) {
+        const matches = batch.matches.filter((match) => {
+          const rule = correlations[match.rule] as CorrelationRule; // The world's matches are of its rules.
+          const window = { rule, organization: match.organization_id, groupKey: match.group_key };
+          return partitionOf(window, this.partitions.length) === log.partition;
+        });
+        log.waiting.push({ ...batch, matches });
+      }
+    }
   }
 
   /** One thing happens: chaos, a gate opens, or an idle owner gets its next batch or a look of the flush timer. */
   private async step(): Promise<void> {
     this.nowMs += this.random.below(40);
     if (!this.calm) this.disturb();
-    if (this.instances.length === 0) this.instances.push(this.newInstance());
+    for (const log of this.partitions) {
+      if (!this.instances.some(({ partition }) => partition === log.partition))
+        this.instances.push(this.newInstance(log));
+    }
     for (const instance of [...this.instances]) if (this.calm || this.random.next() < 0.6) instance.move();
     const open = this.calm ? this.gates.length : this.random.below(this.gates.length + 1);
     for (let i = 0; i < open; i++) this.gates.splice(this.random.below(this.gates.length), 1)[0]?.();
@@ -150,12 +213,13 @@ export class OwnerSimulation {
     const { random } = this;
     if (random.next() < 0.3 && this.ghosts.length > 0) this.ghosts.splice(random.below(this.ghosts.length), 1)[0]?.();
     if (random.next() > 0.06) return;
+    const log = random.pick(this.partitions);
     const kind = random.pick(['takeover', 'takeover', 'flushall', 'rollback', 'rollback', 'partial', 'leave'] as const);
     this.count(kind);
     switch (kind) {
       case 'takeover':
         // The old owner stays as a zombie until it happens to leave.
-        this.instances.push(this.newInstance());
+        this.instances.push(this.newInstance(log));
         break;
       case 'leave':
         if (this.instances.length > 1) this.instances.splice(random.below(this.instances.length), 1);
@@ -164,10 +228,10 @@ export class OwnerSimulation {
         this.store.flushAll();
         break;
       case 'rollback':
-        if (this.snapshots.length > 0) this.store.restore(PARTITION, random.pick(this.snapshots.slice(-8)));
+        if (log.snapshots.length > 0) this.store.restore(log.partition, random.pick(log.snapshots.slice(-8)));
         break;
       case 'partial':
-        this.store.loseGroups(PARTITION);
+        this.store.loseGroups(log.partition);
         break;
     }
   }
@@ -209,18 +273,23 @@ export class OwnerSimulation {
     return x < 0.15 ? 'killed_after' : 'ok';
   }
 
-  private newInstance(): Instance {
-    const instance = new Instance(
-      (self) => this.open(self),
-      () => this.visible,
+  private newInstance(log: PartitionLog): Instance {
+    return new Instance(
+      (self) => this.open(self, log),
+      log,
       () => this.nowMs,
       this.random,
     );
-    instance.log = (from, to) => this.log.slice(from, to);
-    return instance;
   }
 
-  private open(instance: Instance): ReturnType<ConstructorParameters<typeof Correlator>[0]['open']> {
+  private emit(records: readonly OutboxRecord[]): void {
+    this.emitted.push(...records);
+    for (const { lane, key, value } of records) {
+      if (lane === 'chain') this.append(this.partitions[Number(key)] as PartitionLog, value);
+    }
+  }
+
+  private open(instance: Instance, log: PartitionLog): ReturnType<ConstructorParameters<typeof Correlator>[0]['open']> {
     const codec = this.codec as AvroCodec; // `prepare` has run.
     const policy = new FlushPolicy({
       clock: { nowMs: () => this.nowMs },
@@ -231,19 +300,20 @@ export class OwnerSimulation {
       commitMs: 100,
     });
     const owner = new PartitionOwner({
-      partition: PARTITION,
-      topicId: () => 'matches-topic',
-      store: this.storeFor(instance),
-      outlet: { emit: (records) => this.call(instance, 'emit', () => void this.emitted.push(...records)) },
+      partition: log.partition,
+      topicId: () => MATCHES_ID,
+      store: this.storeFor(instance, log),
+      outlet: { emit: (records) => this.call(instance, 'emit', () => this.emit(records)) },
       progress: {
-        committed: () => this.call(instance, 'committed', () => this.committed),
+        committed: () => this.call(instance, 'committed', () => log.committed),
         commit: (_, offset) =>
           this.call(instance, 'commit', () => {
-            this.committed = offset;
+            log.committed = offset;
           }),
       },
       openEngine: createOpenEngine({
-        partition: PARTITION,
+        partition: log.partition,
+        matches: { topic: TOPIC, topicId: MATCHES_ID, partitions: this.partitions.length },
         clusterId: 'test',
         codec,
         book: this.book,
@@ -274,10 +344,10 @@ export class OwnerSimulation {
     return { owner, path, policy };
   }
 
-  private storeFor(instance: Instance): StateStore {
+  private storeFor(instance: Instance, { partition: own, snapshots }: PartitionLog): StateStore {
     const { store } = this;
     const applied = <T>(result: Promise<T>): Promise<T> => {
-      this.snapshots.push(store.snapshot(PARTITION));
+      snapshots.push(store.snapshot(own));
       return result;
     };
     return {
@@ -300,43 +370,85 @@ export class OwnerSimulation {
   }
 
   private isQuiet(): boolean {
-    const instance = this.instances.at(-1);
-    const owner = instance?.owner;
-    if (!owner?.isHeld || instance?.isBusy) return false;
-    return owner.next === BigInt(this.log.length) && owner.outboxSize === 0 && owner.dirtyCount === 0;
+    return this.partitions.every((log) => {
+      const instance = this.instances.findLast(({ partition }) => partition === log.partition);
+      const owner = instance?.owner;
+      if (!owner?.isHeld || instance?.isBusy || log.waiting.length > 0) return false;
+      return owner.next === BigInt(log.records.length) && owner.outboxSize === 0 && !owner.needsFlush;
+    });
   }
 
   private check(): string[] {
-    const engine: PartitionEngine = createPartitionEngine(configOf(this.world));
-    const clean = runLog(engine, this.arrival.batches);
     const codec = this.codec as AvroCodec; // `prepare` has run.
     const problems: string[] = [];
-    const compare = (lane: OutboxRecord['lane'], wanted: readonly string[]): void => {
-      const seen = this.emitted
-        .filter((record) => record.lane === lane)
-        .map((record) => record.value.toString('base64'));
-      const first = [...new Set(seen)];
-      const lost = wanted.filter((value) => !first.includes(value)).length;
-      const extra = first.filter((value) => !wanted.includes(value)).length;
-      if (lost + extra > 0) problems.push(`E1 ${lane}: ${lost} lost, ${extra} extra`);
-      else if (first.join() !== [...new Set(wanted)].join()) problems.push(`E1 ${lane}: order of first occurrences`);
-    };
-    compare(
-      'alerts',
-      clean.alerts.map((alert) => codec.encode('tracehound.pipeline.v1.CorrelationAlert', alert).toString('base64')),
-    );
-    compare(
-      'late',
-      clean.late.map((late) => codec.encode('tracehound.pipeline.v1.LateEvent', late).toString('base64')),
-    );
-    if (finalLines(clean.alerts).join() !== oracleLines(this.world, this.arrival).join()) problems.push('E2 finals');
-    const live = this.instances.at(-1)?.engine?.counters();
-    if (JSON.stringify(live) !== JSON.stringify(engine.counters())) problems.push('E3 counters of the live owner');
+    const wanted = { alerts: new Array<string>(), late: new Array<string>() };
+    const finals: CorrelationAlert[] = [];
+    for (const log of this.partitions) {
+      const engine = this.cleanEngine(log.partition);
+      const clean = runLog(
+        engine,
+        log.records.map((record) => this.decoded(record)),
+      );
+      finals.push(...clean.alerts);
+      const words = {
+        alerts: clean.alerts.map((alert) =>
+          codec.encode('tracehound.pipeline.v1.CorrelationAlert', alert).toString('base64'),
+        ),
+        late: clean.late.map((late) => codec.encode('tracehound.pipeline.v1.LateEvent', late).toString('base64')),
+      };
+      for (const lane of ['alerts', 'late'] as const) {
+        wanted[lane].push(...words[lane]);
+        problems.push(...this.orderProblems(lane, words[lane]));
+      }
+      const live = this.instances.findLast(({ partition }) => partition === log.partition)?.engine?.counters();
+      if (JSON.stringify(live) !== JSON.stringify(engine.counters())) problems.push('E3 counters of the live owner');
+      this.count('chained', engine.counters().chained);
+    }
+    for (const lane of ['alerts', 'late'] as const) problems.push(...this.contentProblems(lane, wanted[lane]));
+    if (finalLines(finals).join() !== oracleLines(this.world, this.arrival).join()) problems.push('E2 finals');
     return problems;
   }
 
-  private count(kind: string): void {
-    this.chaos[kind] = (this.chaos[kind] ?? 0) + 1;
+  private cleanEngine(partition: number): PartitionEngine {
+    return createPartitionEngine({
+      ...configOf(this.world),
+      partition,
+      chains: 'effects',
+      chainSources: this.partitions.map((log) => ({
+        topic: TOPIC,
+        topic_id: MATCHES_ID,
+        partition: log.partition,
+      })),
+    });
+  }
+
+  private decoded({ value }: KafkaRecord): MatchBatch {
+    const decoded = (this.codec as AvroCodec).decode(value as Buffer); // Encoded here, by a codec that is prepared.
+    return (decoded as { readonly value: MatchBatch }).value;
+  }
+
+  private firstSeen(lane: OutboxRecord['lane']): readonly string[] {
+    const seen = this.emitted.filter((record) => record.lane === lane);
+    return [...new Set(seen.map(({ value }) => value.toString('base64')))];
+  }
+
+  private contentProblems(lane: OutboxRecord['lane'], wanted: readonly string[]): string[] {
+    const first = this.firstSeen(lane);
+    const lost = wanted.filter((value) => !first.includes(value)).length;
+    const extra = first.filter((value) => !wanted.includes(value)).length;
+    return lost + extra > 0 ? [`E1 ${lane}: ${lost} lost, ${extra} extra`] : [];
+  }
+
+  /** Records of one partition, by their first occurrence. */
+  private orderProblems(lane: OutboxRecord['lane'], wanted: readonly string[]): string[] {
+    const own = new Set(wanted);
+    const first = this.firstSeen(lane).filter((value) => own.has(value));
+    const isInOrder = first.join() === [...own].filter((value) => first.includes(value)).join();
+    return isInOrder ? [] : [`E1 ${lane}: order of first occurrences`];
+  }
+
+  private count(kind: string, by = 1): void {
+    this.chaos[kind] = (this.chaos[kind] ?? 0) + by;
   }
 
   private result(problems: readonly string[]): SimulationResult {
@@ -352,24 +464,22 @@ class Instance {
   stopped: string | null = null;
   owner: PartitionOwner | null = null;
   engine: WindowEngine | null = null;
-  log: (from: number, to: number) => readonly KafkaRecord[] = () => [];
+  private readonly log: PartitionLog;
   private position: number | null = null;
   private seeks = 0;
-  private readonly visible: () => number;
   private readonly random: SeededRandom;
-  private readonly partition = { topic: TOPIC, partition: PARTITION };
 
   constructor(
     open: (self: Instance) => ReturnType<ConstructorParameters<typeof Correlator>[0]['open']>,
-    visible: () => number,
+    log: PartitionLog,
     nowMs: () => number,
     random: SeededRandom,
   ) {
-    this.visible = visible;
+    this.log = log;
     this.random = random;
     this.correlator = new Correlator({
       open: () => open(this),
-      range: async () => ({ low: 0n, high: BigInt(visible()) }),
+      range: async () => ({ low: 0n, high: BigInt(log.visible) }),
       onLostRange: 'stop',
       clock: { nowMs },
       logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
@@ -380,6 +490,14 @@ class Instance {
         this.position = Number(offset);
       },
     });
+  }
+
+  get partition(): number {
+    return this.log.partition;
+  }
+
+  private get place() {
+    return { topic: TOPIC, partition: this.log.partition };
   }
 
   move(): void {
@@ -398,18 +516,33 @@ class Instance {
   }
 
   private async join(): Promise<void> {
-    const start = await this.correlator.assigned(this.partition);
+    const start = await this.correlator.assigned(this.place);
     this.position = start.kind === 'offset' ? Number(start.offset) : 0;
   }
 
   private async consume(from: number): Promise<void> {
-    const to = Math.min(this.visible(), from + 1 + this.random.below(8));
-    const records = this.log(from, to);
+    const to = Math.min(this.log.visible, from + 1 + this.random.below(8));
+    const records = this.log.records.slice(from, to);
     if (records.length === 0) return this.correlator.flushIdle();
     const { seeks } = this;
-    await this.correlator.batch({ ...this.partition, records, highWatermark: BigInt(this.visible()) });
+    await this.correlator.batch({ ...this.place, records, highWatermark: BigInt(this.log.visible) });
     // A seek made meanwhile is the later word.
     if (seeks === this.seeks) this.position = to;
+  }
+}
+
+/** Worlds make their rules without files. */
+class WorldBook extends RuleBook {
+  private readonly rules: RuleSetCompiled;
+
+  constructor(rules: RuleSetCompiled) {
+    super();
+    this.rules = rules;
+    this.addRuleSet({ ruleset_id: rules.rulesetId, files: rules.files });
+  }
+
+  override compiled(): RuleSetCompiled {
+    return this.rules;
   }
 }
 
@@ -423,14 +556,6 @@ class UnfencedStore extends MemoryStateStore {
   }
 }
 
-function recordOf(codec: AvroCodec, batch: MatchBatch, index: number): KafkaRecord {
-  return {
-    topic: TOPIC,
-    partition: PARTITION,
-    offset: BigInt(index),
-    appendTimeMs: index,
-    key: null,
-    value: codec.encode('tracehound.pipeline.v1.MatchBatch', batch),
-    headers: {},
-  };
+function isUnread({ waiting, visible, records }: PartitionLog): boolean {
+  return waiting.length > 0 || visible < records.length;
 }

@@ -2,7 +2,7 @@ import { type AvroCodec, createAvroCodec, registerRecords, type SchemaRegistry }
 import { publishRuleSet } from '@tracehound/cli';
 import { type CorrelationAlert, namespacedTopic, type TopicName, topicSettings } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient, KafkaProducer, KafkaRecord } from '@tracehound/kafka';
-import type { RuleFile } from '@tracehound/sigma';
+import { loadRuleSet, type RuleFile } from '@tracehound/sigma';
 import { waitFor } from '@tracehound/testkit';
 import { eventRecord, type FinalLine, finalLine, TEST_RULES, type TestEvent } from './events.fixture.ts';
 
@@ -59,6 +59,8 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
     });
   }
 
+  const { correlations } = loadRuleSet(options.files ?? TEST_RULES);
+  const chainDepth = Math.max(0, ...correlations.map(({ depth }) => depth));
   const topic = (name: string): string => namespacedTopic(namespace, name as TopicName);
 
   async function records(name: string): Promise<readonly KafkaRecord[]> {
@@ -96,13 +98,16 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
             if (record.value === null || record.key !== null) continue;
             const decoded = await codec.decode(record.value);
             if (decoded.name !== 'tracehound.pipeline.v1.MatchBatch' || !decoded.value.end_of_input) continue;
+            const { src_topic_id, src_partition, depth } = decoded.value;
             const seen = ends.get(partition) ?? new Set();
-            ends.set(partition, seen.add(`${decoded.value.src_topic_id}/${decoded.value.src_partition}`));
+            ends.set(partition, seen.add(`${src_topic_id}/${src_partition}/${depth}`));
           }
           read.set(partition, high);
         }
         const partitions = await admin.partitionCount(name);
-        return ends.size === partitions && [...ends.values()].every((seen) => seen.size === SOURCES);
+        // Every matches partition ends every depth of chains too (X11).
+        const sources = SOURCES + chainDepth * partitions;
+        return ends.size === partitions && [...ends.values()].every((seen) => seen.size === sources);
       },
       { what: 'an end-of-input tick of every source in every matches partition', timeoutMs },
     );

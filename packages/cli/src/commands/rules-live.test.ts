@@ -112,10 +112,10 @@ describe('rules of a deployment', () => {
     await expect(runRulesApply({ paths: [ruleFile('title: broken\n')], format: 'table' }, live)).rejects.toThrow(
       SigmaError,
     );
-    const long = ruleFile(detection('a', 'auth.login.failure'), count('7d'));
+    const long = ruleFile(detection('a', 'auth.login.failure'), count('10d'));
     await expect(runRulesApply({ paths: [long], format: 'table' }, live)).rejects.toMatchObject({
       problems: [
-        { code: 'unsupported', message: expect.stringContaining('needs 28 days of security.matches, which keeps 14') },
+        { code: 'unsupported', message: expect.stringContaining('needs 40 days of security.matches, which keeps 35') },
       ],
     });
     expect(memory.records('detection.activations')).toHaveLength(1);

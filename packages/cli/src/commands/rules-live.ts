@@ -8,7 +8,7 @@ import {
   type RuleSetCompiled,
   SigmaError,
 } from '@tracehound/sigma';
-import { horizonProblems } from '../deployment/live-rules.ts';
+import { liveProblems } from '../deployment/live-rules.ts';
 import { parseDuration } from '../events/duration.ts';
 import { readRuleFiles } from '../events/load-rules.ts';
 import { columns } from '../render/columns.ts';
@@ -91,7 +91,7 @@ export async function runRulesApply(
 ): Promise<number> {
   const files = readRuleFiles(paths);
   const after = loadRuleSet(files);
-  const problems = horizonProblems(after);
+  const problems = liveProblems(after);
   if (problems.length > 0) throw new SigmaError(problems);
   const latest = await latestActivation(live);
   const before = latest === null ? null : await readRuleSet(live, latest.ruleset_id);

@@ -48,7 +48,7 @@ const LATENESS_MS_DEFAULT = 120_000;
  * Compiles the files, writes the set under its content hash to `detection.rules` (unless it is there) and an
  * activation to `detection.activations`. Idempotent: the same files, lateness and sources as the latest activation
  * write nothing.
- * @throws SigmaError for a set that does not load, or holds rules that several partitions cannot run (`liveProblems`);
+ * @throws SigmaError for a set that does not load, or holds rules that could not be rebuilt (`liveProblems`);
  *   nothing is written then.
  */
 export async function publishRuleSet(options: PublishRuleSetOptions): Promise<PublishedRuleSet> {

@@ -9,53 +9,35 @@ import {
 } from '@tracehound/sigma';
 
 /**
- * Why rules of the set would be wrong on a deployment, one problem a rule; empty when all may run. Each partition of
- * `security.matches` is an engine of its own, and hits do not travel between them yet: a chain finds only the inner
- * hits of its own partition, and every partition that has not seen an expected group would miss it. Offline
- * (`detect`, `backtest`, `rules test`) one engine sees everything, so there they run.
+ * Why rules of the set must not run on a deployment, one problem a rule; empty when all may. Their state could not be rebuilt when
+ * it is lost (X7, X12): what they need of `security.matches`, and what the rules they stand on need, goes further back than that
+ * topic is kept. Offline (`detect`, `backtest`, `rules test`) they run.
  */
 export function liveProblems({ correlations }: Pick<RuleSetCompiled, 'correlations'>): readonly SigmaProblem[] {
-  return correlations.flatMap((rule) => {
-    const reason = liveReason(rule);
-    if (reason === null) return [];
-    const message = `${named(rule)} cannot run on several partitions yet: ${reason}; leave it out, or run it with 'tracehound detect'`;
-    return [{ ...placeOf(rule), message }];
-  });
-}
-
-/**
- * Rules whose state could not be rebuilt when it is lost (X7, X12), one problem a rule: what they need of `security.matches` goes
- * further back than that topic is kept.
- */
-export function horizonProblems({ correlations }: Pick<RuleSetCompiled, 'correlations'>): readonly SigmaProblem[] {
   const keptDays = Math.floor(TOPICS['security.matches'].retentionMs / DAY_MS);
-  return correlations.flatMap((rule) => {
-    const days = Math.ceil(horizonMs(rule) / DAY_MS);
+  const horizons = horizonsMs(correlations);
+  return correlations.flatMap((rule, index) => {
+    const days = Math.ceil((horizons[index] ?? 0) / DAY_MS);
     if (days <= keptDays) return [];
-    const message = `${named(rule)} could not be rebuilt: it needs ${days} days of security.matches, which keeps ${keptDays}; shorten its timespan, or run it with 'tracehound detect'`;
-    return [{ ...placeOf(rule), message }];
+    const { path, line, name, uid } = rule;
+    const message = `'${name ?? uid}' could not be rebuilt: it needs ${days} days of security.matches, which keeps ${keptDays}; shorten its timespan, or run it with 'tracehound detect'`;
+    return [{ path, line, column: 1, code: 'unsupported' as const, message }];
   });
-}
-
-function named(rule: CorrelationRule): string {
-  return `'${rule.name ?? rule.uid}'`;
-}
-
-function placeOf({ path, line }: CorrelationRule): Omit<SigmaProblem, 'message'> {
-  return { path, line, column: 1, code: 'unsupported' };
-}
-
-function liveReason({ depth, definition }: CorrelationRule): string | null {
-  if (depth > 0) return 'it stands on other correlations (a chain), whose hits may come from another partition';
-  if (definition.expect.length > 0) return 'x-corr.expect would alert on every partition that does not see the group';
-  return null;
 }
 
 const DAY_MS = 86_400_000;
 
-/** The most that X12 reads back, frame_start(W - 2 span) - span, whatever the time. */
-function horizonMs({ definition: { spanMs } }: CorrelationRule): number {
-  return frameOf(spanMs) + 3 * spanMs;
+/** The most that X12 reads back, frame_start(W - 2 span) - span, whatever the time; horizons add up along chains (X11). */
+function horizonsMs(correlations: readonly CorrelationRule[]): readonly number[] {
+  const below = correlations.map(() => 0);
+  const horizons = correlations.map(({ definition: { spanMs } }) => frameOf(spanMs) + 3 * spanMs);
+  const upwards = [...correlations.entries()].toSorted(([, a], [, b]) => a.depth - b.depth);
+  for (const [index, { feeds }] of upwards) {
+    const ownMs = (horizons[index] ?? 0) + (below[index] ?? 0);
+    horizons[index] = ownMs;
+    for (const { correlation } of feeds) below[correlation] = Math.max(below[correlation] ?? 0, ownMs);
+  }
+  return horizons;
 }
 
 /**

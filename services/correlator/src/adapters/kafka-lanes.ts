@@ -2,8 +2,9 @@ import type { AvroCodec } from '@tracehound/avro';
 import type { DeadLetter, DetectionFinding, LateEvent } from '@tracehound/event-model';
 import type { KafkaProducer, KafkaRecord, OutgoingRecord } from '@tracehound/kafka';
 import type { TopicNames } from '../config.ts';
+import { MATCH_BATCH_BYTES_MAX } from '../domain/covered-range.ts';
 import { NotAcknowledgedError } from '../errors.ts';
-import type { AlertOutlet, Clock, MatchesAppender } from '../ports.ts';
+import type { AlertOutlet, Clock, MatchesAppender, OutboxRecord } from '../ports.ts';
 
 export type LaneDeps = {
   readonly producer: KafkaProducer;
@@ -105,15 +106,46 @@ export function createAlertOutlet(deps: Omit<LaneDeps, 'codec'>): AlertOutlet {
         const lane = records[start]?.lane;
         let end = start;
         while (end < records.length && records[end]?.lane === lane) end++;
-        await sendAll(
-          deps.producer,
-          lane === 'late' ? deps.topics.late : deps.topics.alerts,
-          records.slice(start, end).map(({ key, value }) => ({ key, value })),
-        );
+        const run = records.slice(start, end);
+        if (lane === 'chain') await sendChained(deps, run);
+        else {
+          const topic = lane === 'late' ? deps.topics.late : deps.topics.alerts;
+          await sendAll(
+            deps.producer,
+            topic,
+            run.map(({ key, value }) => ({ key, value })),
+          );
+        }
         start = end;
       }
     },
   };
+}
+
+/** X11, in order per partition of security.matches. Rejects when one was not acknowledged. */
+async function sendChained(deps: Omit<LaneDeps, 'codec'>, records: readonly OutboxRecord[]): Promise<void> {
+  await Promise.all(
+    [...Map.groupBy(records, ({ key }) => Number(key))].map(async ([partition, own]) => {
+      for (const request of requestsOf(own)) {
+        await deps.producer.sendTo({ topic: deps.topics.matches, partition }, request);
+      }
+    }),
+  );
+}
+
+/** Runs that fit in one record batch. */
+function requestsOf(records: readonly OutboxRecord[]): readonly OutgoingRecord[][] {
+  const requests: OutgoingRecord[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const { value } of records) {
+    bytes += value.length;
+    if (bytes > MATCH_BATCH_BYTES_MAX) {
+      requests.push([]);
+      bytes = value.length;
+    }
+    requests.at(-1)?.push({ key: null, value });
+  }
+  return requests;
 }
 
 export function createMatchesAppender(

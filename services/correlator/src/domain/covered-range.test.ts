@@ -88,6 +88,7 @@ describe('covering a batch', () => {
 describe('packing a range', () => {
   const range = (matches: readonly RoutedMatch[], to: bigint) => ({
     source: SOURCE,
+    depth: 0,
     activation: ACTIVATION,
     from: 0n,
     to,

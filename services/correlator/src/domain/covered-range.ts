@@ -7,10 +7,12 @@ export type SourceRef = { readonly topic: string; readonly topicId: string; read
 /** A match and the matches partition it goes to. */
 export type RoutedMatch = { readonly target: number; readonly match: Match };
 
-/** Everything stage A has to say about `[from, to)` of one source under one activation. */
+/** Everything there is to say about `[from, to)` of one source under one activation. */
 export type CoveredRange = {
   readonly source: SourceRef;
-  readonly activation: RuleActivation;
+  /** 0: an intake topic, read by stage A. More: hits of correlations of the depth below (X11). */
+  readonly depth: number;
+  readonly activation: Pick<RuleActivation, 'activation_id' | 'ruleset_id' | 'sources_version'>;
   readonly from: bigint;
   readonly to: bigint;
   /** Watermark before and after the range, ms; `watermarkMs` never below `watermarkBeforeMs`. */
@@ -23,7 +25,7 @@ export type CoveredRange = {
 
 /** X4: highest append time covered minus allowed lateness minus clock allowance; the largest one after the end. */
 export function watermarkOf(
-  activation: RuleActivation,
+  activation: Pick<RuleActivation, 'lateness_ms' | 'clock_allowance_ms'>,
   covered: { readonly highestAppendTimeMs: number; readonly beforeMs: number; readonly endOfInput: boolean },
 ): number {
   if (covered.endOfInput) return END_OF_INPUT_WATERMARK_MS;
@@ -42,7 +44,8 @@ const MATCH_BYTES_FIXED = 120;
  * The records of one range: a list per matches partition, in order, never empty (an empty record is the tick).
  * Each list covers `[from, to)` without a gap; `prev_to` of a record is `to` of the one before it. Where a list is
  * cut for size, only its last record carries the new watermark: the matches of a later record may be older than it.
- * A cut never divides the matches of one source offset.
+ * A cut never divides the matches of one source offset, but those of chains: one tick may give any number of hits, and a copy
+ * of one that is not below the mark is known by its id.
  */
 export function packRange(
   range: CoveredRange,
@@ -69,7 +72,8 @@ function packTarget(
   for (const match of matches) {
     const size = bytesAtMost(match);
     const last = current.at(-1);
-    if (last !== undefined && bytes + size > bytesMax && last.source_offset !== match.source_offset) {
+    const mayCut = range.depth > 0 || last?.source_offset !== match.source_offset;
+    if (last !== undefined && bytes + size > bytesMax && mayCut) {
       cuts.push({ to: match.source_offset, matches: current });
       current = [];
       bytes = 0;
@@ -95,7 +99,7 @@ function packTarget(
       sources_version: range.activation.sources_version,
       activation_id: range.activation.activation_id,
       ruleset_id: range.activation.ruleset_id,
-      depth: 0,
+      depth: range.depth,
       end_of_input: isLast && range.endOfInput,
       matches: cut.matches,
     };

@@ -11,6 +11,10 @@ export type MatchesRecord = { readonly offset: bigint; readonly appendTimeMs: nu
 export type PartitionEngine = {
   /** Deduplicates, windows and evaluates one record; what comes out, in order. Throws `InvariantError` on a gap (X5). */
   apply(record: MatchesRecord, options: { readonly rebuilding: boolean }): readonly OutboxRecord[];
+  /** Hits for correlations of other partitions that `takeChained` has not handed out. */
+  chainCount(): number;
+  /** X11: records for security.matches about everything below `next`. They must go into the flush that saves `next`. */
+  takeChained(next: bigint): readonly OutboxRecord[];
   /** Groups changed since the last `takeDirty`. */
   dirtyCount(): number;
   /** Absolute new blob per changed group, null for a dead one; forgets that they were dirty. */
@@ -108,7 +112,8 @@ export class PartitionOwner {
   }
 
   get freshCount(): number {
-    return this.session?.fresh.length ?? 0;
+    const session = this.session;
+    return session === null ? 0 : session.fresh.length + session.engine.chainCount();
   }
 
   get pendingCount(): number {
@@ -121,7 +126,7 @@ export class PartitionOwner {
 
   get needsFlush(): boolean {
     const s = this.session;
-    return s !== null && (s.touched || s.fresh.length > 0 || s.acknowledged > 0 || s.engine.dirtyCount() > 0);
+    return s !== null && (s.touched || this.freshCount > 0 || s.acknowledged > 0 || s.engine.dirtyCount() > 0);
   }
 
   /** Takes the partition. Returns where to read from; null = from the earliest offset of the log (a rebuild). */
@@ -195,6 +200,8 @@ export class PartitionOwner {
     const session = this.held();
     if (session.next === null) return;
     const next = session.next;
+    // Below the base the chain hits are acknowledged too.
+    if (next > session.mutedBelow) session.fresh.push(...session.engine.takeChained(next));
     const fresh = session.fresh;
     const trim = session.acknowledged;
     const groups = session.engine.takeDirty();

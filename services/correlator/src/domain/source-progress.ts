@@ -46,6 +46,7 @@ export function coverBatch(
     watermarkMs = watermarkOf(activation, { highestAppendTimeMs, beforeMs: before, endOfInput });
     ranges.push({
       source: progress.source,
+      depth: 0,
       activation,
       from: next,
       to,

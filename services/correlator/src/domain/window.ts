@@ -4,12 +4,15 @@ import {
   CorrelationError,
   createPartitionEngine,
   type Effect,
+  type SourceRef,
 } from '@tracehound/correlation';
-import { InvariantError } from '@tracehound/event-model';
+import { InvariantError, invariant } from '@tracehound/event-model';
 import { OwnershipLostError } from '../errors.ts';
 import type { OutboxRecord } from '../ports.ts';
+import { ChainLane } from './chain-lane.ts';
 import { safeOffset } from './covered-range.ts';
 import type { OpenEngine, PartitionEngine } from './partition-owner.ts';
+import { partitionOf } from './route.ts';
 import type { RuleBook } from './rule-book.ts';
 
 /** The engine of a held partition, plus what gauges and readiness ask of it. */
@@ -17,6 +20,8 @@ export type WindowEngine = PartitionEngine & Pick<CorrelationEngine, 'counters' 
 
 export type WindowDeps = {
   readonly partition: number;
+  /** security.matches: where hits of inner correlations go, and come from (X11). */
+  readonly matches: { readonly topic: string; readonly topicId: string; readonly partitions: number };
   readonly clusterId: string;
   readonly codec: Pick<AvroCodec, 'encode'>;
   readonly book: RuleBook;
@@ -36,6 +41,8 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
       partition: deps.partition,
       ruleSet: (rulesetId) => (deps.book.has(rulesetId) ? deps.book.compiled(rulesetId) : undefined),
       sources: (version) => deps.book.activations.sourcesOf(version),
+      chains: 'effects',
+      chainSources: chainSources(deps.matches),
     });
     if (meta !== null) {
       const held = new Map<string, Buffer>();
@@ -48,6 +55,10 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
     deps.onOpened?.(window);
     return window;
   };
+}
+
+function chainSources({ topic, topicId, partitions }: WindowDeps['matches']): readonly SourceRef[] {
+  return Array.from({ length: partitions }, (_, partition) => ({ topic, topic_id: topicId, partition }));
 }
 
 async function loadState(
@@ -67,15 +78,42 @@ async function loadState(
 }
 
 function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine {
+  const { codec, matches, clusterId, partition } = deps;
+  const lane = new ChainLane({
+    clusterId,
+    source: { topic: matches.topic, topicId: matches.topicId, partition },
+    targets: matches.partitions,
+    targetOf: ({ rulesetId, match }) => {
+      const rule = deps.book.compiled(rulesetId).correlations[match.rule];
+      invariant(rule !== undefined, 'a chain hit names no rule of its set', { rule: match.rule });
+      return partitionOf({ rule, organization: match.organization_id, groupKey: match.group_key }, matches.partitions);
+    },
+    engine,
+  });
   return {
-    apply(record, options) {
+    apply(record, { rebuilding }) {
+      const offset = safeOffset(record.offset);
       try {
-        const effects = engine.apply(record.batch, safeOffset(record.offset), options);
-        return effects.length === 0 ? NOTHING : effects.map((effect) => outboxRecord(effect, deps.codec));
+        const effects = engine.apply(record.batch, offset, { rebuilding });
+        lane.applied(record.batch);
+        if (effects.length === 0) return NOTHING;
+        const records: OutboxRecord[] = [];
+        for (const effect of effects) {
+          if (effect.kind !== 'chain') records.push(outboxRecord(effect, codec));
+          else if (!rebuilding) lane.add(offset, effect.chain);
+        }
+        return records;
       } catch (error) {
         throw stopping(error);
       }
     },
+    chainCount: () => lane.size,
+    takeChained: (next) =>
+      lane.take(safeOffset(next)).map(({ target, batch }) => ({
+        lane: 'chain',
+        key: String(target),
+        value: codec.encode('tracehound.pipeline.v1.MatchBatch', batch),
+      })),
     dirtyCount: () => engine.dirtyCount,
     takeDirty: () =>
       new Map(engine.takeDirty().map(({ groupId, blob }) => [groupId, blob === null ? null : Buffer.from(blob)])),
@@ -90,22 +128,15 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
 
 const NOTHING: readonly OutboxRecord[] = [];
 
-function outboxRecord(effect: Effect, codec: Pick<AvroCodec, 'encode'>): OutboxRecord {
-  switch (effect.kind) {
-    case 'alert': {
-      const { alert } = effect;
-      const value = codec.encode('tracehound.pipeline.v1.CorrelationAlert', alert);
-      return { lane: 'alerts', key: `${alert.organization_id}|${alert.alert_id}`, value };
-    }
-    case 'late': {
-      const { late } = effect;
-      const value = codec.encode('tracehound.pipeline.v1.LateEvent', late);
-      return { lane: 'late', key: `${late.organization_id}|${late.event_id}`, value };
-    }
-    case 'chain':
-      // Chains are applied inside the engine until the service produces them to `security.matches` (X11).
-      throw new InvariantError('a chain hit was handed out', { depth: effect.chain.depth });
+function outboxRecord(effect: Exclude<Effect, { kind: 'chain' }>, codec: Pick<AvroCodec, 'encode'>): OutboxRecord {
+  if (effect.kind === 'alert') {
+    const { alert } = effect;
+    const value = codec.encode('tracehound.pipeline.v1.CorrelationAlert', alert);
+    return { lane: 'alerts', key: `${alert.organization_id}|${alert.alert_id}`, value };
   }
+  const { late } = effect;
+  const value = codec.encode('tracehound.pipeline.v1.LateEvent', late);
+  return { lane: 'late', key: `${late.organization_id}|${late.event_id}`, value };
 }
 
 /** What the engine says cannot go on must stop the consumer, which only an `InvariantError` does. */

@@ -1,9 +1,9 @@
 import type { DetectionFinding, LateEvent, Match, RuleActivation } from '@tracehound/event-model';
 import { deadLetter, ok, redirect, type Verdict } from '@tracehound/event-model';
-import { partitionForKey } from '@tracehound/kafka';
-import type { RuleSetCompiled } from '@tracehound/sigma';
+import type { CorrelationRule, RuleSetCompiled } from '@tracehound/sigma';
 import { type RoutedMatch, type SourceRef, safeOffset } from '../domain/covered-range.ts';
 import { detectionId } from '../domain/detection-id.ts';
+import { partitionOf } from '../domain/route.ts';
 import type { DetectReason } from '../errors.ts';
 import type { DecodedRecord } from './decode.ts';
 
@@ -84,7 +84,7 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, rules: RuleSetCompi
   const found = rules.matchesOf(view, detections);
   for (const correlation of found.groupMissing) deps.onGroupMissing(rules, correlation);
   const matches = found.matches.map((one): RoutedMatch => {
-    const uid = rules.correlations[one.rule]?.uid ?? '';
+    const rule = rules.correlations[one.rule] as CorrelationRule; // The set numbers its own rules.
     const match: Match = {
       rule: one.rule,
       organization_id: organizationId,
@@ -99,7 +99,8 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, rules: RuleSetCompi
       source_seq: envelope.source.seq,
       flags: envelope.event_time_source === 'RECEIVED' ? FLAG_ET_RECEIVED : 0,
     };
-    return { target: partitionForKey(`${organizationId}|${uid}|${one.group_key}`, deps.targets), match };
+    const window = { rule, organization: organizationId, groupKey: one.group_key };
+    return { target: partitionOf(window, deps.targets), match };
   });
   return { offset: record.offset, findings, matches };
 }
