@@ -1,5 +1,5 @@
 /**
- * `npm run mutants -- sigma [--only TEXT]`: plants one fault after the other and shows the test that notices it. Exit 1
+ * `npm run mutants -- sigma|correlator [--only TEXT]`: plants one fault after the other and shows the test that notices it. Exit 1
  * when a fault survives, 2 when a planted text is not found any more or the tests are red without a fault.
  */
 import { spawn } from 'node:child_process';
@@ -8,12 +8,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from '../gates/gate.ts';
+import { CORRELATOR_MUTANTS } from './correlator-mutants.ts';
 import { MUTANT_VARIABLE, type Mutant, type PlantedMutant, planted } from './mutant.ts';
 import { SIGMA_MUTANTS } from './sigma-mutants.ts';
 
-const SUITES: Readonly<Record<string, readonly Mutant[]>> = { sigma: SIGMA_MUTANTS };
+const SUITES: Readonly<Record<string, readonly Mutant[]>> = {
+  sigma: SIGMA_MUTANTS,
+  correlator: CORRELATOR_MUTANTS,
+};
 /** Enough for every planted fault; the properties find them within a few worlds. */
 const PROPERTY_RUNS = '200';
+const SIMULATION_SEEDS = '1500';
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 const { values, positionals } = parseArgs({
@@ -46,6 +51,7 @@ function runTests(tests: readonly string[], named: string, mutant?: PlantedMutan
         env: {
           ...process.env,
           TRACEHOUND_PROPERTY_RUNS: PROPERTY_RUNS,
+          TRACEHOUND_SIMULATION_SEEDS: SIMULATION_SEEDS,
           ...(mutant && { [MUTANT_VARIABLE]: JSON.stringify(mutant) }),
         },
       },
