@@ -21,6 +21,7 @@ export {
   postgresFlavor,
 } from './native/prerequisites.ts';
 export { identifyProcess, isAlive, type ProcessIdentity } from './native/process-identity.ts';
+export { type FaultyLink, openFaultyLink, type Toxic } from './native/toxiproxy.ts';
 export { findStack, openStack } from './open-stack.ts';
 export { partHealth } from './probes/health-checks.ts';
 export { describeKafka, type KafkaCluster } from './probes/kafka-probe.ts';

@@ -13,6 +13,8 @@ export type CorrelatorProcess = {
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
   /** What it logged, for the message of a failed test. */
   log(): string;
+  /** How often a text stands in all it has logged. */
+  times(text: string): number;
   kill(signal?: NodeJS.Signals): Promise<void>;
 };
 
@@ -58,6 +60,7 @@ export function startProcess(env: Readonly<Record<string, string>>): CorrelatorP
     internal,
     ended,
     log: () => text.slice(-8_000),
+    times: (wanted) => text.split(wanted).length - 1,
     async kill(signal = 'SIGKILL') {
       child.kill(signal);
       await ended;

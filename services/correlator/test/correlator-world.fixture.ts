@@ -23,9 +23,13 @@ export type CorrelatorWorld = TestWorld & {
 };
 
 export async function correlatorWorld(
-  options: Partial<TestWorldOptions> & { readonly redisStateUrl?: string } = {},
+  options: Partial<TestWorldOptions> & {
+    readonly redisStateUrl?: string;
+    /** Where the servers are; default: those of the test run. */
+    readonly environment?: NodeJS.ProcessEnv;
+  } = {},
 ): Promise<CorrelatorWorld> {
-  const stack = await testStack();
+  const stack = await testStack(options.environment);
   const registry = createRegistry({ url: stack.registryUrl });
   const world = await createWorld({
     kafka: createKafkaJsClient({ brokers: stack.kafkaBrokers, clientId: 'correlator-test' }),

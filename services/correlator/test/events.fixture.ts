@@ -91,6 +91,15 @@ correlation:
   },
 ];
 
+/** Rules of the chaos soak: the oracle knows the first three, E1 judges the chains too. */
+export const CHAOS_RULES: readonly RuleFile[] = CHAIN_RULES.map(({ path, content }) => ({
+  path,
+  content: content
+    .split('---\n')
+    .filter((rule) => !rule.includes('id: silent'))
+    .join('---\n'),
+}));
+
 const ORACLE_RULES: readonly {
   readonly id: string;
   readonly rule: OracleRule;

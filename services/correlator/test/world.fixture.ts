@@ -24,6 +24,8 @@ export type TestWorld = {
   finals(): Promise<readonly FinalLine[]>;
   /** Resolves when every matches partition has been applied to its end and all alerts are out. */
   settled(timeoutMs?: number): Promise<void>;
+  /** Sum of the matches offsets stage B has committed. */
+  committedByB(): Promise<bigint>;
   close(): Promise<void>;
 };
 
@@ -155,6 +157,10 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
           ]);
         }
       }
+    },
+    async committedByB() {
+      const all = await admin.committed(group('correlator-b'), topic('security.matches'));
+      return all.reduce((sum, { offset }) => sum + (offset ?? 0n), 0n);
     },
     async finals() {
       const lines = new Set<FinalLine>();

@@ -52,6 +52,21 @@ export async function ensureRegistryBinary(cache: string, onProgress: (line: str
   return binary;
 }
 
+const TOXIPROXY_VERSION = '2.12.0';
+
+/** The fault proxy of the chaos lanes; no stack needs it. */
+export async function ensureToxiproxyBinary(cache: string, onProgress: (line: string) => void): Promise<string> {
+  const folder = join(cache, `toxiproxy-${TOXIPROXY_VERSION}-${process.platform}-${process.arch}`);
+  await once(folder, onProgress, async (draft) => {
+    onProgress('building Toxiproxy with Go (ten seconds, once)');
+    await runTool('go', ['install', `github.com/Shopify/toxiproxy/v2/cmd/server@v${TOXIPROXY_VERSION}`], {
+      environment: { ...process.env, GOFLAGS: '', GOBIN: draft, CGO_ENABLED: '0', ...(await toolchainChoice()) },
+      onStillRunning: (seconds) => onProgress(`still building Toxiproxy (${seconds} s)`),
+    });
+  });
+  return join(folder, 'server');
+}
+
 /**
  * PostgreSQL's binaries in a folder its OS user can reach. npm keeps no symbolic links and the project installs
  * without scripts, so the links between library versions are made here, from the list the package ships.
