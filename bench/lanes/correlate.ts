@@ -19,8 +19,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createOfflineEngine } from '@tracehound/correlation';
-import { createDetector, createEventReader, type DetectResult } from '@tracehound/detect';
+import { createDetector, createEventReader } from '@tracehound/detect';
 import { loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
+import { type Counts, countLines, type ProcessRun, runPeer, Tally } from '../measure/peer.ts';
 import { cellOf, cpuMicros, NODE_FLAGS, peakRssMb, runCell, timed } from '../measure/processes.ts';
 import { assertSameCounts, inThousands, type Spread, spreadOf } from '../measure/statistics.ts';
 import { type Preset, workload } from '../workload/events.ts';
@@ -33,7 +34,6 @@ type Cell =
   | { readonly kind: 'parsed'; readonly load: Load; readonly file: string }
   | { readonly kind: 'groups'; readonly groups: number };
 
-type Counts = Readonly<Record<string, number>>;
 type ParsedRun = {
   readonly events: number;
   readonly cpuSeconds: number;
@@ -48,13 +48,6 @@ type GroupsRun = {
   readonly rssMb: number;
   readonly cpuSeconds: number;
 };
-type ProcessRun = {
-  readonly cpuSeconds: number;
-  readonly wallSeconds: number;
-  readonly detections: number;
-  readonly correlations: Counts;
-};
-
 export type LoadResult = {
   readonly load: Load;
   readonly events: number;
@@ -228,51 +221,12 @@ async function runParsed(load: Load, file: string): Promise<ParsedRun> {
   return { events: line, cpuSeconds: micros / 1e6, peakRssMb: peakRssMb(), liveGroupsMb, detections, correlations };
 }
 
-class Tally {
-  detections = 0;
-  readonly correlations: Record<string, number> = {};
-
-  add(results: readonly DetectResult[]): void {
-    for (const { kind, rule_title } of results) {
-      if (kind === 'detection') this.detections++;
-      else this.count(rule_title);
-    }
-  }
-
-  count(title: string): void {
-    const name = title.replace(/^Workload /, '');
-    this.correlations[name] = (this.correlations[name] ?? 0) + 1;
-  }
-}
-
 async function runOurs(file: string, folder: string): Promise<ProcessRun> {
   const out = join(folder, 'ours.ndjson');
   const rules = join(folder, 'rules.yml');
   const args = ['detect', '--rules', rules, '--events', file, '--format', 'ndjson'];
   const { cpu, wall } = timed(process.execPath, [...NODE_FLAGS, ...process.execArgv, MAIN, ...args], out);
   return { cpuSeconds: cpu, wallSeconds: wall, ...(await countLines(out)) };
-}
-
-/** One alert per correlation and group in 15 minutes, no detections that only feed correlations: what comes nearest. */
-async function runPeer(peer: string, file: string, folder: string): Promise<ProcessRun> {
-  const out = join(folder, 'peer.ndjson');
-  const rules = join(folder, 'peer.yml');
-  const input = ['engine', 'eval', '-r', rules, '-e', `@${file}`, '--input-format', 'json'];
-  const state = ['--timestamp-field', 'timestamp', '--max-state-entries', '5000000', '--suppress', '15m'];
-  const output = ['--no-detections', '--output-format', 'ndjson', '-q', '--no-stats'];
-  const { cpu, wall } = timed(peer, [...input, ...state, ...output], out);
-  return { cpuSeconds: cpu, wallSeconds: wall, ...(await countLines(out)) };
-}
-
-/** Results by rule; the names of the correlations are c01 to c10. */
-async function countLines(file: string): Promise<{ readonly detections: number; readonly correlations: Counts }> {
-  const tally = new Tally();
-  for await (const text of createInterface({ input: createReadStream(file) })) {
-    const { rule_title } = JSON.parse(text) as { readonly rule_title: string };
-    if (/^Workload c\d\d$/.test(rule_title)) tally.count(rule_title);
-    else tally.detections++;
-  }
-  return tally;
 }
 
 const COUNT_RULES = `title: a

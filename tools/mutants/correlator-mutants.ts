@@ -105,8 +105,8 @@ export const CORRELATOR_MUTANTS: readonly Mutant[] = [
   {
     name: 'X9 alerts emitted before their flush',
     file: `${SERVICE}/domain/partition-owner.ts`,
-    find: 'if (!rebuilding) session.fresh.push(...produced);',
-    replace: 'if (!rebuilding) session.pending.push(...produced);',
+    find: 'session.fresh.push(one);',
+    replace: 'session.pending.push(one);',
     ...OWNERS,
   },
   {
@@ -119,8 +119,8 @@ export const CORRELATOR_MUTANTS: readonly Mutant[] = [
   {
     name: 'X11 chain hits outside the flush',
     file: `${SERVICE}/domain/partition-owner.ts`,
-    find: 'session.fresh.push(...session.engine.takeChained(next));',
-    replace: 'session.pending.push(...session.engine.takeChained(next));',
+    find: 'session.fresh = session.fresh.concat(session.engine.takeChained(next));',
+    replace: 'session.pending = session.pending.concat(session.engine.takeChained(next));',
     ...CHAINS,
   },
   {

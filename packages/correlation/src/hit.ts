@@ -54,3 +54,10 @@ export function insertionIndex(hits: readonly Hit[], hit: Hit): number {
   }
   return low;
 }
+
+/** Lowest event time; Infinity of nothing. */
+export function firstTimeOf(hits: readonly { readonly timeMs: number }[]): number {
+  let firstMs = Number.POSITIVE_INFINITY;
+  for (const { timeMs } of hits) if (timeMs < firstMs) firstMs = timeMs;
+  return firstMs;
+}

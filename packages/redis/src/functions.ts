@@ -26,8 +26,9 @@ export async function callFunction(
     readonly args: readonly (string | Buffer | number)[];
   },
 ): Promise<unknown> {
-  const send = (): Promise<unknown> =>
-    redis.callBuffer('FCALL', call.name, call.keys.length, ...call.keys, ...call.args);
+  // One array: spread over a call, some hundred thousand arguments overflow the stack.
+  const words = [call.name, call.keys.length, ...call.keys, ...call.args];
+  const send = (): Promise<unknown> => redis.callBuffer('FCALL', words);
   try {
     return await send();
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { CorrelationDefinition } from '@tracehound/sigma';
 import type { ByteReader, ByteWriter } from '../byte-codec.ts';
-import { compareHits } from '../hit.ts';
+import { compareHits, firstTimeOf } from '../hit.ts';
 import { type FirmEvent, sortedIds } from './firm-event.ts';
 import { type Emit, type FirmMode, finalOf, frameEndMs, frameNumber } from './firm-mode.ts';
 import { readFirmHits, readNumber, readTime, writeFirmHits, writeNumber, writeTime } from './hit-codec.ts';
@@ -142,7 +142,7 @@ export class EpisodeMode implements FirmMode {
     const trigger = evidence.reduce((largest, hit) => (compareHits(hit, largest) > 0 ? hit : largest));
     emit(
       finalOf({
-        firstAtMs: Math.min(...evidence.map(({ timeMs }) => timeMs)),
+        firstAtMs: firstTimeOf(evidence),
         lastAtMs,
         decidedMs: Math.min(lastAtMs + spanMs, nextFromMs ?? Number.POSITIVE_INFINITY) + 1,
         timerDueMs: null,

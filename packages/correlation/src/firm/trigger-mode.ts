@@ -1,5 +1,6 @@
 import type { CorrelationDefinition } from '@tracehound/sigma';
 import type { ByteReader, ByteWriter } from '../byte-codec.ts';
+import { firstTimeOf } from '../hit.ts';
 import { positiveTest } from './definition-facts.ts';
 import { eventsOf, type FirmEvent, sortedIds } from './firm-event.ts';
 import { type Emit, type FirmMode, finalOf, frameNumber } from './firm-mode.ts';
@@ -83,7 +84,7 @@ export class TriggerMode implements FirmMode {
       if (evidence.length === 0) continue;
       emit(
         finalOf({
-          firstAtMs: Math.min(...evidence.map(({ timeMs }) => timeMs)),
+          firstAtMs: firstTimeOf(evidence),
           lastAtMs: atMs,
           decidedMs: atMs + 1,
           timerDueMs: null,

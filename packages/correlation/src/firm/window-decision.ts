@@ -1,5 +1,6 @@
 import type { CorrelationDefinition } from '@tracehound/sigma';
 import { isMonotone } from '@tracehound/sigma';
+import { firstTimeOf } from '../hit.ts';
 import { namedHits } from './anchor-mode.ts';
 import { positiveTest } from './definition-facts.ts';
 import { EventWindow } from './event-window.ts';
@@ -46,7 +47,7 @@ function decideMonotone(definition: CorrelationDefinition, events: readonly Firm
     countAtLeft = state.count();
   }
   if (!evidence || evidence.length === 0) return null;
-  const firstAtMs = Math.min(...evidence.map(({ timeMs }) => timeMs));
+  const firstAtMs = firstTimeOf(evidence);
   return { firstAtMs, evidence, count: countsAtLeft ? countAtLeft : state.count(), approx: false };
 }
 

@@ -44,6 +44,19 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
       return found;
     };
 
+    it('takes a flush of any size: a watermark that jumps ends everything at once', async () => {
+      const many = 120_000;
+      const written = new Map(Array.from({ length: many }, (_, index) => [`g${index}`, Buffer.from('state')]));
+      const outbox = Array.from({ length: many }, () => Buffer.from('alert'));
+      const first = await take('n1');
+      expect(await store.flush(request(first, { groups: written, outbox }))).toBe('ok');
+      const second = await take('n2');
+      expect([second.groupCount, second.outbox.length]).toEqual([many, many]);
+      const gone = new Map([...written.keys()].map((id) => [id, null]));
+      expect(await store.flush(request(second, { groups: gone, trim: many }))).toBe('ok');
+      expect(await take('n3')).toMatchObject({ groupCount: 0, outbox: [] });
+    });
+
     it('X8 starts empty and gives back what a flush wrote', async () => {
       const first = await take('n1');
       expect(first).toMatchObject({ status: 'empty', next: null, engine: null, groupCount: 0, outbox: [] });

@@ -180,7 +180,8 @@ export class PartitionOwner {
     // Below the base every alert is acknowledged, and the log may begin with stale copies of ranges (X12).
     const rebuilding = record.offset < session.mutedBelow;
     const produced = session.engine.apply(record, { rebuilding });
-    if (!rebuilding) session.fresh.push(...produced);
+    // Not spread: a watermark that jumps ends any number of alerts at once.
+    if (!rebuilding) for (const one of produced) session.fresh.push(one);
     session.next = record.offset + 1n;
     session.touched = true;
     this.deps.faultPoint('b:after-apply');
@@ -201,7 +202,7 @@ export class PartitionOwner {
     if (session.next === null) return;
     const next = session.next;
     // Below the base the chain hits are acknowledged too.
-    if (next > session.mutedBelow) session.fresh.push(...session.engine.takeChained(next));
+    if (next > session.mutedBelow) session.fresh = session.fresh.concat(session.engine.takeChained(next));
     const fresh = session.fresh;
     const trim = session.acknowledged;
     const groups = session.engine.takeDirty();
@@ -222,7 +223,7 @@ export class PartitionOwner {
     if (outcome !== 'ok') throw this.lose(outcome);
     invariant(this.session === session, 'two calls of one owner overlapped', { partition: this.partition });
     session.fence = { ...session.fence, flushSeq: session.fence.flushSeq + 1 };
-    session.pending.push(...fresh);
+    session.pending = session.pending.concat(fresh);
     session.fresh = [];
     session.acknowledged -= trim;
     session.flushed = next;

@@ -10,6 +10,9 @@ export type FlushPolicyOptions = {
   readonly commitMs: number;
 };
 
+/** Flushes take a quarter of the time at most: after one of 10 ms the next waits 30 ms, and coalesces what comes meanwhile. */
+const GAP_PER_FLUSH = 3;
+
 /**
  * When to flush: pacing of I/O only. What is in a flush is decided by the log; a different pace gives the same
  * records in the same order (E1).
@@ -17,35 +20,44 @@ export type FlushPolicyOptions = {
 export class FlushPolicy {
   private readonly options: FlushPolicyOptions;
   private flushedAtMs = Number.NEGATIVE_INFINITY;
+  private begunAtMs = Number.NEGATIVE_INFINITY;
+  /** Least pause to the next flush; grows with what flushes cost. */
+  private gapMs: number;
   private committedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: FlushPolicyOptions) {
     this.options = options;
+    this.gapMs = options.flushGapMs;
   }
 
   /** In the middle of a batch: the bound on unsaved groups is reached, or alerts have waited for the least gap. */
   isDue(owner: PartitionOwner): boolean {
     if (owner.dirtyCount >= this.options.dirtyGroupsMax) return true;
-    return owner.freshCount > 0 && this.sinceFlushMs() >= this.options.flushGapMs;
+    return owner.freshCount > 0 && this.sinceFlushMs() >= this.gapMs;
   }
 
-  /** At the end of a batch alerts leave at once, those of an earlier flush too whose acknowledgement did not come. */
+  /**
+   * At the end of a batch alerts leave at once, those of an earlier flush too whose acknowledgement did not come. Under load the
+   * next batch comes before the gap is over: then they leave with it, or with the timer.
+   */
   isDueAtEnd(owner: PartitionOwner): boolean {
-    return (
-      owner.freshCount > 0 ||
-      owner.pendingCount > 0 ||
-      (owner.needsFlush && this.sinceFlushMs() >= this.options.flushMs)
-    );
+    const sinceMs = this.sinceFlushMs();
+    if (owner.pendingCount > 0) return true;
+    return (owner.freshCount > 0 && sinceMs >= this.gapMs) || (owner.needsFlush && sinceMs >= this.options.flushMs);
   }
 
   /** Waits out the least gap to the flush before. */
   async gap(): Promise<void> {
     const restMs = this.options.flushGapMs - this.sinceFlushMs();
     if (restMs > 0) await this.options.sleep(restMs);
+    this.begunAtMs = this.options.clock.nowMs();
   }
 
   flushed(): void {
-    this.flushedAtMs = this.options.clock.nowMs();
+    const nowMs = this.options.clock.nowMs();
+    this.flushedAtMs = nowMs;
+    const tookMs = nowMs - this.begunAtMs;
+    this.gapMs = Math.min(this.options.flushMs, Math.max(this.options.flushGapMs, GAP_PER_FLUSH * tookMs));
   }
 
   isCommitDue(): boolean {

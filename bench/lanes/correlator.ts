@@ -1,0 +1,600 @@
+/**
+ * Lane `correlator`: what the service costs, with 100 detections and 10 correlations, by where the events come from.
+ *
+ * - `engine`: events just parsed, matcher, windows and durable state: real flushes of the service's own partition owner into a
+ *   real Redis; one thread;
+ * - `memory`: the whole service but Kafka: Avro events in, both stages with their packed records between, four matches
+ *   partitions, state in Redis, alerts out into memory; one thread;
+ * - `kafka`: a correlator process on a topic filled beforehand, both stages, alerts on their topic. The topic carries event times as
+ *   append times, so that windows close while it is read, as they do in live traffic;
+ * - with `--peer PATH` rsigma on the same events and rules from a file, without durable state, in the same round.
+ *
+ * Final alerts per correlation are compared with SQL over all events at once before anything is reported. CPU seconds are those
+ * of the process alone (its threads included); Redis' are its own count.
+ *
+ *   npm run bench -- correlator [--json] [--runs 3] [--events 300000] [--presets real,hot] [--peer /path/to/rsigma]
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { createAvroCodec, createMemoryRegistry, createRegistry, registerRecords } from '@tracehound/avro';
+import { applyTopics, publishRuleSet } from '@tracehound/cli';
+import { type Match, type MatchBatch, RECORD_NAMES, type RuleActivation } from '@tracehound/event-model';
+import { createKafkaJsClient, type KafkaRecord, partitionForKey } from '@tracehound/kafka';
+import { connectRedis, type Redis } from '@tracehound/redis';
+import { createJsonFieldView, loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
+import { openStack, repositoryRoot, type Stack } from '@tracehound/stack';
+import kafkajs from 'kafkajs';
+import { createRedisStateStore } from '../../services/correlator/src/adapters/redis-state-store.ts';
+import { PartitionOwner } from '../../services/correlator/src/domain/partition-owner.ts';
+import { RuleBook } from '../../services/correlator/src/domain/rule-book.ts';
+import { beginSource } from '../../services/correlator/src/domain/source-progress.ts';
+import { createOpenEngine } from '../../services/correlator/src/domain/window.ts';
+import { createCorrelatePath, createDetectPath, flushAndEmit } from '../../services/correlator/src/pipeline.ts';
+import type { OutboxRecord } from '../../services/correlator/src/ports.ts';
+import { FlushPolicy } from '../../services/correlator/src/stages/flush.ts';
+import { externalEvent, ORGANIZATION, type WorkloadLine } from '../measure/avro-workload.ts';
+import { type Counts, type ProcessRun, runPeer } from '../measure/peer.ts';
+import { cellOf, cpuMicros, peakRssMb, runCell } from '../measure/processes.ts';
+import { assertSameCounts, inThousands, type Spread, spreadOf } from '../measure/statistics.ts';
+import { workload } from '../workload/events.ts';
+import { expectedEpisodes } from '../workload/expected.ts';
+import { workloadRules } from '../workload/rules.ts';
+
+type Load = 'real' | 'hot';
+type Source = 'engine' | 'memory';
+type Cell = {
+  readonly source: Source;
+  readonly load: Load;
+  readonly events: number;
+  readonly redisUrl: string;
+  readonly namespace: string;
+};
+type Run = {
+  readonly cpuSeconds: number;
+  readonly wallSeconds: number;
+  readonly redisCpuSeconds: number;
+  readonly matches: number;
+  readonly correlations: Counts;
+  readonly peakRssMb: number;
+};
+type KafkaRun = Run & { readonly brokerCpuSeconds: number };
+
+const DETECTIONS = 100;
+const LATENESS_MS = 120_000;
+const BATCH = 1_000;
+const TARGETS = 4;
+const SOURCE = { topic: 'security.events', topicId: 'bench-events', partition: 0 };
+const MATCHES = { topic: 'security.matches', topicId: 'bench-matches' };
+const PACING = { flushMs: 150, flushGapMs: 10, dirtyGroupsMax: 2_000, commitMs: 1_000 };
+
+function ruleFiles() {
+  return [{ path: 'workload.yml', content: workloadRules(DETECTIONS, true) }];
+}
+
+function activationOf(rules: RuleSetCompiled): RuleActivation {
+  return {
+    schema_rev: 1,
+    activation_id: 'bench',
+    ruleset_id: rules.rulesetId,
+    lateness_ms: LATENESS_MS,
+    clock_allowance_ms: 1_000,
+    sources_version: 1,
+    sources: [{ topic: SOURCE.topic, topic_id: SOURCE.topicId, partition: 0, effective_at: 0 }],
+    effective_at: 0,
+    created_at: 0,
+    principal: 'bench',
+  };
+}
+
+/** Everything of stage B but Kafka, for each matches partition. */
+async function openPartitions(cell: Cell, rules: RuleSetCompiled, redis: Redis) {
+  const registry = createMemoryRegistry();
+  await registerRecords(registry, RECORD_NAMES);
+  const codec = createAvroCodec({ registry });
+  await codec.prepare(RECORD_NAMES);
+  const book = new RuleBook();
+  book.addRuleSet({ ruleset_id: rules.rulesetId, files: rules.files });
+  book.activations.add(activationOf(rules), 0);
+  const alerts: OutboxRecord[] = [];
+  const store = createRedisStateStore({ redis, namespace: cell.namespace, ttlMs: 3_600_000 });
+  const partitions = Array.from({ length: cell.source === 'engine' ? 1 : TARGETS }, (_, partition) => {
+    const owner = new PartitionOwner({
+      partition,
+      topicId: () => MATCHES.topicId,
+      store,
+      outlet: { emit: async (records) => void alerts.push(...records) },
+      progress: { committed: async () => null, commit: async () => undefined },
+      openEngine: createOpenEngine({
+        partition,
+        matches: { ...MATCHES, partitions: cell.source === 'engine' ? 1 : TARGETS },
+        clusterId: 'bench',
+        codec,
+        book,
+        refreshRules: async () => undefined,
+      }),
+      nonce: () => `bench-${partition}`,
+      faultPoint: () => undefined,
+    });
+    const flushPolicy = new FlushPolicy({ clock: { nowMs: () => performance.now() }, sleep: delay, ...PACING });
+    const path = createCorrelatePath({
+      owner,
+      codec,
+      counter: { consumed: () => undefined, verdict: () => undefined },
+      deadLetters: async () => undefined,
+      ensureRules: () => undefined,
+      breathe: () => undefined,
+      flushPolicy,
+    });
+    return { owner, path, flushPolicy };
+  });
+  for (const { owner } of partitions) await owner.acquire();
+  return { codec, alerts, partitions };
+}
+
+/** Finals by name of the correlation. */
+function finalsOf(alerts: readonly OutboxRecord[], decode: (value: Buffer) => { name: string; value: object }): Counts {
+  const counts: Record<string, number> = {};
+  for (const { lane, value } of alerts) {
+    if (lane !== 'alerts') continue;
+    const alert = decode(value).value as { kind: string; rule: { title: string } };
+    if (alert.kind !== 'FINAL') continue;
+    const name = alert.rule.title.replace(/^Workload /, '');
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Redis' own CPU seconds so far. */
+async function redisCpu(redis: Redis): Promise<number> {
+  const info = await redis.info('cpu');
+  return ['used_cpu_sys', 'used_cpu_user'].reduce(
+    (sum, name) => sum + Number(new RegExp(`${name}:([\\d.]+)`).exec(info)?.[1] ?? 0),
+    0,
+  );
+}
+
+async function runInMemory(cell: Cell): Promise<Run> {
+  const rules = loadRuleSet(ruleFiles());
+  const redis = await connectRedis(cell.redisUrl, { role: 'state' });
+  const opened = await openPartitions(cell, rules, redis);
+  const feed = cell.source === 'engine' ? feedEngine(rules, opened) : feedService(rules, opened);
+  const lines = [...workload(cell.load, cell.events)];
+  let [matches, micros, wallMs] = [0, 0, 0];
+  const redisBefore = await redisCpu(redis);
+  for (let at = 0; at < lines.length; at += BATCH) {
+    const push = feed.prepare(
+      lines.slice(at, at + BATCH).map((line) => JSON.parse(line) as WorkloadLine),
+      at,
+    );
+    const [cpu, wall] = [cpuMicros(), performance.now()];
+    matches += await push();
+    micros += cpuMicros() - cpu;
+    wallMs += performance.now() - wall;
+  }
+  const [cpu, wall] = [cpuMicros(), performance.now()];
+  await feed.end();
+  micros += cpuMicros() - cpu;
+  wallMs += performance.now() - wall;
+  const redisCpuSeconds = (await redisCpu(redis)) - redisBefore;
+  const decode = (value: Buffer) => opened.codec.decode(value) as { name: string; value: object };
+  const correlations = finalsOf(opened.alerts, decode);
+  redis.disconnect();
+  return {
+    cpuSeconds: micros / 1e6,
+    wallSeconds: wallMs / 1_000,
+    redisCpuSeconds,
+    matches,
+    correlations,
+    peakRssMb: peakRssMb(),
+  };
+}
+
+type Opened = Awaited<ReturnType<typeof openPartitions>>;
+type Feed = {
+  /** Not measured; the answer takes the batch in, is measured, and tells the matches it made. */
+  prepare(lines: readonly WorkloadLine[], offset: number): () => Promise<number>;
+  /** Measured. */
+  end(): Promise<void>;
+};
+
+type Parsed = { readonly lines: readonly WorkloadLine[]; readonly timesMs: readonly number[]; readonly offset: number };
+
+/** Matcher and windows without records between. */
+function feedEngine(rules: RuleSetCompiled, { partitions }: Opened): Feed {
+  const [{ owner, flushPolicy }] = partitions as [Opened['partitions'][number]];
+  const logSource = { category: 'workload', product: null, service: null };
+  let next = 0n;
+  const batchOf = (fields: Pick<MatchBatch, 'from' | 'to' | 'watermark' | 'matches'>, isEnd: boolean): MatchBatch => ({
+    schema_rev: 1,
+    cluster_id: 'bench',
+    src_topic: SOURCE.topic,
+    src_topic_id: SOURCE.topicId,
+    src_partition: 0,
+    prev_to: fields.from,
+    sources_version: 1,
+    activation_id: 'bench',
+    ruleset_id: rules.rulesetId,
+    depth: 0,
+    end_of_input: isEnd,
+    ...fields,
+  });
+  const apply = (batch: MatchBatch): void => void owner.apply({ offset: next++, appendTimeMs: 0, batch });
+  let to = 0;
+
+  async function push({ lines, timesMs, offset }: Parsed): Promise<number> {
+    const matches: Match[] = [];
+    for (const [index, line] of lines.entries()) {
+      const view = createJsonFieldView(line);
+      const detections = rules.matchEvent(view, logSource);
+      if (detections.length === 0) continue;
+      for (const match of rules.matchesOf(view, detections).matches) {
+        matches.push({
+          rule: match.rule,
+          organization_id: ORGANIZATION,
+          group_key: match.group_key,
+          event_id: line['event_id'] ?? '',
+          event_time: timesMs[index] ?? 0,
+          step: match.step,
+          value: match.value,
+          number: match.number,
+          source_offset: offset + index,
+          source_instance: null,
+          source_seq: null,
+          flags: 0,
+        });
+      }
+    }
+    to = offset + lines.length;
+    apply(batchOf({ from: offset, to, watermark: (timesMs.at(-1) ?? 0) - LATENESS_MS, matches }, false));
+    if (flushPolicy.isDue(owner) || flushPolicy.isDueAtEnd(owner)) await flushAndEmit(owner, flushPolicy);
+    return matches.length;
+  }
+
+  return {
+    prepare(lines, offset) {
+      const timesMs = lines.map((line) => Date.parse(line['timestamp'] ?? ''));
+      return () => push({ lines, timesMs, offset });
+    },
+    async end() {
+      apply(batchOf({ from: to, to, watermark: 0, matches: [] }, true));
+      await flushAndEmit(owner, flushPolicy);
+    },
+  };
+}
+
+/** Both stages as they are, the records between them included. */
+function feedService(rules: RuleSetCompiled, { codec, partitions }: Opened): Feed {
+  const activation = activationOf(rules);
+  const waiting: Buffer[][] = partitions.map(() => []);
+  const offsets = partitions.map(() => 0n);
+  let matches = 0;
+  const detect = createDetectPath({
+    source: SOURCE,
+    clusterId: 'bench',
+    codec,
+    targets: partitions.length,
+    writer: { append: async (target, values) => void waiting[target]?.push(...values) },
+    counter: { consumed: () => undefined, verdict: () => undefined },
+    rulesAt: () => ({ activation, rules }),
+    onGroupMissing: () => undefined,
+    deadLetters: async () => undefined,
+    late: async () => undefined,
+    publishFindings: async () => undefined,
+    faultPoint: () => undefined,
+    onMatches: (count) => {
+      matches += count;
+    },
+  });
+  let progress = beginSource(SOURCE, 0n);
+
+  async function correlate(): Promise<void> {
+    for (const [partition, { path }] of partitions.entries()) {
+      const values = waiting[partition]?.splice(0) ?? [];
+      const from = offsets[partition] ?? 0n;
+      offsets[partition] = from + BigInt(values.length);
+      await path(
+        values.map((value, index) => recordOf(MATCHES.topic, { partition, offset: from + BigInt(index), value })),
+      );
+    }
+  }
+
+  return {
+    prepare(lines, offset) {
+      const records = lines.map((line, index) => ({
+        ...recordOf(SOURCE.topic, {
+          partition: 0,
+          offset: BigInt(offset + index),
+          value: codec.encode('tracehound.events.v1.ExternalEvent', externalEvent(line)),
+        }),
+        appendTimeMs: Date.parse(line['timestamp'] ?? ''),
+      }));
+      return async () => {
+        const before = matches;
+        progress = await detect(progress, records);
+        await correlate();
+        return matches - before;
+      };
+    },
+    async end() {
+      const marker = recordOf(SOURCE.topic, { partition: 0, offset: progress.next, value: null });
+      progress = await detect(progress, [{ ...marker, headers: { th_marker: Buffer.from('end_of_input') } }]);
+      await correlate();
+      for (const { owner, flushPolicy } of partitions) await flushAndEmit(owner, flushPolicy);
+    },
+  };
+}
+
+function recordOf(
+  topic: string,
+  at: { readonly partition: number; readonly offset: bigint; readonly value: Buffer | null },
+): KafkaRecord {
+  return { topic, ...at, appendTimeMs: 0, key: null, headers: {} };
+}
+
+const MAIN = fileURLToPath(new URL('../../services/correlator/src/main.ts', import.meta.url));
+const CLOCK_TICKS_PER_SECOND = 100;
+/** Partitions of security.events in the profile `local`. */
+const EVENT_PARTITIONS = 4;
+
+/** CPU seconds of a process so far, its threads included. */
+function cpuOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+}
+
+/** A filled topic, then one correlator from its first matches to its last alert. */
+async function runFromKafka(stack: Stack, load: Load, events: number, namespace: string): Promise<KafkaRun> {
+  const kafka = createKafkaJsClient({ brokers: stack.addresses.kafkaBrokers, clientId: 'bench' });
+  const registry = createRegistry({ url: stack.addresses.registryUrl });
+  await registerRecords(registry);
+  const codec = createAvroCodec({ registry });
+  await codec.prepare(RECORD_NAMES);
+  await applyTopics({ kafka, namespace, profile: 'local' });
+  await publishRuleSet({ kafka, codec, namespace, files: ruleFiles(), latenessMs: LATENESS_MS, principal: 'bench' });
+  await fill(stack, {
+    load,
+    events,
+    namespace,
+    encode: (line) => codec.encode('tracehound.events.v1.ExternalEvent', externalEvent(line)),
+  });
+  const admin = await kafka.admin();
+  const redis = await connectRedis(stack.addresses.redisStateUrl, { role: 'state' });
+  const topic = (name: string): string => `${namespace}.${name}`;
+  const status = await stack.status();
+  const brokerPid = status.find(({ name }) => name === 'kafka-1')?.pid ?? process.pid;
+  const child = spawn(process.execPath, [...process.execArgv, MAIN], {
+    env: { ...process.env, ...stack.environment(), TRACEHOUND_NAMESPACE: namespace, TRACEHOUND_LOG_LEVEL: 'error' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const pid = child.pid ?? process.pid;
+  const high = async (name: string): Promise<bigint> =>
+    (await admin.offsets(topic(name))).reduce((sum, { high: end }) => sum + end, 0n);
+  const done = async (group: string, name: string, until: bigint): Promise<boolean> => {
+    const all = await admin.committed(`${namespace}.${group}`, topic(name));
+    return all.reduce((sum, { offset }) => sum + (offset ?? 0n), 0n) >= until;
+  };
+  while ((await high('security.matches')) === 0n) await delay(20);
+  const [began, cpu, broker, redisBefore] = [performance.now(), cpuOf(pid), cpuOf(brokerPid), await redisCpu(redis)];
+  const input = await high('security.events');
+  while (!(await done('correlator-a', 'security.events', input))) await delay(50);
+  // Ticks go on for ever; what follows the end of the input does not count.
+  const written = await high('security.matches');
+  while (!(await done('correlator-b', 'security.matches', written))) await delay(50);
+  const wallSeconds = (performance.now() - began) / 1_000;
+  const result = {
+    cpuSeconds: cpuOf(pid) - cpu,
+    brokerCpuSeconds: cpuOf(brokerPid) - broker,
+    redisCpuSeconds: (await redisCpu(redis)) - redisBefore,
+    wallSeconds,
+  };
+  const rss = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  child.kill('SIGTERM');
+  const alerts: OutboxRecord[] = [];
+  for (const { partition, low, high: end } of await admin.offsets(topic('security.alerts'))) {
+    if (low >= end) continue;
+    for await (const { value } of kafka.read(
+      { topic: topic('security.alerts'), partition },
+      { from: low, until: end },
+    )) {
+      if (value !== null) alerts.push({ lane: 'alerts', key: '', value });
+    }
+  }
+  const correlations = finalsOf(alerts, (value) => codec.decode(value) as { name: string; value: object });
+  redis.disconnect();
+  await admin.close();
+  await kafka.close();
+  return { ...result, matches: 0, correlations, peakRssMb: Math.round(rss / 1_024) };
+}
+
+/** Event times as append times: the broker keeps what the producer says on this topic. */
+async function fill(
+  stack: Stack,
+  of: {
+    readonly load: Load;
+    readonly events: number;
+    readonly namespace: string;
+    readonly encode: (line: WorkloadLine) => Buffer;
+  },
+): Promise<void> {
+  const client = new kafkajs.Kafka({ brokers: [...stack.addresses.kafkaBrokers], logLevel: kafkajs.logLevel.NOTHING });
+  const admin = client.admin();
+  await admin.connect();
+  const topic = `${of.namespace}.security.events`;
+  const type = kafkajs.ConfigResourceTypes.TOPIC;
+  const configEntries = [
+    { name: 'message.timestamp.type', value: 'CreateTime' },
+    { name: 'retention.ms', value: '-1' },
+  ];
+  const telemetry = `${of.namespace}.security.telemetry`;
+  await admin.alterConfigs({
+    validateOnly: false,
+    resources: [topic, telemetry].map((name) => ({ type, name, configEntries })),
+  });
+  await admin.disconnect();
+  const producer = client.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+  await producer.connect();
+  const marker = { key: null, value: null, headers: { th_marker: 'end_of_input' } };
+  const send = (messages: kafkajs.Message[]) => producer.send({ topic, messages, acks: -1 });
+  let page: kafkajs.Message[] = [];
+  let lastMs = 0;
+  for (const text of workload(of.load, of.events)) {
+    const line = JSON.parse(text) as WorkloadLine;
+    lastMs = Date.parse(line['timestamp'] ?? '');
+    const key = `${ORGANIZATION}|${line['event_id']}`;
+    const partition = partitionForKey(key, EVENT_PARTITIONS);
+    page.push({ key, value: of.encode(line), partition, timestamp: String(lastMs) });
+    if (page.length < 5_000) continue;
+    await send(page);
+    page = [];
+  }
+  if (page.length > 0) await send(page);
+  const timestamp = String(lastMs);
+  await send(Array.from({ length: EVENT_PARTITIONS }, (_, partition) => ({ ...marker, partition, timestamp })));
+  await producer.send({ topic: telemetry, messages: [{ ...marker, partition: 0, timestamp }], acks: -1 });
+  await producer.disconnect();
+}
+
+type Measured = {
+  readonly perCpuSecond: Spread;
+  readonly perSecond: Spread;
+  readonly redisMicros: Spread;
+  readonly peakRssMb: number;
+};
+export type LoadResult = {
+  readonly load: Load;
+  readonly events: number;
+  readonly correlations: Counts;
+  readonly engine: Measured;
+  readonly memory: Measured;
+  readonly kafka: Measured & { readonly brokerMicros: Spread };
+  readonly peer?: { readonly perCpuSecond: Spread; readonly engineRatio: Spread; readonly kafkaRatio: Spread };
+};
+
+type LaneOptions = {
+  readonly events: number;
+  readonly runs: number;
+  readonly presets: readonly Load[];
+  readonly peer?: string;
+  readonly onLine: (line: string) => void;
+};
+
+export async function runCorrelatorLane(options: LaneOptions): Promise<readonly LoadResult[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'tracehound-bench-'));
+  const directory = join(repositoryRoot(), '.tracehound', `test-${process.pid}-bench`);
+  const stack = await openStack({ directory, mode: 'native' });
+  try {
+    const results: LoadResult[] = [];
+    for (const load of options.presets) {
+      const result = await runLoad(stack, load, folder, options);
+      options.onLine(textOf(result));
+      results.push(result);
+    }
+    return results;
+  } finally {
+    await stack.stop({ wipe: true });
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function runLoad(stack: Stack, load: Load, folder: string, options: LaneOptions): Promise<LoadResult> {
+  const { events, runs, peer } = options;
+  const file = join(folder, `${load}.ndjson`);
+  writeLines(file, workload(load, events));
+  writeFileSync(join(folder, 'peer.yml'), workloadRules(DETECTIONS, true, { explicit: true }));
+  const wanted = expectedEpisodes(workload(load, events));
+  const engine: Run[] = [];
+  const memory: Run[] = [];
+  const kafka: KafkaRun[] = [];
+  const peers: ProcessRun[] = [];
+  const redisUrl = stack.addresses.redisStateUrl;
+  for (let run = 0; run < runs; run++) {
+    const namespace = (source: string): string => `b${load}${source}${run}`;
+    const inMemory = (source: Source): Run =>
+      runCell<Cell, Run>(import.meta.url, { source, load, events, redisUrl, namespace: namespace(source) });
+    engine.push(inMemory('engine'));
+    assertSameCounts(`engine, ${load}`, engine[run]?.correlations ?? {}, wanted);
+    if (peer !== undefined) peers.push(await runPeer(peer, file, folder));
+    memory.push(inMemory('memory'));
+    assertSameCounts(`memory, ${load}`, memory[run]?.correlations ?? {}, wanted);
+    kafka.push(await runFromKafka(stack, load, events, namespace('kafka')));
+    assertSameCounts(`kafka, ${load}`, kafka[run]?.correlations ?? {}, wanted);
+  }
+  const measured = (list: readonly Run[]): Measured => ({
+    perCpuSecond: spreadOf(list.map(({ cpuSeconds }) => events / cpuSeconds)),
+    perSecond: spreadOf(list.map(({ wallSeconds }) => events / wallSeconds)),
+    redisMicros: spreadOf(list.map(({ redisCpuSeconds }) => (redisCpuSeconds * 1e6) / events)),
+    peakRssMb: Math.max(...list.map((run) => run.peakRssMb)),
+  });
+  const ratio = (list: readonly Run[]): Spread =>
+    spreadOf(peers.map(({ cpuSeconds }, index) => cpuSeconds / (list[index]?.cpuSeconds ?? Number.NaN)));
+  return {
+    load,
+    events,
+    correlations: wanted,
+    engine: measured(engine),
+    memory: measured(memory),
+    kafka: {
+      ...measured(kafka),
+      brokerMicros: spreadOf(kafka.map(({ brokerCpuSeconds }) => (brokerCpuSeconds * 1e6) / events)),
+    },
+    ...(peers.length > 0
+      ? {
+          peer: {
+            perCpuSecond: spreadOf(peers.map(({ cpuSeconds }) => events / cpuSeconds)),
+            engineRatio: ratio(engine),
+            kafkaRatio: ratio(kafka),
+          },
+        }
+      : {}),
+  };
+}
+
+function writeLines(file: string, lines: Iterable<string>): void {
+  const target = openSync(file, 'w');
+  for (const line of lines) writeSync(target, `${line}\n`);
+  closeSync(target);
+}
+
+function textOf({ load, events, engine, memory, kafka, peer, correlations }: LoadResult): string {
+  const found = Object.values(correlations).reduce((sum, count) => sum + count, 0);
+  const part = (name: string, { perCpuSecond, perSecond, redisMicros }: Measured): string =>
+    `${name} ${inThousands(perCpuSecond)} events per CPU second, ${inThousands(perSecond)} a second, Redis ${redisMicros.median.toFixed(2)} us an event`;
+  const against = peer
+    ? [
+        `rsigma ${inThousands(peer.perCpuSecond)}; ratio engine ${peer.engineRatio.median.toFixed(2)}, kafka ${peer.kafkaRatio.median.toFixed(2)}`,
+      ]
+    : [];
+  const parts = [part('engine', engine), part('memory', memory), part('kafka', kafka), ...against];
+  return `${load}, ${events} events, ${found} final alerts as SQL says:\n  ${parts.join('\n  ')}`;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      json: { type: 'boolean', default: false },
+      runs: { type: 'string', default: '3' },
+      events: { type: 'string', default: '300000' },
+      presets: { type: 'string', default: 'real,hot' },
+      peer: { type: 'string' },
+    },
+  });
+  const loads = await runCorrelatorLane({
+    events: Number(values.events),
+    runs: Number(values.runs),
+    presets: (['real', 'hot'] as const).filter((preset) => values.presets.split(',').includes(preset)),
+    ...(values.peer === undefined ? {} : { peer: values.peer }),
+    onLine: (line) => process.stderr.write(`${line}\n`),
+  });
+  if (values.json) process.stdout.write(`${JSON.stringify({ lane: 'correlator', loads })}\n`);
+}
+
+const cell = cellOf<Cell>();
+if (cell !== undefined) process.stdout.write(JSON.stringify(await runInMemory(cell)));
+else if (process.argv[1] === import.meta.filename) await main();
