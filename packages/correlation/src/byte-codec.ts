@@ -5,8 +5,12 @@ const EXACT_LIMIT = 2 ** 53;
 
 /** Appends values to a growing buffer. Integers take as many bytes as they need (zigzag varint, up to 2^53). */
 export class ByteWriter {
-  private bytes = Buffer.alloc(256);
+  private bytes: Buffer;
   private length = 0;
+
+  constructor(size = 256) {
+    this.bytes = Buffer.alloc(Math.max(1, size));
+  }
 
   get size(): number {
     return this.length;

@@ -1,9 +1,8 @@
 import { Arena } from './arena.ts';
 import { ByteReader, ByteWriter } from './byte-codec.ts';
 import { DueHeap } from './due-heap.ts';
-import { compareText } from './hit.ts';
 import { type Family, GroupRef, type Instance, type Live } from './live-group.ts';
-import { encodeGroup, readLive, writeLive } from './state-codec.ts';
+import { readLive, writeGroupHead, writeLive } from './state-codec.ts';
 
 /** Group state to be written; `null` deletes it. */
 export type DirtyGroup = { readonly groupId: string; readonly blob: Uint8Array | null };
@@ -14,6 +13,9 @@ export type DirtyGroup = { readonly groupId: string; readonly blob: Uint8Array |
  */
 const DECODED_MAX = 32_768;
 const DECODED_BYTES_MAX = 2 ** 26;
+
+/** Guess of the bytes of a written group. */
+const DIRTY_BYTES = 256;
 
 /** Freed bytes, and their part of the used ones, from which packed groups move together. */
 const FREE_BYTES_MIN = 2 ** 23;
@@ -120,18 +122,35 @@ export class GroupTable {
     return this.deleted.size + this.changed;
   }
 
-  /** Groups changed since the last call, sorted by id. */
+  /** Groups changed since the last call: the dead ones, then the others in the order of their first change. */
   takeDirty(): readonly DirtyGroup[] {
     const groups: DirtyGroup[] = [...this.deleted].map((groupId) => ({ groupId, blob: null }));
+    // All blobs lie in one buffer: hot groups are written many times a second, and small buffers of their own cost more than their bytes.
+    const writer = new ByteWriter(this.dirty.length * DIRTY_BYTES);
+    const ends: number[] = [];
     for (const ref of this.dirty) {
       if (!ref.isDirty) continue;
       ref.isDirty = false;
-      groups.push({ groupId: ref.id, blob: encodeGroup(ref, this.bytesOf(ref)) });
+      writeGroupHead(writer, ref);
+      if (ref.live) writeLive(writer, ref.live);
+      else writer.raw(this.arena.get(ref.place));
+      ends.push(writer.size);
+      groups.push({ groupId: ref.id, blob: null });
+    }
+    const bytes = writer.view();
+    let from = 0;
+    const first = groups.length - ends.length;
+    for (const [index, end] of ends.entries()) {
+      groups[first + index] = {
+        groupId: (groups[first + index] as DirtyGroup).groupId,
+        blob: bytes.subarray(from, end),
+      };
+      from = end;
     }
     this.dirty = [];
     this.changed = 0;
     this.deleted = new Set();
-    return groups.sort((a, b) => compareText(a.groupId, b.groupId));
+    return groups;
   }
 
   forgetDirty(): void {

@@ -103,15 +103,12 @@ export function decodeMeta(bytes: Uint8Array): EngineMeta {
   return meta;
 }
 
-/** The group as the shell stores it: who it is, then what `writeLive` writes. */
-export function encodeGroup(ref: GroupRef, body: Uint8Array): Uint8Array {
-  const writer = new ByteWriter();
+/** The group as the shell stores it: who it is; what `writeLive` writes follows. */
+export function writeGroupHead(writer: ByteWriter, ref: GroupRef): void {
   writer.byte(STATE_VERSION);
   writer.text(ref.family.instance.key);
   writer.text(ref.family.organization);
   writer.text(ref.groupKey);
-  writer.raw(body);
-  return writer.finish();
 }
 
 export type GroupHead = { readonly instanceKey: string; readonly organization: string; readonly groupKey: string };

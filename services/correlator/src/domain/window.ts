@@ -115,8 +115,7 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
         value: codec.encode('tracehound.pipeline.v1.MatchBatch', batch),
       })),
     dirtyCount: () => engine.dirtyCount,
-    takeDirty: () =>
-      new Map(engine.takeDirty().map(({ groupId, blob }) => [groupId, blob === null ? null : Buffer.from(blob)])),
+    takeDirty: () => new Map(engine.takeDirty().map(({ groupId, blob }) => [groupId, bufferOf(blob)])),
     meta: () => Buffer.from(engine.metaBlob()),
     counters: () => engine.counters(),
     sourceClaims: () => engine.sourceClaims(),
@@ -124,6 +123,11 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
       return engine.liveGroups;
     },
   };
+}
+
+/** The same bytes: what the engine hands out it does not touch again. */
+function bufferOf(blob: Uint8Array | null): Buffer | null {
+  return blob === null ? null : Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength);
 }
 
 const NOTHING: readonly OutboxRecord[] = [];

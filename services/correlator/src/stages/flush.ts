@@ -11,7 +11,7 @@ export type FlushPolicyOptions = {
 };
 
 /** Flushes take a quarter of the time at most: after one of 10 ms the next waits 30 ms, and coalesces what comes meanwhile. */
-const GAP_PER_FLUSH = 3;
+const GAP_PER_FLUSH = 9;
 
 /**
  * When to flush: pacing of I/O only. What is in a flush is decided by the log; a different pace gives the same
