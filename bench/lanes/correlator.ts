@@ -15,7 +15,7 @@
  *   npm run bench -- correlator [--json] [--runs 3] [--events 300000] [--presets real,hot] [--peer /path/to/rsigma]
  */
 import { spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -506,7 +506,7 @@ export async function runCorrelatorLane(options: LaneOptions): Promise<readonly 
 async function runLoad(stack: Stack, load: Load, folder: string, options: LaneOptions): Promise<LoadResult> {
   const { events, runs, peer } = options;
   const file = join(folder, `${load}.ndjson`);
-  writeLines(file, workload(load, events));
+  writeFileSync(file, `${[...workload(load, events)].join('\n')}\n`);
   writeFileSync(join(folder, 'peer.yml'), workloadRules(DETECTIONS, true, { explicit: true }));
   const wanted = expectedEpisodes(workload(load, events));
   const engine: Run[] = [];
@@ -554,12 +554,6 @@ async function runLoad(stack: Stack, load: Load, folder: string, options: LaneOp
         }
       : {}),
   };
-}
-
-function writeLines(file: string, lines: Iterable<string>): void {
-  const target = openSync(file, 'w');
-  for (const line of lines) writeSync(target, `${line}\n`);
-  closeSync(target);
 }
 
 function textOf({ load, events, engine, memory, kafka, peer, correlations }: LoadResult): string {

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createAvroCodec, createRegistry } from '@tracehound/avro';
+import { describeHandlerConfig } from '@tracehound/handler';
 import { createKafkaJsClient, type KafkaClient } from '@tracehound/kafka';
 import { createPool } from '@tracehound/postgres';
 import { addressesFromEnvironment, findStack, repositoryRoot, type StackAddresses } from '@tracehound/stack';
@@ -8,6 +9,7 @@ import { type Command, Option } from 'commander';
 import { runAuditQuery } from './commands/audit.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
+import { runHandlerVerb } from './commands/handler.ts';
 import { type ReplayFlags, runReplay } from './commands/replay.ts';
 import {
   type RulesLive,
@@ -292,6 +294,27 @@ Examples
         ),
       );
   }
+
+  const handler = program
+    .command('handler')
+    .description('consumers of your own: alerts, findings and events to a file of yours');
+  handler
+    .command('run')
+    .description('runs one handler module until it is told to stop')
+    .argument('<file>', 'module with `export default defineHandler({ name, topics, handle })`')
+    .addHelpText(
+      'after',
+      `
+At least once, in order per partition, with a stable idempotency key; what fails waits, what never can succeed becomes a dead
+letter. Addresses of brokers and registry come from TRACEHOUND_* keys; metrics and health are on the internal port.
+
+${describeHandlerConfig()}
+
+Examples
+  FILE_LOGGER_PATH=alerts.ndjson ./tracehound handler run packages/handler/examples/file-logger.ts
+  FORWARD_URL=https://tickets.example.org/hooks ./tracehound handler run packages/handler/examples/kafka-to-http.ts`,
+    )
+    .action((file: string) => runHandlerVerb(resolve(file)));
 
   program
     .command('replay')

@@ -127,7 +127,7 @@ export const postgresConfig: { readonly url: Field<string> } = {
 export type ServerConfigSpec = { readonly host: Field<string>; readonly internalPort: Field<number> };
 
 /** Host and internal port of one service; `word` is GATEWAY, CORRELATOR, SINK or ALERTER. */
-export function serverConfig(word: 'GATEWAY' | 'CORRELATOR' | 'SINK' | 'ALERTER'): ServerConfigSpec {
+export function serverConfig(word: 'GATEWAY' | 'CORRELATOR' | 'SINK' | 'ALERTER' | 'HANDLER'): ServerConfigSpec {
   return {
     host: string({
       key: `TRACEHOUND_${word}_HOST`,

@@ -103,7 +103,7 @@ export type PartitionEngine = {
   /** Part of the state: seen = applied + duplicate_id + duplicate_mark + late (E3). */
   counters(): Readonly<Record<CounterName, number>>;
   readonly dirtyCount: number;
-  /** Groups changed since the last call, in a fixed order. The shell writes them together with `metaBlob()`, or reloads. */
+  /** Groups changed since the last call, in any order. The shell writes them together with `metaBlob()`, or reloads. */
   takeDirty(): readonly DirtyGroup[];
   metaBlob(): Uint8Array;
   /** Replaces the whole state with what was written. The order of the groups does not matter. */

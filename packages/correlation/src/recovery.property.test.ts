@@ -5,7 +5,7 @@ import { effectLog, runWithRestarts } from '../oracle/restarts.ts';
 import { createRichWorld, WORLD_PARTS } from '../oracle/rich-world.ts';
 import { configOf, finalLines, runLog } from '../oracle/run.ts';
 import { type ArrivalOptions, arriveAt, createWorld, type World } from '../oracle/world.ts';
-import { createPartitionEngine } from './engine.ts';
+import { createPartitionEngine, type DirtyGroup } from './engine.ts';
 import { frameOf, rebuildFromMs } from './window-rule.ts';
 
 const EVERYTHING: ArrivalOptions = { late: true, duplicates: true, resent: true, border: true };
@@ -54,7 +54,8 @@ describe('E1 the same bytes whatever happens to the owner', () => {
         for (let offset = engine.nextOffset; offset < batches.length; offset++) {
           const batch = batches[offset] as MatchBatch;
           expect(other.apply(batch, offset)).toEqual(engine.apply(batch, offset));
-          expect(other.takeDirty()).toEqual(engine.takeDirty());
+          // Groups may come in another order: a load does not keep it, and nothing depends on it.
+          expect(byId(other.takeDirty())).toEqual(byId(engine.takeDirty()));
         }
       }),
       { numRuns: 100 },
@@ -123,3 +124,7 @@ describe('E2 the same finals for any arrival', () => {
     );
   }, 120_000);
 });
+
+function byId(groups: readonly DirtyGroup[]): readonly DirtyGroup[] {
+  return groups.toSorted((a, b) => (a.groupId < b.groupId ? -1 : 1));
+}
