@@ -159,4 +159,82 @@ describe.concurrent('failures in the middle of a stream', () => {
       await world.close();
     }
   });
+
+  it('zombie-consumer: frozen past its session by SIGSTOP, it wakes and is fenced', async () => {
+    const world = await correlatorWorld();
+    try {
+      const events = eventsOf(5);
+      const zombie = world.spawn();
+      await sendSliced(world, events, async (slice) => {
+        if (slice === 0) await flowing(world);
+        if (slice === 1) zombie.child.kill('SIGSTOP');
+        if (slice !== 3) return;
+        const heir = world.spawn();
+        await waitFor(async () => heir.times('"partition taken"') === 4, {
+          what: `another process to take the partitions\n${heir.log()}`,
+          timeoutMs: 40_000,
+        });
+        zombie.child.kill('SIGCONT');
+        await waitFor(async () => zombie.times('"ownership lost"') > 0 || zombie.times('revoked') > 0, {
+          what: `the zombie to hear that it lost its partitions\n${zombie.log()}`,
+          timeoutMs: 40_000,
+        });
+      });
+      await expectExact(world, events);
+    } finally {
+      await world.close();
+    }
+  });
+
+  it('rolling-restart: B stands still for less than five seconds', async () => {
+    const world = await correlatorWorld();
+    try {
+      const events = eventsOf(6);
+      const old = [world.spawn(), world.spawn()];
+      let stalledMs = 0;
+      await sendSliced(world, events, async (slice) => {
+        if (slice === 0) await flowing(world);
+        if (slice !== 2) return;
+        const stalls = watchProgress(world);
+        for (const one of old) {
+          const next = world.spawn();
+          await waitFor(async () => next.times('"partition taken"') > 0, {
+            what: `the new process to take a partition\n${next.log()}`,
+            timeoutMs: 30_000,
+          });
+          await one.kill('SIGTERM');
+          expect((await one.ended).code).toBe(0);
+        }
+        stalledMs = await stalls.stop();
+      });
+      await expectExact(world, events);
+      expect(stalledMs).toBeLessThan(5_000);
+    } finally {
+      await world.close();
+    }
+  });
 });
+
+/** The longest time in which the committed offsets of B did not grow, and the time since they last did. */
+function watchProgress(world: CorrelatorWorld): { stop(): Promise<number> } {
+  let [longestMs, highest, movedAtMs, isOver] = [0, -1n, performance.now(), false];
+  const watching = (async () => {
+    while (!isOver) {
+      const sum = await world.committedByB();
+      if (sum > highest) {
+        longestMs = highest < 0n ? 0 : Math.max(longestMs, performance.now() - movedAtMs);
+        highest = sum;
+        movedAtMs = performance.now();
+      }
+    }
+  })();
+  return {
+    async stop() {
+      const seen = highest;
+      await waitFor(async () => highest > seen, { what: 'B to go on', timeoutMs: 20_000 });
+      isOver = true;
+      await watching;
+      return longestMs;
+    },
+  };
+}
