@@ -7,6 +7,7 @@ import { createPool } from '@tracehound/postgres';
 import { addressesFromEnvironment, findStack, repositoryRoot, type StackAddresses } from '@tracehound/stack';
 import { type Command, Option } from 'commander';
 import { runAuditQuery } from './commands/audit.ts';
+import { type CapacityFlags, runCapacity } from './commands/capacity.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
 import { runHandlerVerb } from './commands/handler.ts';
@@ -294,6 +295,19 @@ Examples
         ),
       );
   }
+
+  program
+    .command('capacity')
+    .description('cores, memory and disk that a load needs, by measured costs')
+    .requiredOption('--rate <events>', 'events a second at the peak')
+    .option('--event-bytes <bytes>', 'size of an event in Kafka', '700')
+    .option('--match-share <share>', 'matches that feed correlations, per event', '0.2')
+    .option('--groups <n>', 'windows open at once', '100000')
+    .option('--partitions <n>', 'of security.events and of security.matches', '12')
+    .option('--replication <n>', 'copies of a record', '3')
+    .addOption(format())
+    .addHelpText('after', '\nExample\n  ./tracehound capacity --rate 20000 --match-share 0.05 --groups 1000000')
+    .action(exits((flags: CapacityFlags) => runCapacity(flags, terminal)));
 
   const handler = program
     .command('handler')
