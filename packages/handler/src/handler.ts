@@ -8,6 +8,7 @@ export type HandlerTopic = Extract<
   | 'security.alerts'
   | 'security.findings'
   | 'security.late'
+  | 'security.shadow'
   | 'security.events'
   | 'security.telemetry'
   | 'security.event-detected'

@@ -125,6 +125,7 @@ export type TopicNames = {
   readonly matches: string;
   readonly late: string;
   readonly alerts: string;
+  readonly shadow: string;
   readonly rules: string;
   readonly activations: string;
 };
@@ -137,6 +138,7 @@ export function topicNames(namespace: string): TopicNames {
     matches: namespacedTopic(namespace, 'security.matches'),
     late: namespacedTopic(namespace, 'security.late'),
     alerts: namespacedTopic(namespace, 'security.alerts'),
+    shadow: namespacedTopic(namespace, 'security.shadow'),
     rules: namespacedTopic(namespace, 'detection.rules'),
     activations: namespacedTopic(namespace, 'detection.activations'),
   };

@@ -69,9 +69,12 @@ export type StateStore = {
   ping(): Promise<void>;
 };
 
-/** One record of the outbox: which lane, record key and value, final bytes. `chain`: the key is the partition of security.matches. */
+/**
+ * One record of the outbox: which lane, record key and value, final bytes. `chain`: the key is the partition of security.matches;
+ * `shadow`: an alert of a rule on trial.
+ */
 export type OutboxRecord = {
-  readonly lane: 'alerts' | 'late' | 'chain';
+  readonly lane: 'alerts' | 'late' | 'chain' | 'shadow';
   readonly key: string;
   readonly value: Buffer;
 };

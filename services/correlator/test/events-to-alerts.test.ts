@@ -132,6 +132,35 @@ describe('events to alerts on real servers', () => {
     expect(decoded.value).toMatchObject({ event_id: 'glass', rule: { rule_id: 'break_glass', type: 'detection' } });
   });
 
+  it('rules on trial run in full and speak to security.shadow only; what stands on them is not on trial', async () => {
+    const onTrial = (content: string): string =>
+      content
+        .replace('id: many_failures\n', 'id: many_failures\nstatus: experimental\n')
+        .replace('id: break_glass\n', 'id: break_glass\nstatus: experimental\n');
+    const made = await world({ files: CHAIN_RULES.map(({ path, content }) => ({ path, content: onTrial(content) })) });
+    await made.app();
+    const endMs = Date.now();
+    const events = attack({ name: 'trial', endMs });
+    await made.send([...events, { ...attackEvent('glass'), kind: 'break_glass' as const }]);
+    await made.endInput();
+    await made.settled();
+    const shadow = await Promise.all(
+      (await made.records('security.shadow')).map(async ({ value }) => made.codec.decode(value ?? Buffer.alloc(0))),
+    );
+    const rulesOf = (name: string) =>
+      new Set(
+        shadow.flatMap((one) =>
+          one.name.endsWith(name) && 'rule' in one.value ? [(one.value.rule as { rule_id: string }).rule_id] : [],
+        ),
+      );
+    expect(rulesOf('CorrelationAlert')).toEqual(new Set(['many_failures']));
+    expect(rulesOf('DetectionFinding')).toEqual(new Set(['break_glass']));
+    const said = new Set((await made.alerts()).map(({ rule }) => rule.rule_id));
+    expect(said).not.toContain('many_failures');
+    expect(said).toContain('guessed_export');
+    expect((await made.records('security.findings')).map(({ key }) => key?.toString())).not.toContain('break_glass');
+  });
+
   it('poison-record: undecodable events and matches go to the dead letters and stop nothing', async () => {
     const made = await world();
     await made.app();

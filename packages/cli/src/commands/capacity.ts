@@ -39,7 +39,11 @@ export async function runCapacity(flags: CapacityFlags, { out }: Pick<Terminal, 
     return 0;
   }
   const rows = [
-    ['correlators', String(capacity.correlators), `${capacity.correlatorCores.toFixed(2)} cores at 75 %${capacity.correlators > 1 ? '; one to spare' : ''}`],
+    [
+      'correlators',
+      String(capacity.correlators),
+      `${capacity.correlatorCores.toFixed(2)} cores at 75 %${capacity.correlators > 1 ? '; one to spare' : ''}`,
+    ],
     ['memory of each', mebibytes(capacity.correlatorMemoryBytes), `${MEASURED.groupBytes} bytes per live group`],
     [
       'state Redis',

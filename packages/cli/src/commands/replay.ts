@@ -172,9 +172,11 @@ async function settledDiff(
   { plan, flags, context }: { readonly plan: Plan; readonly flags: ReplayFlags; readonly context: ReplayContext },
 ): Promise<LiveDiff> {
   const until = context.now() + PATIENCE_MS;
-  const topic = (): string => namespacedTopic(context.namespace, 'security.alerts');
+  const read = (name: 'security.alerts' | 'security.shadow') =>
+    readAlertLog({ ...context, topic: () => namespacedTopic(context.namespace, name) }, until);
   for (;;) {
-    const log = (await readAlertLog({ ...context, topic }, until)).filter(
+    // Rules on trial speak too, elsewhere.
+    const log = [...(await read('security.alerts')), ...(await read('security.shadow'))].filter(
       ({ organization_id, rule }) =>
         (flags.org === undefined || organization_id === flags.org) && isOfRule(flags.rule, plan.ruleSet, rule.rule_id),
     );

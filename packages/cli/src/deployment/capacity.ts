@@ -37,7 +37,19 @@ export type Capacity = {
  * 10 correlations): a process from Kafka to alerts costs 33 us an event with 0.41 matches each. Your rules and machines differ:
  * measure with `npm run bench -- correlator`.
  */
-export const MEASURED = {
+export const MEASURED: Readonly<
+  Record<
+    | 'stageAMicrosPerEvent'
+    | 'stageBMicrosPerMatch'
+    | 'redisMicrosPerMatch'
+    | 'groupBytes'
+    | 'redisGroupBytes'
+    | 'matchBytes'
+    | 'tickBytes'
+    | 'processBytes',
+    number
+  >
+> = {
   stageAMicrosPerEvent: 22,
   stageBMicrosPerMatch: 27,
   redisMicrosPerMatch: 3,
@@ -46,7 +58,7 @@ export const MEASURED = {
   matchBytes: 130,
   tickBytes: 160,
   processBytes: 300 * 2 ** 20,
-} as const;
+};
 
 /** Of a core; the rest is for peaks, the collector and a process that restarts. */
 const UTILISATION = 0.75;

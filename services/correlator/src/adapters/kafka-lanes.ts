@@ -3,6 +3,7 @@ import type { DeadLetter, DetectionFinding, LateEvent } from '@tracehound/event-
 import type { KafkaProducer, KafkaRecord, OutgoingRecord } from '@tracehound/kafka';
 import type { TopicNames } from '../config.ts';
 import { MATCH_BATCH_BYTES_MAX } from '../domain/covered-range.ts';
+import { isOnTrial } from '../domain/on-trial.ts';
 import { NotAcknowledgedError } from '../errors.ts';
 import type { AlertOutlet, Clock, MatchesAppender, OutboxRecord } from '../ports.ts';
 
@@ -84,14 +85,17 @@ export function createLateLane(deps: LaneDeps): (events: readonly LateEvent[]) =
 
 export function createFindingsLane(deps: LaneDeps): (findings: readonly DetectionFinding[]) => Promise<void> {
   return async function publishFindings(findings) {
-    await sendAll(
-      deps.producer,
-      deps.topics.findings,
-      findings.map((finding) => ({
-        key: `${finding.organization_id}|${finding.detection_id}`,
-        value: deps.codec.encode('tracehound.pipeline.v1.DetectionFinding', finding),
-      })),
-    );
+    const lanes = Map.groupBy(findings, ({ rule }) => (isOnTrial(rule) ? deps.topics.shadow : deps.topics.findings));
+    for (const [topic, own] of lanes) {
+      await sendAll(
+        deps.producer,
+        topic,
+        own.map((finding) => ({
+          key: `${finding.organization_id}|${finding.detection_id}`,
+          value: deps.codec.encode('tracehound.pipeline.v1.DetectionFinding', finding),
+        })),
+      );
+    }
   };
 }
 
@@ -109,10 +113,9 @@ export function createAlertOutlet(deps: Omit<LaneDeps, 'codec'>): AlertOutlet {
         const run = records.slice(start, end);
         if (lane === 'chain') await sendChained(deps, run);
         else {
-          const topic = lane === 'late' ? deps.topics.late : deps.topics.alerts;
           await sendAll(
             deps.producer,
-            topic,
+            deps.topics[lane ?? 'alerts'],
             run.map(({ key, value }) => ({ key, value })),
           );
         }

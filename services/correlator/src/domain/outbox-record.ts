@@ -3,7 +3,7 @@ import type { OutboxRecord } from '../ports.ts';
 
 /** Form of an outbox entry in the state store; readers accept this and the version before it (X8). */
 const VERSION = 1;
-const LANES = ['alerts', 'late', 'chain'] as const;
+const LANES = ['alerts', 'late', 'chain', 'shadow'] as const;
 
 /**
  * `[version u8][lane u8][key length u16][key utf-8][value]`. The value is the framed Avro record as it will stand

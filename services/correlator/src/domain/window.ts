@@ -11,6 +11,7 @@ import { OwnershipLostError } from '../errors.ts';
 import type { OutboxRecord } from '../ports.ts';
 import { ChainLane } from './chain-lane.ts';
 import { safeOffset } from './covered-range.ts';
+import { isOnTrial } from './on-trial.ts';
 import type { OpenEngine, PartitionEngine } from './partition-owner.ts';
 import { partitionOf } from './route.ts';
 import type { RuleBook } from './rule-book.ts';
@@ -136,7 +137,8 @@ function outboxRecord(effect: Exclude<Effect, { kind: 'chain' }>, codec: Pick<Av
   if (effect.kind === 'alert') {
     const { alert } = effect;
     const value = codec.encode('tracehound.pipeline.v1.CorrelationAlert', alert);
-    return { lane: 'alerts', key: `${alert.organization_id}|${alert.alert_id}`, value };
+    const lane = isOnTrial(alert.rule) ? 'shadow' : 'alerts';
+    return { lane, key: `${alert.organization_id}|${alert.alert_id}`, value };
   }
   const { late } = effect;
   const value = codec.encode('tracehound.pipeline.v1.LateEvent', late);
