@@ -11,6 +11,7 @@ import { type CapacityFlags, runCapacity } from './commands/capacity.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
 import { runHandlerVerb } from './commands/handler.ts';
+import { type RecoverFlags, runRecover } from './commands/recover.ts';
 import { type ReplayFlags, runReplay } from './commands/replay.ts';
 import {
   type RulesLive,
@@ -358,6 +359,30 @@ Examples
     .action(
       exits((flags: ReplayFlags) =>
         withLog((log) => runReplay(flags, { ...log, stdout: process.stdout, onProgress: drawnOn(process.stderr) })),
+      ),
+    );
+
+  program
+    .command('recover')
+    .description('the recovery pass: alerts that are there because of events that came too late')
+    .option('--from <time>', 'ISO 8601, append time of the late events; default all that are kept')
+    .option('--to <time>', 'ISO 8601, append time')
+    .option('--dry-run', 'only show what would be said')
+    .addOption(format())
+    .addHelpText(
+      'after',
+      `
+Events later than the allowed lateness are in security.late and in no alert. This joins them with what came in time around them
+and says what follows, flagged \`recovered\`, on security.alerts: new alerts, and others in place of live ones, which they supersede.
+Run it as often as you like: nothing is said twice.
+
+Examples
+  ./tracehound recover --dry-run
+  ./tracehound recover --from 2026-11-21T08:00:00Z --to 2026-11-21T12:00:00Z`,
+    )
+    .action(
+      exits((flags: RecoverFlags) =>
+        withLog((log) => runRecover(flags, { ...log, clusterId: process.env['TRACEHOUND_CLUSTER_ID'] ?? 'local' })),
       ),
     );
 

@@ -26,4 +26,5 @@ export {
   type OfflineOptions,
 } from './offline.ts';
 export type { OfflineGap } from './offline-gap.ts';
+export { createAffected, type Recovery, type RecoveryInput, type RecoveryMatch, recover } from './recovery.ts';
 export { frameOf, rebuildFromMs } from './window-rule.ts';

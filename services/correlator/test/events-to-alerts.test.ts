@@ -1,3 +1,4 @@
+import { runRecover } from '@tracehound/cli';
 import { sfc32, waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
@@ -113,6 +114,58 @@ describe('events to alerts on real servers', () => {
       expect('payload' in value && Buffer.isBuffer(value.payload)).toBe(true);
     }
     expect(await made.finals()).toEqual(oracleLines(events.slice(3)));
+  });
+
+  it('X3 the recovery pass says what late events make true, once, and supersedes what was said of a part', async () => {
+    const made = await world({ latenessMs: 60_000 });
+    await made.app();
+    const endMs = Date.now();
+    // Of one attack everything is late; of another the first half, so that the live alert began later.
+    const whole = attack({ name: 'spooled', endMs: endMs - 3_600_000, size: 4 });
+    const kept = [0, 1, 2, 3].map((index) => ({
+      ...attackEvent(`kept-${index}`),
+      actor: 'kept',
+      timeMs: endMs - 40_000 + index,
+    }));
+    const spooled = [4, 5, 6].map((index) => ({
+      ...attackEvent(`kept-${index}`),
+      actor: 'kept',
+      timeMs: endMs - 70_000 + index,
+    }));
+    await made.send([...whole, ...spooled, ...kept]);
+    await made.endInput();
+    await made.settled();
+    const live = await made.finals();
+    expect(live).toEqual(oracleLines(kept));
+    const recover = async (flags: object = {}): Promise<readonly string[]> => {
+      const notes: string[] = [];
+      const context = { kafka: made.kafka, admin: made.admin, codec: made.codec, namespace: made.namespace };
+      const terminal = { out: () => undefined, note: (line: string) => void notes.push(line) };
+      await runRecover({ format: 'table', ...flags }, { ...context, clusterId: 'local', terminal, now: Date.now });
+      return notes;
+    };
+    const all = oracleLines([...whole, ...spooled, ...kept]);
+    const added = all.filter((line) => !live.includes(line));
+    expect(added.length).toBeGreaterThan(1);
+    expect(await recover({ dryRun: true })).toEqual([
+      `9 late events, ${added.length} alerts would be said, 0 said before`,
+    ]);
+    expect(await made.finals()).toEqual(live);
+    expect(await recover()).toEqual([`9 late events, ${added.length} alerts said, 0 said before`]);
+    expect(await recover()).toEqual([`9 late events, 0 alerts said, ${added.length} said before`]);
+    const log = await made.alerts();
+    expect(log.filter(({ kind, recovered }) => kind === 'FINAL' && recovered)).toHaveLength(added.length);
+    const gone = new Set(log.filter(({ recovered }) => recovered).flatMap(({ supersedes }) => supersedes));
+    const highest = new Map<string, (typeof log)[number]>();
+    for (const alert of log) {
+      if (alert.kind !== 'FINAL' || gone.has(alert.alert_id)) continue;
+      if ((highest.get(alert.alert_id)?.revision ?? 0) < alert.revision) highest.set(alert.alert_id, alert);
+    }
+    expect(new Set([...highest.values()].map(({ event_ids }) => event_ids.join()))).toEqual(
+      new Set(all.map((line) => (JSON.parse(line) as [string, string, string, number, number, string[]])[5].join())),
+    );
+    for (const alert of log)
+      if (gone.has(alert.alert_id) && alert.recovered) expect(alert.superseded_by).not.toBeNull();
   });
 
   it('findings of rules that no correlation stands on, with the same id in every copy', async () => {

@@ -15,6 +15,7 @@ import { type RulesLog, readRuleSet, readRulesLog } from '../replay/rules-log.ts
 import { readAlertLog } from '../scenario/alert-log.ts';
 import { patiently } from '../scenario/patiently.ts';
 import type { Terminal } from '../terminal.ts';
+import { timeOption } from '../time-option.ts';
 import { UsageError } from '../usage-error.ts';
 import { SOURCE_TOPICS } from './rules.ts';
 
@@ -108,8 +109,8 @@ export async function runReplay(flags: ReplayFlags, context: ReplayContext): Pro
 }
 
 async function planOf(flags: ReplayFlags, context: ReplayContext): Promise<Plan> {
-  const fromMs = timeOf('--from', flags.from) ?? Number.NEGATIVE_INFINITY;
-  const toMs = timeOf('--to', flags.to) ?? Number.POSITIVE_INFINITY;
+  const fromMs = timeOption('--from', flags.from) ?? Number.NEGATIVE_INFINITY;
+  const toMs = timeOption('--to', flags.to) ?? Number.POSITIVE_INFINITY;
   if (fromMs >= toMs) throw new UsageError('--from must lie before --to');
   const rulesLog = await readRulesLog(context);
   const inForce = rulesLog.within(fromMs, Math.min(toMs, context.now()));
@@ -215,11 +216,4 @@ function isOfRule(wanted: string | undefined, ruleSet: RuleSetCompiled, ruleId: 
   return [...ruleSet.detections, ...ruleSet.correlations].some(
     ({ description }) => description.rule_id === ruleId && description.title === wanted,
   );
-}
-
-function timeOf(flag: string, text: string | undefined): number | null {
-  if (text === undefined) return null;
-  const timeMs = Date.parse(text);
-  if (Number.isNaN(timeMs)) throw new UsageError(`${flag} takes a time such as 2026-11-21T08:00:00Z`);
-  return timeMs;
 }
