@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import { type Deployment, type PlayResult, type ReplayFlags, runReplay } from '@tracehound/cli';
+import { type Deployment, type PlayResult, type ReplayFlags, runExplainAlert, runReplay } from '@tracehound/cli';
 import { testStack } from '@tracehound/testkit';
 import { expect, it } from 'vitest';
 import { playOn, scenarioOf } from './play-on.fixture.ts';
@@ -55,6 +55,16 @@ it('E2 replay of the topics says what the services said, and finds a draft that 
 
     const estimate = await replay(deployment, namespace, { dryRun: true });
     expect(estimate.lines.at(-1)).toMatch(/^[\d,]+ records, about \d+ seconds?; nothing was replayed$/);
+
+    // An analyst asks why: every alert comes out of its own evidence again.
+    for (const id of [...finals].slice(0, 12)) {
+      const out: string[] = [];
+      const terminal = { out: (line: string) => void out.push(line), note: () => undefined, outColours: false };
+      const { kafka, admin, codec } = deployment;
+      const context = { kafka, admin, codec, namespace, terminal, now: Date.now };
+      expect(await runExplainAlert({ alert: id.slice(0, 12), format: 'table' }, context), out.join('\n')).toBe(0);
+      expect(out.at(-1)).toBe('✓ the evidence alone gives this alert, under this id');
+    }
 
     const draft = await replay(deployment, namespace, { diffLive: true, rules: ['rules/detections'] });
     expect(draft.code).toBe(1);

@@ -41,8 +41,8 @@ function interrupted(): Promise<void> {
 registerOffline(program, { terminal, interrupted });
 if (!OFFLINE_VERBS.includes(process.argv[2] ?? '')) {
   const { registerVerbs } = await import('./verbs.ts');
-  registerVerbs(program, { terminal, exits, interrupted });
-  registerExplain(program, terminal);
+  const { explainAlert } = registerVerbs(program, { terminal, exits, interrupted });
+  registerExplain(program, terminal, explainAlert);
 }
 
 try {

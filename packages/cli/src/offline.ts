@@ -1,8 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { BacktestFlags } from './commands/backtest.ts';
 import type { DetectFlags } from './commands/detect.ts';
+import type { ExplainAlertFlags } from './commands/explain-alert.ts';
 import type { ExplainFlags } from './commands/rules-explain.ts';
 import type { Terminal } from './terminal.ts';
+import { UsageError } from './usage-error.ts';
 
 /** What the offline verbs need of the process. */
 export type OfflineContext = {
@@ -76,13 +78,17 @@ Examples
     });
 }
 
+/** Explains an alert of a deployment. */
+export type LiveExplain = (flags: ExplainAlertFlags) => Promise<number>;
+
 /** `rules explain`, beside the other verbs on rules. */
-export function registerExplain(program: Command, terminal: Terminal): void {
+export function registerExplain(program: Command, terminal: Terminal, live: LiveExplain): void {
   const rules = program.commands.find((command) => command.name() === 'rules');
   rules
     ?.command('explain')
     .description('why rules match an event or do not; how close correlations came over a file of events')
-    .argument('<path...>', 'rule files, and folders of them')
+    .argument('[path...]', 'rule files, and folders of them')
+    .option('--alert <id>', 'an alert of a deployment, from its evidence; needs no rules')
     .option('--event <file|json>', 'one event: a file, or the JSON itself')
     .option('--events <file>', 'events, one JSON object per line: explains correlations')
     .option(...PIPELINE)
@@ -97,12 +103,21 @@ export function registerExplain(program: Command, terminal: Terminal): void {
     .addHelpText(
       'after',
       `
+With --alert: the rule as it was in force, the events of the evidence with the tests they met, and whether the same alert comes
+out of them; exit code 1 when it does not. Eight digits of the id are enough.
+
 Examples
+  ./tracehound rules explain --alert 0f3a77c1
   ./tracehound rules explain rules --event '{"event_type":"auth.login.failed"}'
   ./tracehound rules explain my.yml --event event.json --expand admins=root,admin
   ./tracehound rules explain rules --events events.ndjson --rule login_brute_force`,
     )
-    .action(async (paths: readonly string[], flags: ExplainFlags) => {
+    .action(async (paths: readonly string[], flags: ExplainFlags & { readonly alert?: string }) => {
+      if (flags.alert !== undefined) {
+        process.exitCode = await live({ alert: flags.alert, format: flags.format });
+        return;
+      }
+      if (paths.length === 0) throw new UsageError('name rule files, or an alert with --alert');
       const { runRulesExplain } = await import('./commands/rules-explain.ts');
       process.exitCode = await runRulesExplain(paths, flags, terminal);
     });

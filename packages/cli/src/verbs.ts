@@ -10,6 +10,7 @@ import { runAuditQuery } from './commands/audit.ts';
 import { type CapacityFlags, runCapacity } from './commands/capacity.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
+import { runExplainAlert } from './commands/explain-alert.ts';
 import { runHandlerVerb } from './commands/handler.ts';
 import { type RecoverFlags, runRecover } from './commands/recover.ts';
 import { type ReplayFlags, runReplay } from './commands/replay.ts';
@@ -27,6 +28,7 @@ import { runStatus } from './commands/status.ts';
 import { runTopicsApply, runTopicsList } from './commands/topics.ts';
 import { runUp } from './commands/up.ts';
 import { databaseUrl } from './deployment/deployment.ts';
+import type { LiveExplain } from './offline.ts';
 import { stateDirectory } from './paths.ts';
 import { counted } from './render/counted.ts';
 import type { ReplayProgress } from './render/replay.ts';
@@ -72,7 +74,10 @@ export type VerbContext = {
 };
 
 /** The verbs that work on servers, and those on rules. Loaded only for them: drivers of servers take a second to load. */
-export function registerVerbs(program: Command, { terminal, exits, interrupted }: VerbContext): void {
+export function registerVerbs(
+  program: Command,
+  { terminal, exits, interrupted }: VerbContext,
+): { readonly explainAlert: LiveExplain } {
   const root = repositoryRoot();
   const home = stateDirectory(root);
   async function stackAddresses(): Promise<StackAddresses> {
@@ -444,6 +449,7 @@ Examples
         }
       }),
     );
+  return { explainAlert: (flags) => withLog((log) => runExplainAlert(flags, log)) };
 }
 
 /** One line on a terminal; nothing in a pipe. */

@@ -26,5 +26,12 @@ export {
   type OfflineOptions,
 } from './offline.ts';
 export type { OfflineGap } from './offline-gap.ts';
-export { createAffected, type Recovery, type RecoveryInput, type RecoveryMatch, recover } from './recovery.ts';
+export {
+  createAffected,
+  finalsOfMatches,
+  type Recovery,
+  type RecoveryInput,
+  type RecoveryMatch,
+  recover,
+} from './recovery.ts';
 export { frameOf, rebuildFromMs } from './window-rule.ts';

@@ -33,8 +33,8 @@ export type Recovery = {
  */
 export function recover(input: RecoveryInput): Recovery {
   if (input.late.length === 0) return { alerts: [], contradicted: [] };
-  const before = finalsOf(input, input.onTime);
-  const after = finalsOf(input, [...input.onTime, ...input.late]);
+  const before = finalsOfMatches(input, input.onTime);
+  const after = finalsOfMatches(input, [...input.onTime, ...input.late]);
   const known = new Set(before.map(meaningOf));
   const said = new Set(after.map(meaningOf));
   const changed = after.filter((final) => !known.has(meaningOf(final)));
@@ -65,7 +65,11 @@ function windowOf({ rule, organization_id, group_key }: Match): string {
 const CLOCK: SourceRef = { topic: 'recovery', topic_id: 'recovery', partition: 0 };
 const CHUNK = 5_000;
 
-function finalsOf(input: RecoveryInput, given: readonly RecoveryMatch[]): readonly CorrelationAlert[] {
+/** Finals that matches give by themselves, whatever their order: of the windows below the watermark. */
+export function finalsOfMatches(
+  input: Pick<RecoveryInput, 'ruleSet' | 'clusterId' | 'watermarkMs'>,
+  given: readonly RecoveryMatch[],
+): readonly CorrelationAlert[] {
   const { ruleSet, clusterId, watermarkMs } = input;
   const engine = createPartitionEngine({
     clusterId,
