@@ -3,7 +3,7 @@
  * judge the planted violations under tools/planted, which must fail: a checker that sees nothing would pass.
  */
 const packages = (...names) => `(^|/)packages/(${names.join('|')})/`;
-const PURE = ['event-model', 'sigma', 'correlation', 'detect', 'lint', 'alerting', 'tamper-log'];
+const PURE = ['enrich', 'event-model', 'sigma', 'correlation', 'detect', 'lint', 'alerting', 'tamper-log'];
 const ADAPTERS = ['kafka', 'avro', 'redis', 'postgres', 'http', 'config', 'lifecycle', 'telemetry', 'pipeline'];
 const TESTS = '\\.test\\.ts$|(^|/)test/|(^|/)oracle/';
 

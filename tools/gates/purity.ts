@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Gate, ROOT } from './gate.ts';
 
-const PURE = ['event-model', 'sigma', 'correlation', 'detect', 'lint', 'alerting'];
+const PURE = ['enrich', 'event-model', 'sigma', 'correlation', 'detect', 'lint', 'alerting'];
 
 /** Clocks, randomness and the process, which rings 0 and 1 take as arguments instead. */
 const FORBIDDEN: readonly (readonly [RegExp, string])[] = [

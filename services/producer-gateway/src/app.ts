@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createRegistry } from '@tracehound/avro';
 import { kafkaClientOptions, namespaced } from '@tracehound/config';
+import { createEnrichment } from '@tracehound/enrich';
 import { closeServer, createHttpServer, createInternalServer, listen } from '@tracehound/http';
 import { createKafkaJsClient, type KafkaClient } from '@tracehound/kafka';
 import { createLifecycle, faultPoint } from '@tracehound/lifecycle';
@@ -9,8 +10,11 @@ import { connectRedis, type Redis } from '@tracehound/redis';
 import { createHealth, createLogger, createMetrics, type Logger, verdictCounter } from '@tracehound/telemetry';
 import { createApiKeyFile } from './adapters/api-key-file.ts';
 import { createAvroEvents } from './adapters/avro-events.ts';
+import { loadEnrichers } from './adapters/enricher-modules.ts';
+import { openGeoDatabases } from './adapters/geo-database.ts';
 import { registerIntakeRoutes } from './adapters/intake-routes.ts';
 import { createKafkaEvents } from './adapters/kafka-events.ts';
+import { createRedisEnrichmentStates } from './adapters/redis-enrichment-states.ts';
 import { createRedisRecentEvents } from './adapters/redis-recent-events.ts';
 import type { GatewayConfig } from './config.ts';
 import { createInFlight } from './domain/in-flight.ts';
@@ -94,6 +98,10 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
     now,
     topicName: (topic) => namespaced(config.common.namespace, topic),
     onDedupUnknown: () => gatewayMetrics.dedupUnknown.inc(),
+    enrichment: createEnrichment(await loadEnrichers(config.enrichers)),
+    states: createRedisEnrichmentStates({ redis, namespace: config.common.namespace }),
+    onEnrichUnknown: () => gatewayMetrics.enrichUnknown.inc(),
+    geo: openGeoDatabases(config.geoDatabases),
     clusterId: config.common.clusterId,
     ipHashKey: addressKey(config, logger),
     externalBytesMax: EXTERNAL_BYTES_MAX,
@@ -122,6 +130,7 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
     .check('kafka', () => events.prove(topics), { everyMs: 5_000, timeoutMs: 4_000 })
     .check('schemas', () => avro.prove(), { everyMs: 500 })
     .set('drain', true, '');
+  health.set('places', true, config.geoDatabases.length > 0 ? 'by the geo database' : 'unknown: no geo database');
 
   const lifecycle = createLifecycle(logger)
     .add('internal server', {

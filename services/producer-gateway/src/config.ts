@@ -7,6 +7,7 @@ import {
   enumOf,
   integer,
   kafkaConfig,
+  list,
   optional,
   redisEdgeConfig,
   registryConfig,
@@ -128,6 +129,18 @@ export const gatewayConfigSpec = defineConfig(
       min: 1,
       max: 5_000,
       about: 'Longest wait for the duplicate check before events go on without it.',
+    }),
+    enrichers: list({
+      key: 'TRACEHOUND_GATEWAY_ENRICHERS',
+      default: ['days-idle', 'geo-speed', 'new-device', 'new-network'],
+      min: 0,
+      about: 'What is added from the past of an account: built-in enrichers by name, modules of your own by path.',
+    }),
+    geoDatabases: list({
+      key: 'TRACEHOUND_GATEWAY_GEOIP_DB_FILES',
+      default: [],
+      min: 0,
+      about: 'MaxMind DB files (City, ASN); without them places, networks and speeds stay unknown.',
     }),
     dedupWindowMs: duration({
       key: 'TRACEHOUND_GATEWAY_DEDUP_WINDOW',

@@ -44,6 +44,11 @@ const SPECS = {
     labels: ['topic'],
   },
   inFlight: { type: 'gauge', name: 'gateway_requests_in_flight', help: 'Requests being worked on.' },
+  enrichUnknown: {
+    type: 'counter',
+    name: 'gateway_enrich_unknown_total',
+    help: 'Batches whose past could not be asked for and that went on without.',
+  },
   dedupUnknown: {
     type: 'counter',
     name: 'gateway_dedup_unknown_total',

@@ -1,13 +1,16 @@
 import { createHash } from 'node:crypto';
 import { createAvroCodec, createMemoryRegistry, type DecodedRecord, registerRecords } from '@tracehound/avro';
-import { EVENT_TYPES } from '@tracehound/event-model';
+import { createEnrichment, daysIdle, geoSpeed, newDevice, newNetwork } from '@tracehound/enrich';
+import { ENRICHED_FIELDS, EVENT_TYPES } from '@tracehound/event-model';
 import { manualClock, sfc32 } from '@tracehound/testkit';
 import fc from 'fast-check';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createAvroEvents, WRITTEN_RECORDS } from './adapters/avro-events.ts';
 import {
+  createMemoryEnrichmentStates,
   createMemoryRecentEvents,
   createMemoryTopics,
+  type MemoryEnrichmentStates,
   type MemoryRecentEvents,
   type MemoryTopics,
 } from './adapters/memory-ports.ts';
@@ -43,6 +46,11 @@ type Counted = { consumed: number; verdicts: Map<string, number> };
 
 let topics: MemoryTopics;
 let recent: MemoryRecentEvents;
+let states: MemoryEnrichmentStates;
+const PLACES = new Map([
+  ['192.0.2.1', { country: 'DE', asn: 64_500, place: { latitude: 52.5, longitude: 13.4 } }],
+  ['198.51.100.1', { country: 'AU', asn: 64_501, place: { latitude: -33.9, longitude: 151.2 } }],
+]);
 let counted: Counted;
 let inFlight: InFlight;
 let clock: ReturnType<typeof manualClock>;
@@ -55,6 +63,9 @@ function build(encoder: EventEncoder = codec): GatewayPipeline {
     encoder,
     producer: topics,
     recent,
+    enrichment: createEnrichment([daysIdle, geoSpeed, newDevice, newNetwork]),
+    states,
+    geo: (address) => PLACES.get(address) ?? { country: null, asn: null, place: null },
     buckets: createTokenBuckets({ perSecond: 100, burst: 1_000 }),
     counter: {
       consumed: (count) => {
@@ -83,6 +94,7 @@ function build(encoder: EventEncoder = codec): GatewayPipeline {
 beforeEach(() => {
   topics = createMemoryTopics();
   recent = createMemoryRecentEvents();
+  states = createMemoryEnrichmentStates();
   counted = { consumed: 0, verdicts: new Map() };
   inFlight = createInFlight();
   clock = manualClock(NOW);
@@ -139,7 +151,16 @@ const external = {
 };
 
 test('the way of an event', () => {
-  expect(pipeline.stops).toEqual(['decode', 'validate', 'sanitise', 'enrich', 'deduplicate', 'encode', 'produce']);
+  expect(pipeline.stops).toEqual([
+    'decode',
+    'validate',
+    'sanitise',
+    'enrich',
+    'deduplicate',
+    'recall',
+    'encode',
+    'produce',
+  ]);
 });
 
 describe('admit', () => {
@@ -668,4 +689,71 @@ test('consumed equals the sum of verdicts, and what was accepted lies in the log
     }),
     { numRuns: 60 },
   );
+});
+
+describe('recall: what the past of an account says', () => {
+  test('the built-in enrichers write the fields of the catalogue', () => {
+    const { fields } = createEnrichment([daysIdle, geoSpeed, newDevice, newNetwork]);
+    expect([...fields].sort()).toEqual(Object.keys(ENRICHED_FIELDS).sort());
+  });
+
+  const login = (fields: object = {}) => ({
+    event_type: 'auth.login.success',
+    organization_id: 'acme',
+    actor: { type: 'user', id: 'mia' },
+    source: { platform: 'python', service: 'api', version: '1' },
+    ...fields,
+  });
+  const payloads = async (): Promise<Record<string, string>[]> =>
+    Promise.all(
+      topics.records.map(async ({ value }) => {
+        const decoded: DecodedRecord = await codec.decode(value);
+        return 'payload' in decoded.value ? { ...(decoded.value.payload as Record<string, string>) } : {};
+      }),
+    );
+
+  test('speed, network and idleness are stamped once, and a copy gets the same', async () => {
+    const at = (minutes: number) => new Date(NOW - 3_600_000 + minutes * 60_000).toISOString();
+    await sendOne(login({ occurred_at: at(0), network: { ip: '192.0.2.1' } }));
+    const second = login({
+      event_id: '018f0000-0000-7000-8000-00000000aaaa',
+      occurred_at: at(30),
+      network: { ip: '198.51.100.1' },
+    });
+    await sendOne(second);
+    recent.down = true;
+    await sendOne(second);
+    const [first, moved, copy] = await payloads();
+    expect(first).toEqual({});
+    expect(moved).toEqual({
+      days_idle: '0',
+      'geo.speed_kmh': expect.stringMatching(/^3[0-9]{4}$/),
+      network_is_new: 'true',
+    });
+    expect(copy).toEqual(moved);
+  });
+
+  test('what a client says of its own past is taken out and written down', async () => {
+    await sendOne(
+      login({ payload: { days_idle: '400', 'geo.speed_kmh': '5', device_is_new: 'false', auth_method: 'password' } }),
+    );
+    expect(await payloads()).toEqual([{ auth_method: 'password' }]);
+    const [record] = topics.records;
+    const decoded = await codec.decode(record?.value ?? Buffer.alloc(0));
+    const envelope = 'envelope' in decoded.value ? decoded.value.envelope : null;
+    expect(envelope?.redactions).toEqual(
+      expect.arrayContaining([
+        'payload.days_idle:reserved',
+        'payload.geo.speed_kmh:reserved',
+        'payload.device_is_new:reserved',
+      ]),
+    );
+  });
+
+  test('without the edge Redis events go on, flagged', async () => {
+    states.down = true;
+    await sendOne(login());
+    const decoded = await codec.decode(topics.records[0]?.value ?? Buffer.alloc(0));
+    expect('envelope' in decoded.value && decoded.value.envelope.flags).toContain('enrich_unknown');
+  });
 });

@@ -1,12 +1,15 @@
+import type { Enrichment } from '@tracehound/enrich';
+import { ENRICHED_FIELDS } from '@tracehound/event-model';
 import { Pipeline, type VerdictCounter } from '@tracehound/pipeline';
 import { type BodyKind, listEvents } from './domain/event-list.ts';
+import type { GeoLookup } from './domain/geo.ts';
 import type { InFlight } from './domain/in-flight.ts';
 import type { RawEvent, RequestContext } from './domain/intake-event.ts';
 import type { Admission, AuthenticatedRequest, IntakeRequest } from './domain/intake-request.ts';
 import type { IpHashKey } from './domain/ip-hash.ts';
 import type { TokenBuckets } from './domain/token-bucket.ts';
 import type { TraceIds } from './domain/trace-context.ts';
-import type { ApiKeySource, Clock, EventEncoder, EventProducer, RecentEvents } from './ports.ts';
+import type { ApiKeySource, Clock, EnrichmentStates, EventEncoder, EventProducer, RecentEvents } from './ports.ts';
 import { createAuthenticateStage } from './stages/authenticate.ts';
 import { createDecodeStage } from './stages/decode.ts';
 import { createDeduplicateStage } from './stages/deduplicate.ts';
@@ -14,6 +17,7 @@ import { createEncodeStage } from './stages/encode.ts';
 import { createEnrichStage } from './stages/enrich.ts';
 import { createLimitStage } from './stages/limit.ts';
 import { createProduceStage } from './stages/produce.ts';
+import { createRecallStage } from './stages/recall.ts';
 import { type BatchAnswer, createRespondStage } from './stages/respond.ts';
 import { createSanitiseStage } from './stages/sanitise.ts';
 import { createValidateStage } from './stages/validate.ts';
@@ -29,6 +33,10 @@ export type GatewayPipelineOptions = {
   readonly topicName: (topic: string) => string;
   readonly newEventId?: (nowMs: number) => string;
   readonly onDedupUnknown?: (error: unknown) => void;
+  readonly enrichment: Enrichment;
+  readonly states: EnrichmentStates;
+  readonly onEnrichUnknown?: (error: unknown) => void;
+  readonly geo: GeoLookup;
   readonly clusterId: string;
   readonly ipHashKey: IpHashKey;
   readonly rawAddresses: 'hash' | 'keep';
@@ -55,7 +63,7 @@ export type GatewayPipeline = {
 
 /**
  * The whole way of an event: a request is authenticated and limited, its body cut into events, and each event decoded,
- * validated, sanitised, enriched, looked up among recent ones, encoded and produced; then the request is answered.
+ * validated, sanitised, enriched, looked up among recent ones, joined with its account's past, encoded and produced; then the request is answered.
  * Cheap checks stand before expensive ones; nothing is answered before Kafka has acknowledged it.
  */
 export function createGatewayPipeline(options: GatewayPipelineOptions): GatewayPipeline {
@@ -64,9 +72,10 @@ export function createGatewayPipeline(options: GatewayPipelineOptions): GatewayP
   const events = Pipeline.from<RawEvent>('gateway')
     .each(createDecodeStage(options))
     .each(createValidateStage(options))
-    .each(createSanitiseStage())
+    .each(createSanitiseStage({ reserved: reservedFields(options.enrichment) }))
     .each(createEnrichStage(options))
     .batch(createDeduplicateStage(options.recent, options.onDedupUnknown))
+    .batch(createRecallStage({ ...options, onUnknown: options.onEnrichUnknown ?? (() => undefined) }))
     .each(createEncodeStage(options.encoder, options.topicName))
     .batch(createProduceStage(options.producer, options.recent));
   const respond = createRespondStage(options.counter);
@@ -94,4 +103,9 @@ export function createGatewayPipeline(options: GatewayPipelineOptions): GatewayP
       return { ok: true, value: respond(outcomes) };
     },
   };
+}
+
+/** Of the catalogue, whoever writes them, and of enrichers of one's own. */
+function reservedFields({ fields }: Pick<Enrichment, 'fields'>): ReadonlySet<string> {
+  return new Set([...Object.keys(ENRICHED_FIELDS), ...fields]);
 }

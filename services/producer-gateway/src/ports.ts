@@ -30,6 +30,15 @@ export type EventProducer = {
 };
 
 /**
+ * States of enrichers. `load` is one call for the whole batch and rejects when it cannot tell in time; `save` never throws and is not
+ * waited for.
+ */
+export type EnrichmentStates = {
+  load(ids: readonly string[]): Promise<readonly (string | null)[]>;
+  save(changed: readonly { readonly id: string; readonly state: string; readonly keptMs: number }[]): void;
+};
+
+/**
  * Which events were acknowledged lately (X6): a courtesy that saves work, not a guarantee. `lookup` is one call for the
  * whole batch and rejects when it cannot tell in time; `remember` never throws and is not waited for.
  */

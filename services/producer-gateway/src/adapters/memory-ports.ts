@@ -1,5 +1,5 @@
 import type { Coordinates } from '../domain/intake-event.ts';
-import type { EventProducer, EventToProduce, ProduceAnswer, RecentEvents } from '../ports.ts';
+import type { EnrichmentStates, EventProducer, EventToProduce, ProduceAnswer, RecentEvents } from '../ports.ts';
 
 /** One event in a `MemoryTopics` log. */
 export type MemoryRecord = EventToProduce & Coordinates;
@@ -50,4 +50,23 @@ export function createMemoryRecentEvents(): MemoryRecentEvents {
     },
   };
   return recent;
+}
+
+/** States of enrichers in a map; `down` makes reads fail as a Redis that is away. */
+export type MemoryEnrichmentStates = EnrichmentStates & { down: boolean; readonly kept: ReadonlyMap<string, string> };
+
+export function createMemoryEnrichmentStates(): MemoryEnrichmentStates {
+  const kept = new Map<string, string>();
+  const states: MemoryEnrichmentStates = {
+    down: false,
+    kept,
+    async load(ids) {
+      if (states.down) throw new Error('redis is away');
+      return ids.map((id) => kept.get(id) ?? null);
+    },
+    save(changed) {
+      if (!states.down) for (const { id, state } of changed) kept.set(id, state);
+    },
+  };
+  return states;
 }

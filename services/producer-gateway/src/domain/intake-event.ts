@@ -1,3 +1,4 @@
+import type { EnrichableEvent } from '@tracehound/enrich';
 import type {
   EntityRefInput,
   EventRecordName,
@@ -90,6 +91,8 @@ export type EnrichedEvent = Carried & {
   readonly topic: 'security.events' | 'security.telemetry';
   readonly name: `tracehound.events.v1.${EventRecordName}`;
   readonly record: EventRecordInput;
+  /** What enrichers look at; null for third-party events. */
+  readonly enrichable: EnrichableEvent | null;
 };
 
 export type EventRecordInput = RecordInputByName[`tracehound.events.v1.${EventRecordName}`];

@@ -1,5 +1,7 @@
+import type { EnrichableEvent } from '@tracehound/enrich';
 import { type EventEnvelopeInput, type NetworkContextInput, ok, type Verdict } from '@tracehound/event-model';
 import { eventTimeOf } from '../domain/event-time.ts';
+import type { GeoLookup } from '../domain/geo.ts';
 import type { EnrichedEvent, EventRecordInput, SanitisedEvent } from '../domain/intake-event.ts';
 import { canonicalAddress, hashAddress, type IpHashKey } from '../domain/ip-hash.ts';
 import { typedFields } from '../domain/typed-fields.ts';
@@ -16,6 +18,7 @@ export function createEnrichStage(options: {
   readonly ipHashKey: IpHashKey;
   /** `keep` stores the address beside its hash (organization policy, R-113); `hash` drops it. */
   readonly rawAddresses: 'hash' | 'keep';
+  readonly geo: GeoLookup;
 }): (event: SanitisedEvent) => Verdict<EnrichedEvent> {
   return function enrich(event) {
     const external = event.body.kind === 'external';
@@ -69,7 +72,28 @@ export function createEnrichStage(options: {
       intakeOrg: event.placement.intakeOrg,
       topic: !external && event.definition.topic === 'security.telemetry' ? 'security.telemetry' : 'security.events',
       ...recordOf(event, envelope),
+      enrichable: enrichableOf(event, {
+        timeMs: time.eventTimeMs,
+        asn: network.context?.asn ?? null,
+        place: network.place,
+      }),
     });
+  };
+}
+
+function enrichableOf(
+  event: SanitisedEvent,
+  known: Pick<EnrichableEvent, 'timeMs' | 'asn' | 'place'>,
+): EnrichableEvent | null {
+  if (event.body.kind === 'external') return null;
+  const { payload } = event.body;
+  return {
+    ...known,
+    eventId: event.eventId,
+    eventType: event.definition.name,
+    organization: event.placement.intakeOrg,
+    actorId: event.actor?.id ?? null,
+    deviceId: Object.hasOwn(payload, 'device_id') ? (payload['device_id'] ?? null) : null,
   };
 }
 
@@ -88,7 +112,11 @@ function recordOf(
   return { name, record: { schema_rev: SCHEMA_REV, envelope, payload, changes, ...typedFields(name, payload) } };
 }
 
-type Network = { readonly context: NetworkContextInput | null; readonly redaction: string | null };
+type Network = {
+  readonly context: NetworkContextInput | null;
+  readonly redaction: string | null;
+  readonly place: EnrichableEvent['place'];
+};
 
 /**
  * An address becomes its keyed hash. A service name where an address belongs (13 to 35 % of real third-party logs) stays
@@ -97,25 +125,32 @@ type Network = { readonly context: NetworkContextInput | null; readonly redactio
 function networkOf(
   event: SanitisedEvent,
   external: boolean,
-  options: { readonly ipHashKey: IpHashKey; readonly rawAddresses: 'hash' | 'keep' },
+  options: { readonly ipHashKey: IpHashKey; readonly rawAddresses: 'hash' | 'keep'; readonly geo: GeoLookup },
 ): Network {
   const { address, userAgent } = event;
-  if (address === null) return { context: userAgent === null ? null : { user_agent: userAgent }, redaction: null };
+  if (address === null) {
+    return { context: userAgent === null ? null : { user_agent: userAgent }, redaction: null, place: null };
+  }
   const canonical = canonicalAddress(address);
   if (canonical === null) {
     const kept = external ? address : null;
     return {
       context: kept === null && userAgent === null ? null : { ip: kept, user_agent: userAgent },
       redaction: external ? null : 'network.ip:not_an_address',
+      place: null,
     };
   }
+  const { country, asn, place } = options.geo(canonical);
   return {
     context: {
+      country,
+      asn,
       ip: options.rawAddresses === 'keep' ? canonical : null,
       ip_hash: hashAddress(canonical, options.ipHashKey),
       ip_hash_kid: options.ipHashKey.kid,
       user_agent: userAgent,
     },
     redaction: null,
+    place,
   };
 }

@@ -1,5 +1,5 @@
 import { ok, type Verdict } from '@tracehound/event-model';
-import type { NativeBody, SanitisedEvent, TextMap, ValidEvent } from '../domain/intake-event.ts';
+import type { ExternalBody, NativeBody, SanitisedEvent, TextMap, ValidEvent } from '../domain/intake-event.ts';
 import { cutBytes, isDeniedName, redactText } from '../domain/redaction.ts';
 
 /** R-112: values strictly below 1 kB. */
@@ -12,7 +12,10 @@ const OTHER_KEY = /^(?!__)[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
  * Takes out of texts what must not be stored, and writes down what and where (`metadata.note:email`), never the value.
  * Third-party fields are the stated exception (R-112): they keep their values here.
  */
-export function createSanitiseStage(): (event: ValidEvent) => Verdict<SanitisedEvent> {
+export function createSanitiseStage(options: {
+  /** Fields only the gateway writes: a client must not be able to say how long an account was idle. */
+  readonly reserved: ReadonlySet<string>;
+}): (event: ValidEvent) => Verdict<SanitisedEvent> {
   return function sanitise(event) {
     const redactions: string[] = [];
     const known = new Set(Object.keys(event.definition.payload));
@@ -27,7 +30,11 @@ export function createSanitiseStage(): (event: ValidEvent) => Verdict<SanitisedE
         message:
           event.error.message === null ? null : cleanText('error.message', event.error.message, 'all', redactions),
       },
-      body: event.body.kind === 'native' ? cleanBody(event.body, known, redactions) : event.body,
+      body: withoutReserved(
+        event.body.kind === 'native' ? cleanBody(event.body, known, redactions) : event.body,
+        options.reserved,
+        redactions,
+      ),
     };
     event.trail.redactions = redactions;
     return ok({ ...clean, redactions });
@@ -54,6 +61,21 @@ function cleanBody(body: NativeBody, known: ReadonlySet<string>, redactions: str
       };
     }),
   };
+}
+
+function withoutReserved<Body extends NativeBody | ExternalBody>(
+  body: Body,
+  reserved: ReadonlySet<string>,
+  redactions: string[],
+): Body {
+  const isReserved = (name: string): boolean => {
+    if (!reserved.has(name)) return false;
+    redactions.push(`payload.${name}:reserved`);
+    return true;
+  };
+  if (body.kind === 'external') return { ...body, fields: body.fields.filter(({ name }) => !isReserved(name)) };
+  const kept = Object.entries(body.payload).filter(([name]) => !isReserved(name));
+  return { ...body, payload: Object.fromEntries(kept) };
 }
 
 function cleanMap(

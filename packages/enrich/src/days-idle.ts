@@ -1,0 +1,22 @@
+import { DAY_MS, type Enricher } from './enricher.ts';
+
+/** State is written at most once an hour per account. */
+const GRAIN_MS = 3_600_000;
+
+/** `days_idle`: whole days since the account last did anything; absent for an account never seen. State: that time. */
+export const daysIdle: Enricher = {
+  name: 'days-idle-1',
+  fields: ['days_idle'],
+  keptMs: 400 * DAY_MS,
+  keyOf: ({ actorId }) => actorId,
+  step(state, { timeMs, eventType }) {
+    const lastMs = state === null ? null : Number(state);
+    const isMoved = lastMs === null || timeMs - lastMs >= GRAIN_MS;
+    const isLogin = eventType === 'auth.login.success';
+    const idleDays = lastMs === null ? null : Math.max(0, Math.floor((timeMs - lastMs) / DAY_MS));
+    return {
+      state: isMoved ? String(timeMs) : (state as string), // Not null: then it is moved.
+      values: isLogin && idleDays !== null ? { days_idle: String(idleDays) } : {},
+    };
+  },
+};
