@@ -17,7 +17,7 @@ export {
 } from './engine.ts';
 export { CorrelationError, type CorrelationErrorCode } from './errors.ts';
 export type { FinalFacts } from './final-facts.ts';
-export { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
+export { ENGINE_LIMITS, type EngineLimits, STATE_PRESSURE } from './limits.ts';
 export {
   createOfflineEngine,
   type OfflineEngine,
