@@ -17,7 +17,13 @@ export {
 } from './engine.ts';
 export { CorrelationError, type CorrelationErrorCode } from './errors.ts';
 export type { FinalFacts } from './final-facts.ts';
-export { ENGINE_LIMITS, type EngineLimits, STATE_PRESSURE } from './limits.ts';
+export {
+  ACTIVATION_LIMITS,
+  type ActivationLimits,
+  type EngineLimits,
+  engineLimitsOf,
+  STATE_PRESSURE,
+} from './limits.ts';
 export {
   createOfflineEngine,
   type OfflineEngine,

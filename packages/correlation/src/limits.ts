@@ -1,3 +1,5 @@
+import type { RuleActivation } from '@tracehound/event-model';
+
 /**
  * Most groups of an engine, and most bytes of its state (an estimate made from the state alone), before groups are let go
  * and a range is degraded (X14). They decide results, so they come from the activation that a batch names (X7), never from
@@ -29,6 +31,37 @@ export const ENGINE_LIMITS: EngineLimits = {
   ruleGroupsMax: 1_000_000,
   ruleBytesMax: BYTES_MAX_DEFAULT / 2,
 };
+
+/** The limits as an activation carries them. */
+export type ActivationLimits = Pick<
+  RuleActivation,
+  | 'groups_max'
+  | 'bytes_max'
+  | 'organization_groups_max'
+  | 'organization_bytes_max'
+  | 'rule_groups_max'
+  | 'rule_bytes_max'
+>;
+
+export const ACTIVATION_LIMITS: ActivationLimits = {
+  groups_max: ENGINE_LIMITS.groupsMax,
+  bytes_max: ENGINE_LIMITS.bytesMax,
+  organization_groups_max: ENGINE_LIMITS.organizationGroupsMax,
+  organization_bytes_max: ENGINE_LIMITS.organizationBytesMax,
+  rule_groups_max: ENGINE_LIMITS.ruleGroupsMax,
+  rule_bytes_max: ENGINE_LIMITS.ruleBytesMax,
+};
+
+export function engineLimitsOf(activation: ActivationLimits): EngineLimits {
+  return {
+    groupsMax: activation.groups_max,
+    bytesMax: activation.bytes_max,
+    organizationGroupsMax: activation.organization_groups_max,
+    organizationBytesMax: activation.organization_bytes_max,
+    ruleGroupsMax: activation.rule_groups_max,
+    ruleBytesMax: activation.rule_bytes_max,
+  };
+}
 
 /** Reason of a degraded range in which groups were let go for a limit. */
 export const STATE_PRESSURE = 'state_pressure';

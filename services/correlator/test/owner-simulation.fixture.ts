@@ -1,5 +1,5 @@
 import { type AvroCodec, createAvroCodec, createMemoryRegistry, registerRecords } from '@tracehound/avro';
-import { createPartitionEngine, type PartitionEngine } from '@tracehound/correlation';
+import { ACTIVATION_LIMITS, createPartitionEngine, type PartitionEngine } from '@tracehound/correlation';
 import { InvariantError, type MatchBatch } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import { type SeededRandom, sfc32 } from '@tracehound/testkit';
@@ -124,6 +124,8 @@ export class OwnerSimulation {
         effective_at: 0,
         created_at: 0,
         principal: 'simulation',
+        ...ACTIVATION_LIMITS,
+        reason: null,
       },
       0,
     );

@@ -4,8 +4,10 @@ import {
   CorrelationError,
   createPartitionEngine,
   type Effect,
+  type EngineLimits,
+  engineLimitsOf,
 } from '@tracehound/correlation';
-import { InvariantError } from '@tracehound/event-model';
+import { InvariantError, type RuleActivation } from '@tracehound/event-model';
 import { OwnershipLostError } from '../errors.ts';
 import type { OutboxRecord } from '../ports.ts';
 import { safeOffset } from './covered-range.ts';
@@ -36,6 +38,7 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
       partition: deps.partition,
       ruleSet: (rulesetId) => (deps.book.has(rulesetId) ? deps.book.compiled(rulesetId) : undefined),
       sources: (version) => deps.book.activations.sourcesOf(version),
+      limits: (activationId) => limitsOf(deps.book, activationId),
     });
     if (meta !== null) {
       const held = new Map<string, Buffer>();
@@ -48,6 +51,20 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
     deps.onOpened?.(window);
     return window;
   };
+}
+
+/** One object per activation: the engine looks at all rules again when it is given another. */
+const limitsByActivation = new WeakMap<RuleActivation, EngineLimits>();
+
+function limitsOf({ activations }: RuleBook, activationId: string): EngineLimits | undefined {
+  const activation = activations.byId(activationId)?.activation;
+  if (activation === undefined) return undefined;
+  let limits = limitsByActivation.get(activation);
+  if (limits === undefined) {
+    limits = engineLimitsOf(activation);
+    limitsByActivation.set(activation, limits);
+  }
+  return limits;
 }
 
 async function loadState(
