@@ -221,6 +221,7 @@ export class DetectorSimulation {
           late: (events) => this.call(instance, 'late', () => this.noteLate(events)),
           publishFindings: async () => undefined,
           rulesAt: (at) => inForce.at(at),
+          watch: () => ({ failed: () => undefined }),
           onGroupMissing: () => undefined,
           faultPoint: () => this.maybeKill(instance),
         }),
