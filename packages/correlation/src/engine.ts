@@ -97,12 +97,23 @@ export type PartitionEngine = {
   sourceClaims(): readonly (SourceRef & { readonly watermarkMs: number })[];
   /** Part of the state: seen = applied + duplicate_id + duplicate_mark + late (E3). */
   counters(): Readonly<Record<CounterName, number>>;
+  /** What each correlation takes in each organization, for gauges. Costs a look at every rule and organization. */
+  usage(): readonly RuleUsage[];
   readonly dirtyCount: number;
   /** Groups changed since the last call, sorted by id. The shell writes them together with `metaBlob()`, or reloads. */
   takeDirty(): readonly DirtyGroup[];
   metaBlob(): Uint8Array;
   /** Replaces the whole state with what was written. The order of the groups does not matter. */
   load(meta: Uint8Array, groups: Iterable<readonly [groupId: string, blob: Uint8Array]>): void;
+};
+
+/** One correlation in one organization: live groups, estimated bytes, and whether it is degraded (X14). */
+export type RuleUsage = {
+  readonly ruleId: string;
+  readonly organization: string;
+  readonly groups: number;
+  readonly bytes: number;
+  readonly isDegraded: boolean;
 };
 
 /** @see PartitionEngine */
@@ -443,6 +454,25 @@ class Engine implements PartitionEngine {
       const slot = this.slots.get(sourceKey(ref.topic_id, ref.partition, 0));
       return { ...ref, watermarkMs: slot === undefined ? NO_WATERMARK_MS : (this.sources[slot] as Source).watermarkMs };
     });
+  }
+
+  usage(): readonly RuleUsage[] {
+    const { table, losses } = this.windows;
+    const used = new Map<string, RuleUsage>();
+    for (const { organization, families } of table.tenants.values()) {
+      for (const { instance, groups, bytes } of families) {
+        const ruleId = instance.rule.uid;
+        const size = { groups: groups.size, bytes };
+        used.set(`${instance.key}|${organization}`, { ruleId, organization, ...size, isDegraded: false });
+      }
+    }
+    for (const { instanceKey: key, organization } of losses.list()) {
+      const known = used.get(`${key}|${organization}`);
+      const ruleId = known?.ruleId ?? table.instances.get(key)?.rule.uid ?? key;
+      const { groups = 0, bytes = 0 } = known ?? {};
+      used.set(`${key}|${organization}`, { ruleId, organization, groups, bytes, isDegraded: true });
+    }
+    return [...used.values()];
   }
 
   takeDirty(): readonly DirtyGroup[] {

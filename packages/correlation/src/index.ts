@@ -13,6 +13,7 @@ export {
   type Effect,
   type PartitionEngine,
   type PartitionEngineConfig,
+  type RuleUsage,
   type SourceRef,
 } from './engine.ts';
 export { CorrelationError, type CorrelationErrorCode } from './errors.ts';

@@ -129,6 +129,22 @@ describe('who is let go', () => {
   });
 });
 
+describe('usage', () => {
+  it('tells what each rule takes in each organization, and which are degraded', () => {
+    const engine = create({ ruleGroupsMax: 16 });
+    const apply = feed(engine);
+    apply([...bomb(0, 20), ...bomb(0, 5, 'umbrella')]);
+    const usage = () => [...engine.usage()].sort((a, b) => (a.organization < b.organization ? -1 : 1));
+    const [acme, umbrella] = [15, 5].map((groups) => ({ ruleId: 'count', groups, bytes: groups * 336 }));
+    expect(usage()).toEqual([
+      { ...acme, organization: 'acme', isDegraded: true },
+      { ...umbrella, organization: 'umbrella', isDegraded: false },
+    ]);
+    apply([], T0 + 3 * HOUR_MS);
+    expect(usage()).toEqual([{ ruleId: 'count', groups: 0, bytes: 0, organization: 'acme', isDegraded: true }]);
+  });
+});
+
 describe('X8 state versions, both ways', () => {
   it('without a degraded rule the meta is what the release before reads; with one it is of version 3', () => {
     const engine = create({ ruleGroupsMax: 16 });

@@ -67,6 +67,29 @@ const SPECS = {
     help: 'Live window groups.',
     labels: ['partition'],
   },
+  ruleGroups: {
+    type: 'gauge',
+    name: 'correlator_rule_groups',
+    help: 'Live window groups per correlation and organization, over the held partitions; the largest 20, and other.',
+    labels: ['organization', 'rule'],
+  },
+  ruleBytes: {
+    type: 'gauge',
+    name: 'correlator_rule_bytes',
+    help: 'State per correlation and organization, estimated as the limits count it; the largest 20, and other.',
+    labels: ['organization', 'rule'],
+  },
+  ruleDegraded: {
+    type: 'gauge',
+    name: 'correlator_rule_degraded',
+    help: '1 while a correlation has let go of state in an organization and may still speak about that time; 50 at most.',
+    labels: ['organization', 'rule'],
+  },
+  degradedRules: {
+    type: 'gauge',
+    name: 'correlator_degraded_rules',
+    help: 'Correlations, counted in each organization, that are degraded.',
+  },
   dirtyGroups: {
     type: 'gauge',
     name: 'correlator_dirty_groups',

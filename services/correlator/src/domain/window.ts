@@ -15,7 +15,8 @@ import type { OpenEngine, PartitionEngine } from './partition-owner.ts';
 import type { RuleBook } from './rule-book.ts';
 
 /** The engine of a held partition, plus what gauges and readiness ask of it. */
-export type WindowEngine = PartitionEngine & Pick<CorrelationEngine, 'counters' | 'sourceClaims' | 'liveGroups'>;
+export type WindowEngine = PartitionEngine &
+  Pick<CorrelationEngine, 'counters' | 'sourceClaims' | 'liveGroups' | 'usage'>;
 
 export type WindowDeps = {
   readonly partition: number;
@@ -99,6 +100,7 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
     meta: () => Buffer.from(engine.metaBlob()),
     counters: () => engine.counters(),
     sourceClaims: () => engine.sourceClaims(),
+    usage: () => engine.usage(),
     get liveGroups() {
       return engine.liveGroups;
     },
