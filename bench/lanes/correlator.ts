@@ -23,6 +23,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createAvroCodec, createMemoryRegistry, createRegistry, registerRecords } from '@tracehound/avro';
 import { applyTopics, publishRuleSet } from '@tracehound/cli';
+import { ACTIVATION_LIMITS } from '@tracehound/correlation';
 import { type Match, type MatchBatch, RECORD_NAMES, type RuleActivation } from '@tracehound/event-model';
 import { createKafkaJsClient, type KafkaRecord, partitionForKey } from '@tracehound/kafka';
 import { connectRedis, type Redis } from '@tracehound/redis';
@@ -88,6 +89,8 @@ function activationOf(rules: RuleSetCompiled): RuleActivation {
     effective_at: 0,
     created_at: 0,
     principal: 'bench',
+    reason: null,
+    ...ACTIVATION_LIMITS,
   };
 }
 
@@ -282,6 +285,7 @@ function feedService(rules: RuleSetCompiled, { codec, partitions }: Opened): Fee
     counter: { consumed: () => undefined, verdict: () => undefined },
     rulesAt: () => ({ activation, rules }),
     onGroupMissing: () => undefined,
+    watch: () => ({ failed: () => undefined }),
     deadLetters: async () => undefined,
     late: async () => undefined,
     publishFindings: async () => undefined,

@@ -28,6 +28,7 @@ import { runStatus } from './commands/status.ts';
 import { runTopicsApply, runTopicsList } from './commands/topics.ts';
 import { runUp } from './commands/up.ts';
 import { databaseUrl } from './deployment/deployment.ts';
+import { LIMIT_NAMES } from './deployment/state-limits.ts';
 import type { LiveExplain } from './offline.ts';
 import { stateDirectory } from './paths.ts';
 import { counted } from './render/counted.ts';
@@ -48,6 +49,14 @@ type AuditFlags = {
   to?: string;
   limit?: string;
   format: 'table' | 'ndjson' | 'json';
+};
+
+type ApplyFlags = {
+  lateness?: string;
+  limit?: string[];
+  force?: string;
+  principal?: string;
+  format: 'table' | 'json';
 };
 
 type UpFlags = {
@@ -128,13 +137,15 @@ export function registerVerbs(
       .description('put rules into force on a deployment, at one moment for all its parts; a bad set is refused')
       .argument('<path...>', 'rule files, and folders of them: the whole set')
       .option('--lateness <duration>', 'allowed lateness (X3), e.g. 2m; default: as before')
+      .option('--limit <name=number...>', `state per partition: ${LIMIT_NAMES.join(', ')}; default: as before`)
+      .option('--force <reason>', 'apply a set that matches too much of the newest events; the reason is kept')
       .addOption(by())
       .addOption(format())
       .addHelpText(
         'after',
         `
 Windows of correlations whose logic did not change go on; changed ones begin empty. The set before comes back with
-rules rollback.
+rules rollback. A rule that would write more than one record for every two of the newest 20,000 events is refused.
 
 Examples
   ./tracehound rules diff my-rules            what would change; exit 1 when something would
@@ -143,7 +154,7 @@ Examples
   ./tracehound rules rollback`,
       )
       .action(
-        exits((paths: string[], flags: { lateness?: string; principal?: string; format: 'table' | 'json' }) =>
+        exits((paths: string[], flags: ApplyFlags) =>
           withRules((live) => runRulesApply({ paths, ...flags }, live), flags.principal),
         ),
       );

@@ -19,7 +19,7 @@ import type { Group, OpenAlert } from './group.ts';
 import type { DirtyGroup } from './group-table.ts';
 import { compareText, type Hit } from './hit.ts';
 import { instanceKey } from './instance.ts';
-import { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
+import { ENGINE_LIMITS, type EngineLimits, STATE_PRESSURE } from './limits.ts';
 import type { Family, GroupRef, Instance } from './live-group.ts';
 import { decodeGroup, decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
@@ -48,9 +48,11 @@ export type PartitionEngineConfig = {
   readonly chainSources?: readonly SourceRef[];
   /** `finals`: no opens, updates, ends and supersedes; cheaper, for readers of recordings. Default `all`. */
   readonly speak?: 'all' | 'finals';
-  /** Most groups, and bytes of state (an estimate), before groups are let go and a range is degraded (X14). */
-  readonly groupsMax?: number;
-  readonly bytesMax?: number;
+  /**
+   * The limits of an activation (X7): those of the one that a batch names hold after that batch. Undefined when it has not been
+   * read yet (the batch is then refused, retriable). Default: `ENGINE_LIMITS`, always.
+   */
+  readonly limits?: (activationId: string) => EngineLimits | undefined;
 };
 
 /** A hit of an inner correlation, for one step of one outer correlation: a match of `depth` (X11). */
@@ -102,12 +104,23 @@ export type PartitionEngine = {
   sourceClaims(): readonly (SourceRef & { readonly watermarkMs: number })[];
   /** Part of the state: seen = applied + duplicate_id + duplicate_mark + late (E3). */
   counters(): Readonly<Record<CounterName, number>>;
+  /** What each correlation takes in each organization, for gauges. Costs a look at every rule and organization. */
+  usage(): readonly RuleUsage[];
   readonly dirtyCount: number;
   /** Groups changed since the last call, in any order. The shell writes them together with `metaBlob()`, or reloads. */
   takeDirty(): readonly DirtyGroup[];
   metaBlob(): Uint8Array;
   /** Replaces the whole state with what was written. The order of the groups does not matter. */
   load(meta: Uint8Array, groups: Iterable<readonly [groupId: string, blob: Uint8Array]>): void;
+};
+
+/** One correlation in one organization: live groups, estimated bytes, and whether it is degraded (X14). */
+export type RuleUsage = {
+  readonly ruleId: string;
+  readonly organization: string;
+  readonly groups: number;
+  readonly bytes: number;
+  readonly isDegraded: boolean;
 };
 
 /** @see PartitionEngine */
@@ -146,20 +159,20 @@ class Engine implements PartitionEngine {
   }
 
   private createWindows(): Windows {
-    const { speak, groupsMax, bytesMax } = this.config;
+    const { speak } = this.config;
     return new Windows(
       {
         switches: this.switches,
         speaksAll: speak !== 'finals',
         tracksDirty: true,
-        groupsMax: groupsMax ?? GROUPS_MAX_DEFAULT,
-        bytesMax: bytesMax ?? BYTES_MAX_DEFAULT,
+        limits: ENGINE_LIMITS,
         counters: this.tally,
         speech: {
           open: (ref, group, said) => this.speak('OPEN', ref, group, said),
           update: (ref, group, said) => this.speak('UPDATE', ref, group, said),
           over: (ref, group, said) => this.over(ref, group, said),
           decided: (ref, final) => this.decided(ref, final),
+          abandoned: (ref, group, said) => this.abandoned(ref, group, said),
           chained: (ref, hit) => this.chained(ref, hit),
           degraded: (family, groupKey, range) => this.degraded(family, groupKey, range),
           openId: (ref, episode, trigger) => this.alertId(ref, episode, trigger),
@@ -190,7 +203,7 @@ class Engine implements PartitionEngine {
   }
 
   apply(batch: MatchBatch, matchesOffset: number, options: ApplyOptions = {}): readonly Effect[] {
-    this.checkBatch(batch, options);
+    const limits = this.checkBatch(batch, options);
     const slot = this.slotOf(batch);
     const source = this.sources[slot] as Source;
     this.sourcesVersion = Math.max(this.sourcesVersion, batch.sources_version);
@@ -200,7 +213,7 @@ class Engine implements PartitionEngine {
     if (batch.matches.length > 0) this.applyMatches(batch, source.markOffset, { slot, matchesOffset });
     source.markOffset = Math.max(source.markOffset, batch.to);
     if (this.switches.matchesBeforeWatermark) this.advance(source, batch);
-    this.windows.keepLimits();
+    this.windows.keepLimits(limits);
     this.nextOffset = matchesOffset + 1;
     const effects = this.effects;
     this.effects = [];
@@ -239,8 +252,8 @@ class Engine implements PartitionEngine {
     }
   }
 
-  /** Everything that can refuse a batch, before anything changes. */
-  private checkBatch(batch: MatchBatch, options: ApplyOptions): void {
+  /** Everything that can refuse a batch, before anything changes. Returns the limits that hold after it. */
+  private checkBatch(batch: MatchBatch, options: ApplyOptions): EngineLimits {
     const fields = { topicId: batch.src_topic_id, partition: batch.src_partition, prevTo: batch.prev_to };
     const slot = this.slots.get(sourceKey(batch.src_topic_id, batch.src_partition, batch.depth));
     const mark = slot === undefined ? undefined : (this.sources[slot] as Source).markOffset;
@@ -251,12 +264,22 @@ class Engine implements PartitionEngine {
       const version = { sourcesVersion: batch.sources_version };
       throw new CorrelationError('the source list is not known yet', 'SEC_CORR_SOURCES_UNKNOWN', version, 'dependency');
     }
-    if (batch.matches.length === 0) return;
+    const limits = this.limitsOf(batch.activation_id);
+    if (batch.matches.length === 0) return limits;
     const { rules } = this.planOf(batch.ruleset_id);
     for (const match of batch.matches) {
       if (rules[match.rule]) continue;
       throw new CorrelationError('a match names no rule of its set', 'SEC_CORR_RULE_UNKNOWN', { rule: match.rule });
     }
+    return limits;
+  }
+
+  private limitsOf(activationId: string): EngineLimits {
+    if (!this.config.limits) return ENGINE_LIMITS;
+    const limits = this.config.limits(activationId);
+    if (limits) return limits;
+    const fields = { activationId };
+    throw new CorrelationError('the activation is not known yet', 'SEC_CORR_ACTIVATION_UNKNOWN', fields, 'dependency');
   }
 
   /** The first record of a source sets its mark: whatever came before it was acknowledged to another state. */
@@ -333,7 +356,14 @@ class Engine implements PartitionEngine {
     said: { readonly id: string; readonly episode: Episode; readonly trigger: string },
   ): void {
     const alert = { kind, ...said, supersedes: [], supersededBy: null };
-    this.effects.push({ kind: 'alert', alert: alertRecord(this.contextOf(ref, group.hits), alert) });
+    this.say(ref.family, alertRecord(this.contextOf(ref, group.hits), alert));
+  }
+
+  /** What touches a range in which state was let go says so (X14). */
+  private say(family: Family, alert: CorrelationAlert, final?: FinalFacts): void {
+    const isDegraded = this.windows.losses.touches(family, { fromMs: alert.first_at, toMs: alert.last_at });
+    const marked = isDegraded ? { ...alert, degraded: true, reason: STATE_PRESSURE } : alert;
+    this.effects.push({ kind: 'alert', alert: marked, ...(final ? { final } : {}) });
   }
 
   /** X10.10-12: the canonical final, then the end of every alert the episode owns. */
@@ -352,13 +382,13 @@ class Engine implements PartitionEngine {
     const context = this.contextOf(ref, group.hits);
     const said = { id, episode, trigger, supersedes, supersededBy: null };
     const final = factsOf(episode, ref.family.instance.rule);
-    this.effects.push({ kind: 'alert', alert: alertRecord(context, { ...said, kind: 'FINAL' }), final });
+    this.say(ref.family, alertRecord(context, { ...said, kind: 'FINAL' }), final);
     if (this.config.speak === 'finals') return;
-    this.effects.push({ kind: 'alert', alert: alertRecord(context, { ...said, kind: 'END' }) });
+    this.say(ref.family, alertRecord(context, { ...said, kind: 'END' }));
     if (!this.switches.endSuperseded) return;
     for (const other of superseded) {
       const ended = { kind: 'END' as const, id: other, episode, trigger, supersedes: [], supersededBy: id };
-      this.effects.push({ kind: 'alert', alert: alertRecord(context, ended) });
+      this.say(ref.family, alertRecord(context, ended));
     }
   }
 
@@ -367,9 +397,19 @@ class Engine implements PartitionEngine {
     const id = this.idOf(ref, final.frame, final.trigger ?? `due:${final.timerDueMs ?? final.lastAtMs}`);
     const context = this.contextOf(ref, []);
     const facts = decidedFacts(final);
-    this.effects.push({ kind: 'alert', alert: decidedRecord(context, { kind: 'FINAL', id, final }), final: facts });
+    this.say(ref.family, decidedRecord(context, { kind: 'FINAL', id, final }), facts);
     if (this.config.speak === 'finals') return;
-    this.effects.push({ kind: 'alert', alert: decidedRecord(context, { kind: 'END', id, final }) });
+    this.say(ref.family, decidedRecord(context, { kind: 'END', id, final }));
+  }
+
+  private abandoned(
+    ref: GroupRef,
+    group: Group,
+    { open, episode }: { readonly open: OpenAlert; readonly episode: Episode },
+  ): void {
+    const said = { kind: 'END' as const, id: open.id, episode, trigger: triggerOf(episode) };
+    const record = alertRecord(this.contextOf(ref, group.hits), { ...said, supersedes: [], supersededBy: null });
+    this.effects.push({ kind: 'alert', alert: { ...record, degraded: true, reason: STATE_PRESSURE } });
   }
 
   /** X11: to every step that stands on this correlation, under the id of the alert with that trigger. */
@@ -450,12 +490,32 @@ class Engine implements PartitionEngine {
     });
   }
 
+  usage(): readonly RuleUsage[] {
+    const { table, losses } = this.windows;
+    const used = new Map<string, RuleUsage>();
+    for (const { organization, families } of table.tenants.values()) {
+      for (const { instance, groups, bytes } of families) {
+        const ruleId = instance.rule.uid;
+        const size = { groups: groups.size, bytes };
+        used.set(`${instance.key}|${organization}`, { ruleId, organization, ...size, isDegraded: false });
+      }
+    }
+    for (const { instanceKey: key, organization } of losses.list()) {
+      const known = used.get(`${key}|${organization}`);
+      const ruleId = known?.ruleId ?? table.instances.get(key)?.rule.uid ?? key;
+      const { groups = 0, bytes = 0 } = known ?? {};
+      used.set(`${key}|${organization}`, { ruleId, organization, groups, bytes, isDegraded: true });
+    }
+    return [...used.values()];
+  }
+
   takeDirty(): readonly DirtyGroup[] {
     return this.windows.table.takeDirty();
   }
 
   metaBlob(): Uint8Array {
-    const used = [...this.windows.table.instances.values()].filter(({ groups }) => groups > 0);
+    // A rule with `expect` may have let all its groups go, and still knows how far its organizations are.
+    const used = [...this.windows.table.instances.values()].filter(({ families }) => families.size > 0);
     const instances: InstanceRef[] = used.map(({ key, rule }) => ({
       key,
       rulesetId: rule.description.ruleset_id,
@@ -468,6 +528,7 @@ class Engine implements PartitionEngine {
       sourcesVersion: this.sourcesVersion,
       sources: this.sources,
       instances: instances.sort((a, b) => compareText(a.key, b.key)),
+      losses: this.windows.losses.list(),
       expected: used.flatMap(expectedRanges).sort((a, b) => compareText(rangeKey(a), rangeKey(b))),
       counters: COUNTER_NAMES.map((name) => this.tally[name]),
     });
@@ -494,6 +555,7 @@ class Engine implements PartitionEngine {
     this.rulesetId = '';
     this.sourcesVersion = meta.sourcesVersion;
     this.nextOffset = meta.nextOffset;
+    this.windows.losses.restore(meta.losses);
     const { table } = this.windows;
     for (const { instanceKey: key, organization, ...range } of meta.expected) {
       const instance = table.instances.get(key);

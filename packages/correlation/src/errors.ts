@@ -9,13 +9,14 @@ export type CorrelationErrorCode =
       | 'SEC_CORR_STATE_VERSION'
       | 'SEC_CORR_RULESET_UNKNOWN'
       | 'SEC_CORR_SOURCES_UNKNOWN'
+      | 'SEC_CORR_ACTIVATION_UNKNOWN'
       | 'SEC_CORR_RULE_UNKNOWN'
     >
   | `SEC_CORR_${string}`;
 
 /**
  * `SEC_CORR_GAP`: a batch is missing in `security.matches` (X5); stop, nothing may be skipped.
- * `SEC_CORR_RULESET_UNKNOWN`, `SEC_CORR_SOURCES_UNKNOWN`: read `detection.rules` and `detection.activations`
+ * `SEC_CORR_RULESET_UNKNOWN`, `SEC_CORR_SOURCES_UNKNOWN`, `SEC_CORR_ACTIVATION_UNKNOWN`: read `detection.rules` and `detection.activations`
  * further, then apply the same batch again; the engine has not changed.
  */
 export class CorrelationError extends TracehoundError {

@@ -1,7 +1,8 @@
 import { Arena } from './arena.ts';
 import { ByteReader, ByteWriter } from './byte-codec.ts';
 import { DueHeap } from './due-heap.ts';
-import { type Family, GroupRef, type Instance, type Live } from './live-group.ts';
+import type { EngineLimits } from './limits.ts';
+import { type Family, GroupRef, type Instance, type Live, type Tenant } from './live-group.ts';
 import { readLive, writeGroupHead, writeLive } from './state-codec.ts';
 
 /** Group state to be written; `null` deletes it. */
@@ -21,10 +22,18 @@ const DIRTY_BYTES = 256;
 const FREE_BYTES_MIN = 2 ** 23;
 const FREE_PART = 0.3;
 
+const NOBODY = { families: [], tenants: [] };
+
 /** All groups of a partition: who exists, which are decoded, when each is due, and which have changed. */
 export class GroupTable {
   readonly due: DueHeap<GroupRef> = new DueHeap<GroupRef>();
   readonly instances: Map<string, Instance> = new Map<string, Instance>();
+  /** By organization. */
+  readonly tenants: Map<string, Tenant> = new Map<string, Tenant>();
+  private limits: EngineLimits;
+  /** Those that have been over a limit since the last look. */
+  private readonly crowdedFamilies = new Set<Family>();
+  private readonly crowdedTenants = new Set<Tenant>();
   private arena = new Arena();
   private readonly writer = new ByteWriter();
   private readonly reader = new ByteReader(new Uint8Array(0));
@@ -37,9 +46,52 @@ export class GroupTable {
   private deleted = new Set<string>();
   private readonly tracksDirty: boolean;
   size = 0;
+  /** Estimate over all groups. */
+  bytes = 0;
 
-  constructor({ tracksDirty }: { tracksDirty: boolean }) {
+  constructor({ tracksDirty, limits }: { tracksDirty: boolean; limits: EngineLimits }) {
     this.tracksDirty = tracksDirty;
+    this.limits = limits;
+  }
+
+  /** The limits that hold from now on. Costs a look at every rule and organization, when they are others than before. */
+  keepTo(limits: EngineLimits): void {
+    if (limits === this.limits) return;
+    this.limits = limits;
+    for (const tenant of this.tenants.values()) {
+      this.noteTenant(tenant);
+      for (const family of tenant.families) this.noteFamily(family);
+    }
+  }
+
+  /** Rules, each in one organization, and organizations that are over their limit; free while there is none. */
+  takeCrowded(): { readonly families: readonly Family[]; readonly tenants: readonly Tenant[] } {
+    if (this.crowdedFamilies.size === 0 && this.crowdedTenants.size === 0) return NOBODY;
+    const families = [...this.crowdedFamilies].filter((family) => this.isOverFamily(family));
+    const tenants = [...this.crowdedTenants].filter((tenant) => this.isOverTenant(tenant));
+    this.crowdedFamilies.clear();
+    this.crowdedTenants.clear();
+    return { families, tenants };
+  }
+
+  get isFull(): boolean {
+    return this.size > this.limits.groupsMax || this.bytes > this.limits.bytesMax;
+  }
+
+  private isOverFamily({ groups, bytes }: Family): boolean {
+    return groups.size > this.limits.ruleGroupsMax || bytes > this.limits.ruleBytesMax;
+  }
+
+  private isOverTenant({ groups, bytes }: Tenant): boolean {
+    return groups > this.limits.organizationGroupsMax || bytes > this.limits.organizationBytesMax;
+  }
+
+  private noteFamily(family: Family): void {
+    if (this.isOverFamily(family)) this.crowdedFamilies.add(family);
+  }
+
+  private noteTenant(tenant: Tenant): void {
+    if (this.isOverTenant(tenant)) this.crowdedTenants.add(tenant);
   }
 
   familyOf(instance: Instance, organization: string): Family | undefined {
@@ -47,29 +99,45 @@ export class GroupTable {
   }
 
   addFamily(instance: Instance, organization: string): Family {
+    let tenant = this.tenants.get(organization);
+    if (!tenant) {
+      tenant = { organization, families: new Set(), groups: 0, bytes: 0 };
+      this.tenants.set(organization, tenant);
+    }
     const family: Family = {
       instance,
       organization,
+      tenant,
       groups: new Map(),
+      bytes: 0,
       firstAtMs: Number.POSITIVE_INFINITY,
       lastAtMs: Number.NEGATIVE_INFINITY,
     };
     instance.families.set(organization, family);
+    tenant.families.add(family);
     return family;
   }
 
-  /** Sets the estimate of what the group takes; returns the change. */
-  weigh(ref: GroupRef, weight: number): number {
+  /** Sets the estimate of what the group takes. */
+  weigh(ref: GroupRef, weight: number): void {
     const change = weight - ref.weight;
+    if (change === 0) return;
+    const { family } = ref;
     ref.weight = weight;
     if (ref.live) this.decodedBytes += change;
-    return change;
+    this.bytes += change;
+    family.bytes += change;
+    family.tenant.bytes += change;
+    if (change < 0) return;
+    this.noteFamily(family);
+    this.noteTenant(family.tenant);
   }
 
   add(family: Family, groupKey: string, live: Live): GroupRef {
     const ref = new GroupRef(family, groupKey);
     family.groups.set(groupKey, ref);
     family.instance.groups++;
+    family.tenant.groups++;
     this.size++;
     if (this.tracksDirty && this.deleted.size > 0) this.deleted.delete(ref.id);
     this.decode(ref, live);
@@ -79,12 +147,12 @@ export class GroupTable {
   remove(ref: GroupRef): void {
     const { family } = ref;
     this.due.remove(ref);
+    this.weigh(ref, 0);
     family.groups.delete(ref.groupKey);
     family.instance.groups--;
+    family.tenant.groups--;
     this.size--;
-    if (family.groups.size === 0 && family.instance.rule.definition.expect.length === 0) {
-      family.instance.families.delete(family.organization);
-    }
+    if (family.groups.size === 0 && family.instance.rule.definition.expect.length === 0) this.removeFamily(family);
     if (ref.place >= 0) {
       this.arena.release(ref.place);
       ref.place = -1;
@@ -94,6 +162,20 @@ export class GroupTable {
     ref.isDirty = false;
     // Left in the list of decoded groups until the hand comes by.
     ref.live = null;
+  }
+
+  private removeFamily(family: Family): void {
+    const { instance, organization, tenant } = family;
+    instance.families.delete(organization);
+    tenant.families.delete(family);
+    if (tenant.families.size === 0) this.tenants.delete(organization);
+  }
+
+  /** The state of a group that is about to go: a packed one is read, but does not count as used. */
+  lastLook(ref: GroupRef): Live {
+    if (ref.live) return ref.live;
+    this.reader.reset(this.arena.get(ref.place));
+    return readLive(this.reader, ref.family, ref.groupKey);
   }
 
   /** The decoded state. */

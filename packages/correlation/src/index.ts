@@ -13,11 +13,18 @@ export {
   type Effect,
   type PartitionEngine,
   type PartitionEngineConfig,
+  type RuleUsage,
   type SourceRef,
 } from './engine.ts';
 export { CorrelationError, type CorrelationErrorCode } from './errors.ts';
 export type { FinalFacts } from './final-facts.ts';
-export { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
+export {
+  ACTIVATION_LIMITS,
+  type ActivationLimits,
+  type EngineLimits,
+  engineLimitsOf,
+  STATE_PRESSURE,
+} from './limits.ts';
 export {
   createOfflineEngine,
   type OfflineEngine,

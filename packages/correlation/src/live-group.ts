@@ -1,6 +1,7 @@
 import type { CorrelationRule } from '@tracehound/sigma';
 import type { FirmMachine } from './firm/machine.ts';
 import type { Group } from './group.ts';
+import { compareText } from './hit.ts';
 import type { WindowRule } from './window-rule.ts';
 
 /**
@@ -28,10 +29,21 @@ export type Instance = {
 export type Family = {
   readonly instance: Instance;
   readonly organization: string;
+  readonly tenant: Tenant;
   readonly groups: Map<string, GroupRef>;
+  /** Estimate over its groups. */
+  bytes: number;
   /** `expect` only: least and greatest event time of the rule's hits in the organization (semantics section 8). */
   firstAtMs: number;
   lastAtMs: number;
+};
+
+/** What the groups of one organization take, over all correlations: for the limits. */
+export type Tenant = {
+  readonly organization: string;
+  readonly families: Set<Family>;
+  groups: number;
+  bytes: number;
 };
 
 /** The decoded state of a group: episodes or a machine for its alerts, and a machine for its chain hits. */
@@ -57,9 +69,11 @@ export class GroupRef {
    * `exact`, `dueMs` is no mere bound.
    */
   outlook: 'silent' | 'exact' | 'bound' = 'bound';
-  /** Estimated bytes, and completed steps, for the limits. */
+  /** For the limits, all three functions of the state: estimated bytes, completed steps, and how lately it grew. */
   weight = 0;
   steps = 0;
+  /** In whole seconds: a small integer takes no room of its own. */
+  freshSeconds = 0;
 
   constructor(family: Family, groupKey: string) {
     this.family = family;
@@ -73,4 +87,13 @@ export class GroupRef {
 
 export function groupIdOf({ instance, organization }: Family, groupKey: string): string {
   return `${instance.key}|${organization}|${groupKey}`;
+}
+
+/** By rule, then by organization. */
+export function compareFamilies(a: Family, b: Family): number {
+  return (
+    compareText(a.instance.rule.uid, b.instance.rule.uid) ||
+    compareText(a.instance.rule.semanticHash, b.instance.rule.semanticHash) ||
+    compareText(a.organization, b.organization)
+  );
 }

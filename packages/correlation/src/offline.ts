@@ -9,7 +9,7 @@ import type { Episode } from './episodes.ts';
 import { decidedFacts, type FinalFacts, factsOf } from './final-facts.ts';
 import type { FirmChainHit, FirmFinal } from './firm/machine.ts';
 import { compareText } from './hit.ts';
-import { BYTES_MAX_DEFAULT, GROUPS_MAX_DEFAULT } from './limits.ts';
+import { BYTES_MAX_DEFAULT, type EngineLimits, GROUPS_MAX_DEFAULT } from './limits.ts';
 import type { Family, GroupRef } from './live-group.ts';
 import type { OfflineGap } from './offline-gap.ts';
 import { isStreamed, type StreamFinal, type StreamRule, Streams } from './stream/streams.ts';
@@ -85,8 +85,7 @@ class Offline implements OfflineEngine {
         switches: EXACT,
         speaksAll: false,
         tracksDirty: false,
-        groupsMax: options.groupsMax ?? GROUPS_MAX_DEFAULT,
-        bytesMax: options.bytesMax ?? BYTES_MAX_DEFAULT,
+        limits: limitsOf(options),
         counters: this.tally,
         speech: {
           open: () => {},
@@ -94,6 +93,7 @@ class Offline implements OfflineEngine {
           openId: () => '',
           over: (ref, _, { episode }) => this.over(ref, episode),
           decided: (ref, final) => this.decided(ref, final),
+          abandoned: () => {},
           chained: (ref, hit) => this.chainedHit(ref, hit),
           degraded: (family, groupKey, range) => this.degraded(family, groupKey, range),
         },
@@ -236,6 +236,18 @@ class Offline implements OfflineEngine {
   ): void {
     this.gaps.push({ rule: family.instance.rule, organization: family.organization, groupKey, ...range });
   }
+}
+
+/** One reader of a recording: no organization and no rule has less than all of it. */
+function limitsOf({ groupsMax = GROUPS_MAX_DEFAULT, bytesMax = BYTES_MAX_DEFAULT }: OfflineOptions): EngineLimits {
+  return {
+    groupsMax,
+    bytesMax,
+    organizationGroupsMax: groupsMax,
+    organizationBytesMax: bytesMax,
+    ruleGroupsMax: groupsMax,
+    ruleBytesMax: bytesMax,
+  };
 }
 
 function compareFinals(a: OfflineFinal, b: OfflineFinal): number {

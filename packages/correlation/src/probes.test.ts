@@ -185,7 +185,7 @@ describe('X14 limits', () => {
     expect(engine.liveGroups).toBeLessThan(1000 + 4096);
     expect(engine.counters().evicted).toBeGreaterThan(10_000);
     const gaps = engine.takeGaps();
-    expect(gaps[0]).toMatchObject({ organization: 'acme', groupKey: null, reason: 'groups_max' });
+    expect(gaps[0]).toMatchObject({ organization: 'acme', groupKey: null, reason: 'state_pressure' });
     expect(engine.end().map(({ eventIds }) => eventIds)).toEqual([['slow-1', 'slow-2', 'slow-3']]);
   });
 });

@@ -7,12 +7,19 @@ import { type CurrentEpisode, createGroup, type Group, type OpenAlert, type Sett
 import type { Hit } from './hit.ts';
 import { readHits, readHitsV1, writeHits } from './hit-codec.ts';
 import type { Family, GroupRef, Live } from './live-group.ts';
+import type { Loss } from './losses.ts';
 
 /**
  * State blobs: a version byte, then fields in fixed order. Equal state has equal bytes. A release reads its own
  * version and the one before (X8). Version 2 brought machines beside episodes, and a shorter form of hits.
  */
 const STATE_VERSION = 2;
+
+/**
+ * Version 3 of the meta ends with the losses. It is written only while a rule is degraded: without one the meta stays at
+ * version 2, so that the release before can take over whenever nothing was lost.
+ */
+const META_VERSION = 3;
 
 /** Which rule an instance of the state runs: a rule set by content hash and the rule's index in it. */
 export type InstanceRef = { readonly key: string; readonly rulesetId: string; readonly rule: number };
@@ -27,6 +34,8 @@ export type EngineMeta = {
   readonly instances: readonly InstanceRef[];
   /** `expect`: least and greatest event time of a rule's hits per organization. */
   readonly expected: readonly ExpectedRange[];
+  /** Where rules are degraded (X14). */
+  readonly losses: readonly Loss[];
   readonly counters: readonly number[];
 };
 
@@ -39,7 +48,8 @@ export type ExpectedRange = {
 
 export function encodeMeta(meta: EngineMeta): Uint8Array {
   const writer = new ByteWriter();
-  writer.byte(STATE_VERSION);
+  const version = meta.losses.length > 0 ? META_VERSION : META_VERSION - 1;
+  writer.byte(version);
   writer.integer(meta.nextOffset);
   writer.integer(meta.watermarkMs);
   writer.integer(meta.sourcesVersion);
@@ -69,11 +79,12 @@ export function encodeMeta(meta: EngineMeta): Uint8Array {
     writer.integer(range.firstAtMs);
     writer.integer(range.lastAtMs);
   }
+  if (version === META_VERSION) writeLosses(writer, meta.losses);
   return writer.finish();
 }
 
 export function decodeMeta(bytes: Uint8Array): EngineMeta {
-  const { reader, version } = versionedReader(bytes);
+  const { reader, version } = versionedReader(bytes, META_VERSION);
   const meta = {
     nextOffset: reader.integer(),
     watermarkMs: reader.integer(),
@@ -98,9 +109,31 @@ export function decodeMeta(bytes: Uint8Array): EngineMeta {
             firstAtMs: reader.integer(),
             lastAtMs: reader.integer(),
           })),
+    losses: version === META_VERSION ? reader.list(() => readLoss(reader)) : [],
   };
   reader.end();
   return meta;
+}
+
+function writeLosses(writer: ByteWriter, losses: readonly Loss[]): void {
+  writer.integer(losses.length);
+  for (const loss of losses) {
+    writer.text(loss.instanceKey);
+    writer.text(loss.organization);
+    writer.integer(loss.fromMs);
+    writer.integer(loss.toMs);
+    writer.integer(loss.untilMs);
+  }
+}
+
+function readLoss(reader: ByteReader): Loss {
+  return {
+    instanceKey: reader.text(),
+    organization: reader.text(),
+    fromMs: reader.integer(),
+    toMs: reader.integer(),
+    untilMs: reader.integer(),
+  };
 }
 
 /** The group as the shell stores it: who it is; what `writeLive` writes follows. */
@@ -115,7 +148,7 @@ export type GroupHead = { readonly instanceKey: string; readonly organization: s
 
 /** Reads who the group is; `read` reads the rest once its family is known. */
 export function decodeGroup(bytes: Uint8Array): { readonly head: GroupHead; readonly read: (family: Family) => Live } {
-  const { reader, version } = versionedReader(bytes);
+  const { reader, version } = versionedReader(bytes, STATE_VERSION);
   const head = { instanceKey: reader.text(), organization: reader.text(), groupKey: reader.text() };
   const read = (family: Family): Live => {
     const live =
@@ -128,10 +161,11 @@ export function decodeGroup(bytes: Uint8Array): { readonly head: GroupHead; read
   return { head, read };
 }
 
-function versionedReader(bytes: Uint8Array): { reader: ByteReader; version: number } {
+/** Groups and metas of version 1 were written by one release, so a meta of it is read as well. */
+function versionedReader(bytes: Uint8Array, newest: number): { reader: ByteReader; version: number } {
   const reader = new ByteReader(bytes);
   const version = reader.byte();
-  if (version !== STATE_VERSION && version !== STATE_VERSION - 1) {
+  if (version < 1 || version > newest) {
     throw new CorrelationError('a state blob has a version this release does not read', 'SEC_CORR_STATE_VERSION', {
       version,
     });

@@ -23,13 +23,7 @@ const SUPPRESSED_HITS_MAX = 512;
 
 /** A range in which state had to be dropped, so that results may differ from the exact ones (X14). */
 export type DegradedRange = { readonly fromMs: number; readonly toMs: number; readonly reason: DegradedReason };
-export type DegradedReason =
-  | 'ordered_hits_max'
-  | 'value_hits_max'
-  | 'sum_hits_max'
-  | 'suppress_hits_max'
-  | 'groups_max'
-  | 'bytes_max';
+export type DegradedReason = 'ordered_hits_max' | 'value_hits_max' | 'sum_hits_max' | 'suppress_hits_max';
 
 /** Lets go of what no window can tell from what stays; says so where that is not enough. */
 export function thinHits(group: Group, hit: Hit, rule: WindowRule, switches: EngineSwitches): DegradedRange | null {

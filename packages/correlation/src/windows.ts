@@ -2,7 +2,7 @@ import { END_OF_INPUT_WATERMARK_MS, NO_WATERMARK_MS } from '@tracehound/event-mo
 import type { CorrelationRule } from '@tracehound/sigma';
 import type { CounterName } from './counters.ts';
 import { amountOf, countOfRange, type Episode, evidenceOfRange, openOf, rangesOf, settleGroup } from './episodes.ts';
-import { evictable } from './eviction.ts';
+import { overLimits } from './eviction.ts';
 import { triggerOf } from './final-facts.ts';
 import { createFirmMachine, type FirmChainHit, type FirmFinal } from './firm/machine.ts';
 import { createGroup, type EpisodeRange, type Group, isEmptyGroup, isSilent, type OpenAlert } from './group.ts';
@@ -10,7 +10,9 @@ import { GroupTable } from './group-table.ts';
 import { compareText, type Hit } from './hit.ts';
 import { insertHit } from './insert-hit.ts';
 import { createInstance, instanceKey } from './instance.ts';
-import type { Family, GroupRef, Instance, Live } from './live-group.ts';
+import { type EngineLimits, STATE_PRESSURE } from './limits.ts';
+import { compareFamilies, type Family, type GroupRef, type Instance, type Live } from './live-group.ts';
+import { Losses, lossOf } from './losses.ts';
 import type { EngineSwitches } from './switches.ts';
 import type { DegradedRange } from './thinning.ts';
 import { UPDATE_MS, type WindowRule } from './window-rule.ts';
@@ -31,6 +33,8 @@ export type Speech = {
   over(ref: GroupRef, group: Group, said: { readonly episode: Episode; readonly owned: readonly OpenAlert[] }): void;
   /** A machine has decided. */
   decided(ref: GroupRef, final: FirmFinal): void;
+  /** The group is let go: what it has said and not ended ends here (X10.12). */
+  abandoned(ref: GroupRef, group: Group, said: { readonly open: OpenAlert; readonly episode: Episode }): void;
   /** A hit for the correlations that stand on this one (X11). */
   chained(ref: GroupRef, hit: FirmChainHit): void;
   /** `groupKey` null: any group of the family. */
@@ -48,8 +52,8 @@ export type WindowsConfig = {
   /** Opens and updates are spoken too. */
   readonly speaksAll: boolean;
   readonly tracksDirty: boolean;
-  readonly groupsMax: number;
-  readonly bytesMax: number;
+  /** Until `keepLimits` is given others. */
+  readonly limits: EngineLimits;
   readonly speech: Speech;
   readonly counters: Record<CounterName, number>;
 };
@@ -76,13 +80,16 @@ export class Windows {
   readonly table: GroupTable;
   /** Watermark per depth; 0 is that of the intake topics. */
   readonly watermarks: number[];
+  /** What was let go, per rule and organization. */
+  readonly losses: Losses = new Losses();
   private readonly config: WindowsConfig;
-  private bytes = 0;
+  private limits: EngineLimits;
   private pending: Pending[] = [];
 
   constructor(config: WindowsConfig, watermarkMs: number) {
     this.config = config;
-    this.table = new GroupTable({ tracksDirty: config.tracksDirty });
+    this.limits = config.limits;
+    this.table = new GroupTable(config);
     this.watermarks = [watermarkMs];
   }
 
@@ -227,6 +234,7 @@ export class Windows {
   advance(depth: number, watermarkMs: number): void {
     if (watermarkMs <= (this.watermarks[depth] ?? Number.NEGATIVE_INFINITY)) return;
     this.watermarks[depth] = watermarkMs;
+    if (depth === 0) this.losses.pass(watermarkMs);
     if (this.table.due.nextMs > watermarkMs) return;
     const { switches } = this.config;
     const visits: GroupRef[] = [];
@@ -368,16 +376,16 @@ export class Windows {
       return;
     }
     const { episodes } = live;
-    this.weigh(ref, weightOf(live));
+    this.table.weigh(ref, weightOf(live));
     let dueMs = Math.min(live.firm?.dueMs ?? Number.POSITIVE_INFINITY, live.chain?.dueMs ?? Number.POSITIVE_INFINITY);
     if (episodes) dueMs = Math.min(dueMs, this.episodesDueOf(ref, episodes, false));
     ref.steps = stepsOf(live, ref.family.instance.window);
+    ref.freshSeconds = freshSecondsOf(live);
     ref.outlook = outlookOf(ref, live);
     this.table.due.schedule(ref, dueMs);
   }
 
   private forget(ref: GroupRef): void {
-    this.weigh(ref, 0);
     this.table.remove(ref);
   }
 
@@ -420,38 +428,50 @@ export class Windows {
     return dueMs;
   }
 
-  private weigh(ref: GroupRef, weight: number): void {
-    this.bytes += this.table.weigh(ref, weight);
-  }
-
   /** A group read from a blob. */
   restore(family: Family, groupKey: string, live: Live): void {
     this.schedule(this.table.add(family, groupKey, live), live);
   }
 
-  /** X14: when there is too much state, groups with the fewest steps go first, then the stalest; said per rule. */
-  keepLimits(): void {
-    const { groupsMax, bytesMax, counters, speech } = this.config;
-    const isFull = this.table.size > groupsMax;
-    if (!isFull && this.bytes <= bytesMax) return;
-    const reason = isFull ? 'groups_max' : 'bytes_max';
-    const ranges = new Map<Family, { fromMs: number; toMs: number }>();
-    const gone = evictable(this.table, { groupsMax, bytesMax, bytes: this.bytes });
-    for (const ref of gone) {
-      const { spanMs } = ref.family.instance.rule.definition;
-      const toMs = ref.dueMs === Number.POSITIVE_INFINITY ? this.watermarkOf(ref.family.instance) : ref.dueMs;
-      const range = ranges.get(ref.family) ?? { fromMs: toMs - 2 * spanMs, toMs };
-      ranges.set(ref.family, {
-        fromMs: Math.min(range.fromMs, toMs - 2 * spanMs),
-        toMs: Math.max(range.toMs, toMs),
-      });
-      counters.evicted++;
-      this.weigh(ref, 0);
-      this.table.remove(ref);
-    }
-    for (const [family, range] of [...ranges].sort(([a], [b]) => compareFamilies(a, b))) {
+  /**
+   * X14: lets go of what is over the limits and says so, per rule and organization. To be called where the log decides it:
+   * after a record has been applied, never by time or size of a flush.
+   */
+  keepLimits(limits: EngineLimits = this.limits): void {
+    this.limits = limits;
+    this.table.keepTo(limits);
+    const { counters, speech } = this.config;
+    for (const { family, refs } of overLimits(this.table, limits)) {
+      const range = { fromMs: Number.POSITIVE_INFINITY, toMs: Number.NEGATIVE_INFINITY };
+      for (const ref of refs) {
+        const loss = this.letGo(ref);
+        range.fromMs = Math.min(range.fromMs, loss.fromMs);
+        range.toMs = Math.max(range.toMs, loss.toMs);
+      }
+      counters.evicted += refs.length;
       counters.degraded++;
-      speech.degraded(family, null, { ...range, reason });
+      this.losses.add(family, range);
+      speech.degraded(family, null, { ...range, reason: STATE_PRESSURE });
+    }
+  }
+
+  private letGo(ref: GroupRef): { readonly fromMs: number; readonly toMs: number } {
+    const live = this.table.lastLook(ref);
+    const { episodes } = live;
+    const watermarkMs = this.watermarkOf(ref.family.instance);
+    const ranges = episodes ? rangesOf(episodes, ref.family.instance.window as WindowRule, this.config.switches) : [];
+    const loss = lossOf(ref.family.instance.rule.definition, { live, ranges, watermarkMs });
+    if (episodes && this.config.speaksAll) this.abandon(ref, episodes, ranges);
+    this.table.remove(ref);
+    return loss;
+  }
+
+  private abandon(ref: GroupRef, group: Group, ranges: readonly EpisodeRange[]): void {
+    for (const open of group.opens) {
+      const index = ranges.findIndex(({ fromMs, lastAtMs }) => fromMs <= open.atMs && open.atMs <= lastAtMs);
+      const range = ranges[index] ?? { fromMs: open.atMs, lastAtMs: open.lastAtMs, current: false };
+      const episode = this.episodeOf(ref, group, range, ranges[index + 1]);
+      this.config.speech.abandoned(ref, group, { open, episode });
     }
   }
 }
@@ -462,13 +482,18 @@ const HIT_BYTES = 96;
 const MACHINE_BYTES = 1024;
 
 function weightOf({ episodes, firm, chain }: Live): number {
-  const machines = (firm ? MACHINE_BYTES : 0) + (chain ? MACHINE_BYTES : 0);
+  let machines = 0;
+  if (firm) machines += MACHINE_BYTES + HIT_BYTES * firm.waiting;
+  if (chain) machines += MACHINE_BYTES + HIT_BYTES * chain.waiting;
   return GROUP_BYTES + machines + (episodes ? HIT_BYTES * episodes.hits.length + 256 * episodes.thinned.size : 0);
 }
 
 /** How far a group has come: hits of a count, steps of a temporal rule; an open episode is worth more than any of them. */
 function stepsOf({ episodes, firm, chain }: Live, rule: WindowRule | null): number {
-  if (!episodes) return firm || chain ? FAR : 0;
+  if (!episodes) {
+    const machine = firm ?? chain;
+    return machine?.isUnderWay ? FAR : Math.min(machine?.waiting ?? 0, FAR - 1);
+  }
   if (episodes.opens.length > 0 || (episodes.ranges?.length ?? 0) > 0) return FAR;
   const { hits } = episodes;
   if (!rule || rule.steps === 1 || hits.length > FEW) return Math.min(hits.length, FAR - 1);
@@ -485,6 +510,12 @@ function stepsOf({ episodes, firm, chain }: Live, rule: WindowRule | null): numb
 const FEW = 16;
 const FAR = 1000;
 
+/** Time of the newest hit; of a machine, the time at which it will speak. */
+function freshSecondsOf({ episodes, firm, chain }: Live): number {
+  const dueMs = Math.min(firm?.dueMs ?? Number.POSITIVE_INFINITY, chain?.dueMs ?? Number.POSITIVE_INFINITY);
+  return Math.floor((episodes?.hits.at(-1)?.timeMs ?? dueMs) / 1000);
+}
+
 /** Called when its due time has just been found, so that the ranges are known. */
 function outlookOf({ family }: GroupRef, { episodes, firm, chain }: Live): GroupRef['outlook'] {
   if (!episodes || firm || chain || episodes.opens.length > 0) return 'bound';
@@ -499,12 +530,4 @@ function isEmpty({ episodes, firm, chain }: Live): boolean {
 /** X9: emission order at one watermark is (rule, group). */
 function compareGroups(a: GroupRef, b: GroupRef): number {
   return compareFamilies(a.family, b.family) || compareText(a.groupKey, b.groupKey);
-}
-
-function compareFamilies(a: Family, b: Family): number {
-  return (
-    compareText(a.instance.rule.uid, b.instance.rule.uid) ||
-    compareText(a.instance.rule.semanticHash, b.instance.rule.semanticHash) ||
-    compareText(a.organization, b.organization)
-  );
 }

@@ -23,7 +23,7 @@ export { blockersOf, type Explanation, explainTest, type LeafExplanation } from 
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';
 export { groupKeyOf, groupValues } from './group-key.ts';
 export { RULE_LIMITS, type RuleLimits } from './limits.ts';
-export { createEventMatcher, type EventMatcher, type MatcherRule } from './match/event-matcher.ts';
+export { createEventMatcher, type EventMatcher, type MatcherRule, type MatchWatch } from './match/event-matcher.ts';
 export { compileTest, type Matcher } from './matcher.ts';
 export type { Pipeline } from './pipeline/pipeline-definition.ts';
 export { readPipeline } from './pipeline/read-pipeline.ts';

@@ -6,7 +6,7 @@ import { type FieldView, fieldPath, type LogSource } from './field-view.ts';
 import { applyFilters, type FilterRule } from './filter-link.ts';
 import { tagsOf, untagged } from './group-key.ts';
 import { RULE_LIMITS, type RuleLimits } from './limits.ts';
-import { createEventMatcher } from './match/event-matcher.ts';
+import { createEventMatcher, type MatchWatch } from './match/event-matcher.ts';
 import { inOrder } from './pipeline/apply-pipelines.ts';
 import type { Pipeline } from './pipeline/pipeline-definition.ts';
 import { SigmaError, type SigmaProblem } from './problems.ts';
@@ -113,7 +113,7 @@ export type RuleSetCompiled = {
   /** Why rules were left out, with `onProblem: 'refuse-rule'`; else empty. */
   readonly refused: readonly SigmaProblem[];
   /** Indices of the detections that match the event, growing. Log source null: every rule is tried, whatever its own. */
-  matchEvent(view: FieldView, logSource: LogSource | null): readonly number[];
+  matchEvent(view: FieldView, logSource: LogSource | null, watch?: MatchWatch): readonly number[];
   /** What those detections give to correlations, ordered by (rule, step, group key). */
   matchesOf(view: FieldView, detections: readonly number[]): RuleMatches;
   /** What a hit of a correlation in one of its groups gives to the correlations over it. */
@@ -291,7 +291,7 @@ function compile(compilation: Compilation): Compiled {
     detections,
     correlations,
     timespanMsMax: Math.max(0, ...ready.map(({ horizonMs }) => horizonMs)),
-    matchEvent: (view, logSource) => matcher.match(view, logSource),
+    matchEvent: (view, logSource, watch) => matcher.match(view, logSource, watch),
     matchesOf: (view, matched) => {
       const [first, second] = matched;
       const feeds = first !== undefined && second === undefined ? detections[first]?.feeds : undefined;

@@ -96,6 +96,14 @@ const correlatorConfig = defineConfig(
       max: 300_000,
       about: 'Silence after which the groups give the partitions of this process to others.',
     }),
+    ruleSharePercentMax: integer({
+      key: 'TRACEHOUND_CORRELATOR_RULE_SHARE_MAX',
+      default: 10,
+      min: 1,
+      max: 100,
+      unit: 'percent',
+      about: 'Share of one core that a single rule may take in stage A before it is named in the log and counted.',
+    }),
     onLostRange: enumOf({
       key: 'TRACEHOUND_CORRELATOR_ON_LOST_RANGE',
       default: 'stop',

@@ -9,7 +9,7 @@
  * `evaluate` are the pure engine of `@tracehound/correlation`, one synchronous call per record.
  */
 import type { AvroCodec } from '@tracehound/avro';
-import type { DeadLetter, DetectionFinding, LateEvent } from '@tracehound/event-model';
+import { type DeadLetter, type DetectionFinding, deadLetter, type LateEvent } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import { Pipeline, settle, type VerdictCounter } from '@tracehound/pipeline';
 import type { MatchesRecord, PartitionOwner } from './domain/partition-owner.ts';
@@ -17,7 +17,7 @@ import type { SourceProgress } from './domain/source-progress.ts';
 import { createConsumeStage } from './stages/consume.ts';
 import { createDecodeStage } from './stages/decode.ts';
 import type { FlushPolicy } from './stages/flush.ts';
-import { createMatchStage, type MatchStageDeps } from './stages/match.ts';
+import { createMatchStage, type MatchedRecord, type MatchStageDeps } from './stages/match.ts';
 import { createConsumeMatchesStage, createDecodeMatchesStage } from './stages/read-matches.ts';
 import { createRepartition, type RepartitionDeps } from './stages/repartition.ts';
 
@@ -52,9 +52,22 @@ export function createDetectPath(deps: DetectPathDeps): DetectPath {
       // Only `match` redirects, and only late events.
       lanes: { late: (entries) => deps.late(entries.map(({ verdict }) => verdict.value as LateEvent)) },
     });
+    await deps.deadLetters(matched.flatMap(ruleFailures));
     await deps.publishFindings(matched.flatMap((item) => item.findings));
     return repartition(progress, records, matched);
   };
+}
+
+/**
+ * A copy of the event per rule that threw on it, so that what the rule may have missed can be redriven (E3). The event itself
+ * went on with the other rules, so this is no verdict and is counted apart.
+ */
+function ruleFailures({ failedRules, record }: MatchedRecord) {
+  return failedRules.map((ruleId) => ({
+    item: record,
+    stage: 'match',
+    verdict: deadLetter('rule_failed', `rule ${ruleId} failed; the event went on with the others`),
+  }));
 }
 
 export type CorrelatePathDeps = {

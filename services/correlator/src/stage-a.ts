@@ -10,6 +10,7 @@ import {
 import { Detector } from './detector.ts';
 import type { SourceRef } from './domain/covered-range.ts';
 import { MatchWriter } from './domain/match-writer.ts';
+import { RuleCosts } from './domain/rule-costs.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
 import { createDetectPath, type DetectPath } from './pipeline.ts';
 
@@ -33,6 +34,16 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       logger.warn('matches were not acknowledged and go out again', { partition: target, err: error });
     },
   });
+  const costs = new RuleCosts({
+    now: () => performance.now(),
+    shareMax: config.ruleSharePercentMax / 100,
+    onSpent: (rule, seconds) => metrics.ruleSeconds.inc({ rule }, seconds),
+    onFailed: (rule) => metrics.ruleFailures.inc({ rule }),
+    onOverBudget: (ruleId, share) => {
+      metrics.rulesOverBudget.inc();
+      logger.warn('a rule takes more time than its budget', { ruleId, share });
+    },
+  });
   const publishFindings = createFindingsLane({ producer, codec, topics });
 
   function createPath(source: SourceRef): DetectPath {
@@ -45,6 +56,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       clusterId: config.clusterId,
       counter: foundation.counter,
       rulesAt: (appendTimeMs) => rules.at(appendTimeMs),
+      watch: (compiled, failures) => costs.watch(compiled, failures),
       onGroupMissing: () => metrics.groupMissing.inc(),
       deadLetters: createDeadLetters({ producer, codec, topics, clock }),
       late: createLateLane({ producer, codec, topics }),

@@ -10,12 +10,15 @@ import { createOpenEngine, type WindowEngine } from './domain/window.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
 import { createCorrelatePath } from './pipeline.ts';
 import type { StateStore } from './ports.ts';
+import { reportUsage } from './rule-usage.ts';
 import { FlushPolicy } from './stages/flush.ts';
 import { createStateReport, type StateReport } from './state-report.ts';
 
 /** How often partitions are looked at for a due flush; well below the flush pause. */
 const FLUSH_LOOK_MS = 20;
 const REPORT_MS = 1_000;
+/** Looks at every rule and organization: some ms for 100,000 of them. */
+const USAGE_REPORT_MS = 5_000;
 
 export type RunningStageB = RunningStage & {
   /** Text of the passing check; throws while a partition is rebuilt from the log. */
@@ -145,6 +148,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
   const timers = [
     setInterval(() => correlator.flushIdle(), FLUSH_LOOK_MS),
     setInterval(() => report.update(), REPORT_MS),
+    setInterval(() => reportUsage(engines.values(), metrics), USAGE_REPORT_MS),
   ];
   for (const timer of timers) timer.unref();
 

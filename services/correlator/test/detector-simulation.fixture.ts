@@ -1,5 +1,5 @@
 import { type AvroCodec, createAvroCodec, createMemoryRegistry, registerRecords } from '@tracehound/avro';
-import { CorrelationError, createPartitionEngine } from '@tracehound/correlation';
+import { ACTIVATION_LIMITS, CorrelationError, createPartitionEngine } from '@tracehound/correlation';
 import type { LateEvent, RuleActivation } from '@tracehound/event-model';
 import type { KafkaRecord, TopicPartition } from '@tracehound/kafka';
 import { loadRuleSet } from '@tracehound/sigma';
@@ -221,6 +221,7 @@ export class DetectorSimulation {
           late: (events) => this.call(instance, 'late', () => this.noteLate(events)),
           publishFindings: async () => undefined,
           rulesAt: (at) => inForce.at(at),
+          watch: () => ({ failed: () => undefined }),
           onGroupMissing: () => undefined,
           faultPoint: () => this.maybeKill(instance),
         }),
@@ -259,6 +260,8 @@ export class DetectorSimulation {
       effective_at: 0,
       created_at: 0,
       principal: 'simulation',
+      ...ACTIVATION_LIMITS,
+      reason: null,
     };
   }
 

@@ -1,5 +1,5 @@
 import { type AvroCodec, createAvroCodec, createMemoryRegistry, registerRecords } from '@tracehound/avro';
-import { createPartitionEngine, type PartitionEngine } from '@tracehound/correlation';
+import { ACTIVATION_LIMITS, createPartitionEngine, type PartitionEngine } from '@tracehound/correlation';
 import { type CorrelationAlert, InvariantError, type MatchBatch } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import type { CorrelationRule, RuleSetCompiled } from '@tracehound/sigma';
@@ -175,6 +175,8 @@ export class OwnerSimulation {
         effective_at: 0,
         created_at: 0,
         principal: 'simulation',
+        ...ACTIVATION_LIMITS,
+        reason: null,
       },
       0,
     );

@@ -2,9 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAvroCodec, createMemoryRegistry, registerRecords } from '@tracehound/avro';
+import { ACTIVATION_LIMITS } from '@tracehound/correlation';
+import type { RuleActivation } from '@tracehound/event-model';
 import { createMemoryKafka } from '@tracehound/kafka/memory';
 import { SigmaError } from '@tracehound/sigma';
 import { afterAll, describe, expect, it } from 'vitest';
+import { UsageError } from '../usage-error.ts';
+import { readActivations, ruleTopics } from './rules.ts';
 import { type RulesLive, runRulesApply, runRulesDiff, runRulesRollback, runRulesStatus } from './rules-live.ts';
 import { applyTopics } from './topics.ts';
 
@@ -119,6 +123,28 @@ describe('rules of a deployment', () => {
       ],
     });
     expect(memory.records('detection.activations')).toHaveLength(1);
+  });
+
+  it('carry limits of state, and keep those and a reason with the activation', async () => {
+    const { live, said, pass } = await deployment();
+    const [first, second] = [1, 2].map((n) => ruleFile(detection(`a${n}`, 'auth.login.failure'))) as [string, string];
+    const latest = async () =>
+      (await readActivations({ ...live, topic: ruleTopics('').activations })).at(-1) as RuleActivation;
+    await said(runRulesApply({ paths: [first], format: 'table' }, live));
+    expect(await latest()).toMatchObject({ ...ACTIVATION_LIMITS, reason: null });
+    pass(60_000);
+    const limit = ['rule-groups=1000', 'organization-bytes=5000000'];
+    await said(runRulesApply({ paths: [first], limit, force: 'incident 7', format: 'table' }, live));
+    const changed = { ...ACTIVATION_LIMITS, rule_groups_max: 1_000, organization_bytes_max: 5_000_000 };
+    expect(await latest()).toMatchObject({ ...changed, reason: 'incident 7' });
+    pass(60_000);
+    // What nobody says stays.
+    await said(runRulesApply({ paths: [second], format: 'table' }, live));
+    expect(await latest()).toMatchObject({ ...changed, reason: null });
+    for (const wrong of ['rule-groups', 'rules=5', 'rule-groups=0', 'rule-groups=1e3'])
+      await expect(runRulesApply({ paths: [first], limit: [wrong], format: 'table' }, live)).rejects.toThrow(
+        UsageError,
+      );
   });
 
   it('are not there before the first apply', async () => {

@@ -8,7 +8,9 @@ import {
   type RuleSetCompiled,
   SigmaError,
 } from '@tracehound/sigma';
+import { passCostGate } from '../deployment/cost-gate.ts';
 import { liveProblems } from '../deployment/live-rules.ts';
+import { parseLimits } from '../deployment/state-limits.ts';
 import { parseDuration } from '../events/duration.ts';
 import { readRuleFiles } from '../events/load-rules.ts';
 import { columns } from '../render/columns.ts';
@@ -85,19 +87,32 @@ export async function runRulesApply(
   {
     paths,
     lateness,
+    limit = [],
+    force,
     format,
-  }: { readonly paths: readonly string[]; readonly lateness?: string; readonly format: Format },
+  }: {
+    readonly paths: readonly string[];
+    readonly lateness?: string;
+    /** `<name>=<number>` each. */
+    readonly limit?: readonly string[];
+    /** Reason to pass over the cost gate; kept with the activation. */
+    readonly force?: string;
+    readonly format: Format;
+  },
   live: RulesLive,
 ): Promise<number> {
   const files = readRuleFiles(paths);
   const after = loadRuleSet(files);
   const problems = liveProblems(after);
   if (problems.length > 0) throw new SigmaError(problems);
+  const limits = parseLimits(limit);
+  await passCostGate(after, live, force);
   const latest = await latestActivation(live);
   const before = latest === null ? null : await readRuleSet(live, latest.ruleset_id);
   // What nobody says stays: a set applied without --lateness must not change when events are late.
   const latenessMs = lateness === undefined ? latest?.lateness_ms : parseDuration(lateness, '--lateness');
-  const published = await publishRuleSet({ ...live, files, ...(latenessMs === undefined ? {} : { latenessMs }) });
+  const lateAfter = latenessMs === undefined ? {} : { latenessMs };
+  const published = await publishRuleSet({ ...live, files, limits, reason: force ?? null, ...lateAfter });
   tellPublished(published, diffRules(before, after), { format, live });
   return 0;
 }

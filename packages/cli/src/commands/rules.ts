@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { AvroCodec } from '@tracehound/avro';
+import { ACTIVATION_LIMITS, type ActivationLimits } from '@tracehound/correlation';
 import { namespacedTopic, type RuleActivation, TracehoundError } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient, KafkaProducer } from '@tracehound/kafka';
 import { loadRuleSet, type RuleFile, SigmaError } from '@tracehound/sigma';
 import { liveProblems } from '../deployment/live-rules.ts';
+import { limitsOf, sameLimits } from '../deployment/state-limits.ts';
 
 /** Partitions of the intake topics: what the watermark is the minimum over (X4). */
 export const SOURCE_TOPICS = ['security.events', 'security.telemetry'] as const;
@@ -25,11 +27,15 @@ export type PublishRuleSetOptions = {
   readonly files: readonly RuleFile[];
   /** Allowed lateness L in ms (X3); 2 min unless told. */
   readonly latenessMs?: number;
+  /** Limits of state per partition (X14) that are to be others than those of the latest activation. */
+  readonly limits?: Partial<ActivationLimits>;
   /** Source list; default: every partition of the intake topics. */
   readonly sources?: RuleActivation['sources'];
   /** Append time from which the activation holds, ms; default: 0 for the first one, else the notice from now on. */
   readonly effectiveAtMs?: number;
   readonly principal: string;
+  /** Kept with the activation. */
+  readonly reason?: string | null;
   /** Broker clock; default `Date.now`. */
   readonly now?: () => number;
 };
@@ -65,10 +71,12 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
     const sources = options.sources ?? (await allSources(admin, options.namespace ?? ''));
     const latenessMs = options.latenessMs ?? LATENESS_MS_DEFAULT;
     const latest = known.at(-1);
+    const limits = { ...(latest === undefined ? ACTIVATION_LIMITS : limitsOf(latest)), ...options.limits };
     const isSame =
       latest !== undefined &&
       latest.ruleset_id === rules.rulesetId &&
       latest.lateness_ms === latenessMs &&
+      sameLimits(latest, limits) &&
       sameSources(latest.sources, sources);
     if (isSame && options.effectiveAtMs === undefined) {
       const { activation_id: activationId, effective_at: effectiveAtMs } = latest;
@@ -96,6 +104,8 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
       effective_at: options.effectiveAtMs ?? (latest === undefined ? 0 : nowMs + NOTICE_MS),
       created_at: nowMs,
       principal: options.principal,
+      ...limits,
+      reason: options.reason ?? null,
     };
     const value = codec.encode('tracehound.pipeline.v1.RuleActivation', activation);
     await write(producer, topics.activations, { key: rules.rulesetId, value });

@@ -21,6 +21,12 @@ export interface FirmMachine {
   expect(firstAtMs: number, lastAtMs: number): void;
   /** The least watermark at which `advance` has work to do; Infinity for never. */
   readonly dueMs: number;
+  /** Hits that wait for the watermark. */
+  readonly waiting: number;
+  /** Times of the first and the last of them; Infinity and -Infinity without any. O(n). */
+  waitingRange(): { readonly fromMs: number; readonly toMs: number };
+  /** More than waiting hits is kept, all of it from before the greatest watermark so far. */
+  readonly isUnderWay: boolean;
   /** Nothing is kept: the engine may forget the machine and make a new one for the next hit. */
   readonly isEmpty: boolean;
   /** Equal state writes equal bytes. */

@@ -99,6 +99,18 @@ class Machine implements FirmMachine {
     return Math.min(this.pending.firstMs + 1, this.mode.dueMs);
   }
 
+  get waiting(): number {
+    return this.pending.size;
+  }
+
+  waitingRange(): { readonly fromMs: number; readonly toMs: number } {
+    return { fromMs: this.pending.firstMs, toMs: this.pending.lastMs };
+  }
+
+  get isUnderWay(): boolean {
+    return !this.mode.isEmpty;
+  }
+
   get isEmpty(): boolean {
     return this.pending.size === 0 && this.mode.isEmpty;
   }

@@ -15,6 +15,11 @@ export class PendingHits {
     return this.heap[0]?.timeMs ?? Number.POSITIVE_INFINITY;
   }
 
+  /** Time of the latest hit, -Infinity without one. O(n). */
+  get lastMs(): number {
+    return this.heap.reduce((lastMs, { timeMs }) => Math.max(lastMs, timeMs), Number.NEGATIVE_INFINITY);
+  }
+
   /** False for a second copy of a waiting hit (X6). */
   add(hit: FirmHit): boolean {
     const key = keyOf(hit);

@@ -2,6 +2,7 @@ import type { CorrelationRule } from '@tracehound/sigma';
 import { DueHeap } from '../due-heap.ts';
 import { compareText } from '../hit.ts';
 import { SHORT_CHAIN_MAX } from '../kept-steps.ts';
+import { STATE_PRESSURE } from '../limits.ts';
 import type { Instance } from '../live-group.ts';
 import type { OfflineGap } from '../offline-gap.ts';
 import type { WindowRule } from '../window-rule.ts';
@@ -292,11 +293,11 @@ export class Streams {
       this.takeInstant();
       this.takenMs = Math.max(this.takenMs, this.queue.nextMs);
     }
-    if (this.size > groupsMax) this.evict(this.size - Math.floor(groupsMax * (1 - FREED_PART)), 'groups_max');
-    else if (groupBytes > bytesMax) this.evict(Math.ceil(this.size * FREED_PART), 'bytes_max');
+    if (this.size > groupsMax) this.evict(this.size - Math.floor(groupsMax * (1 - FREED_PART)));
+    else if (groupBytes > bytesMax) this.evict(Math.ceil(this.size * FREED_PART));
   }
 
-  private evict(count: number, reason: string): void {
+  private evict(count: number): void {
     const candidates: StreamGroup[] = [];
     for (const index of this.indexes.values()) index.forEach((group) => candidates.push(group));
     candidates.sort(compareProgress);
@@ -310,7 +311,7 @@ export class Streams {
       this.config.counters.evicted++;
       this.remove(group);
     }
-    for (const [line, range] of ranges) this.lose(line, null, { ...range, reason });
+    for (const [line, range] of ranges) this.lose(line, null, { ...range, reason: STATE_PRESSURE });
   }
 }
 

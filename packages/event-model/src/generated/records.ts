@@ -1114,6 +1114,20 @@ export type RuleActivation = {
   readonly created_at: number;
   /** Who published it. */
   readonly principal: string;
+  /** Most groups of one partition of security.matches before groups are let go and a range is degraded (X14). */
+  readonly groups_max: number;
+  /** Most bytes of state of one partition, estimated from the state alone. */
+  readonly bytes_max: number;
+  /** Most groups of one organization in one partition. */
+  readonly organization_groups_max: number;
+  /** Most bytes of one organization in one partition. */
+  readonly organization_bytes_max: number;
+  /** Most groups of one correlation and organization in one partition. */
+  readonly rule_groups_max: number;
+  /** Most bytes of one correlation and organization in one partition. */
+  readonly rule_bytes_max: number;
+  /** Why a gate was passed over, or another cause worth keeping. */
+  readonly reason: string | null;
 };
 
 /** `RuleActivation` as given to an encoder: fields with a default may be left out. */
@@ -1128,6 +1142,13 @@ export type RuleActivationInput = {
   readonly effective_at: number;
   readonly created_at: number;
   readonly principal: string;
+  readonly groups_max?: number | undefined;
+  readonly bytes_max?: number | undefined;
+  readonly organization_groups_max?: number | undefined;
+  readonly organization_bytes_max?: number | undefined;
+  readonly rule_groups_max?: number | undefined;
+  readonly rule_bytes_max?: number | undefined;
+  readonly reason?: string | null | undefined;
 };
 
 /** One file of a rule set. */

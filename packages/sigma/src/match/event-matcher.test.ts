@@ -248,3 +248,58 @@ describe('the matcher of many rules', () => {
     }
   });
 });
+
+describe('a watch', () => {
+  const whole = (name: string, text: string): Test => ({
+    op: 'text',
+    field: name,
+    parts: parsePattern(text),
+    anchor: 'whole',
+    cased: false,
+  });
+  const anySource: LogSource = { product: null, service: null, category: null };
+  const rules: readonly MatcherRule[] = [
+    { logSource: anySource, test: whole('type', 'login') },
+    { logSource: anySource, test: { op: 'and', of: [whole('type', 'login'), { op: 'not', of: whole('bad', 'x') }] } },
+    { logSource: anySource, test: { op: 'and', of: [whole('type', 'login'), { op: 'not', of: whole('bad', 'y') }] } },
+  ];
+  /** A view whose field `bad` cannot be read the first `throws` times. */
+  const brokenView = (bad: string, throws: number): FieldView => {
+    let left = throws;
+    return {
+      values: (name) => {
+        if (name === 'type') return ['login'];
+        if (name !== 'bad') return undefined;
+        if (left-- > 0) throw new RangeError('broken');
+        return [bad];
+      },
+      keywords: () => [],
+    };
+  };
+
+  it('isolates a rule that throws: the others answer, and nothing of the event before is taken for this one', () => {
+    const matcher = createEventMatcher(rules);
+    const failed: number[] = [];
+    const watch = { failed: (rule: number) => void failed.push(rule) };
+    expect(matcher.match(brokenView('x', 0), null, watch)).toEqual([0, 2]);
+    // Rule 1 fails on the field; rule 2 reads it anew and must not see the 'x' of the event before.
+    expect(matcher.match(brokenView('y', 1), null, watch)).toEqual([0]);
+    expect(failed).toEqual([1]);
+    expect(matcher.match(brokenView('y', 0), null, watch)).toEqual([0, 1]);
+    expect(() => matcher.match(brokenView('y', 9), null)).toThrow('broken');
+    expect(matcher.match(brokenView('z', 0), null)).toEqual([0, 1, 2]);
+  });
+
+  it('times each rule that is asked, those that throw too', () => {
+    let nowMs = 0;
+    const spent: [rule: number, ms: number][] = [];
+    const timer = { now: () => nowMs++, spent: (rule: number, ms: number) => void spent.push([rule, ms]) };
+    const matcher = createEventMatcher(rules);
+    expect(matcher.match(brokenView('y', 1), null, { failed: () => undefined, timer })).toEqual([0]);
+    expect(spent).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 1],
+    ]);
+  });
+});

@@ -11,11 +11,19 @@ export type MatcherRule = { readonly logSource: LogSource; readonly test: Test }
 /** Many rules as one matcher. Events are matched one after another; it must not be entered again from a view. */
 export type EventMatcher = {
   /** Indices of the rules that are true of the event, growing. A log source of null: rules of any log source. */
-  match(view: FieldView, logSource: LogSource | null): readonly number[];
+  match(view: FieldView, logSource: LogSource | null, watch?: MatchWatch): readonly number[];
   /** Every field that some rule looks at: a reader may leave out all others, unless `readsAllFields`. */
   readonly fields: readonly string[];
   /** True when a rule has keywords, which look at every leaf value. */
   readonly readsAllFields: boolean;
+};
+
+/** Whoever wants to know how single rules fare. */
+export type MatchWatch = {
+  /** A rule that throws counts as not matched, and the others go on; without a watch the error is thrown. */
+  readonly failed: (rule: number, error: unknown) => void;
+  /** Set for events whose rules are timed: a clock in milliseconds, and where times go. Only rules that are asked have one. */
+  readonly timer?: { readonly now: () => number; readonly spent: (rule: number, ms: number) => void };
 };
 
 /** Log sources with an index of their own. A sender who makes up log sources must not fill the memory. */
@@ -98,7 +106,7 @@ class RuleIndex implements EventMatcher {
     this.candidates = new Candidates(rules.length);
   }
 
-  match(view: FieldView, logSource: LogSource | null): readonly number[] {
+  match(view: FieldView, logSource: LogSource | null, watch?: MatchWatch): readonly number[] {
     const plan = logSource ? this.planOf(logSource) : this.planOfAll();
     const { texts, candidates } = this;
     texts.begin(view);
@@ -112,25 +120,45 @@ class RuleIndex implements EventMatcher {
     }
     if (plan.leafIndex) plan.leafIndex.collect(candidates);
     if (plan.residual.length > 0) candidates.add(plan.residual);
-    return candidates.count === 0 ? NO_MATCH : this.evaluate(plan);
+    if (candidates.count === 0) return NO_MATCH;
+    if (candidates.count > 1) candidates.sort();
+    return watch ? this.evaluateWatched(plan, watch) : this.evaluate(plan);
   }
 
   private evaluate(plan: Plan): readonly number[] {
     const { candidates } = this;
     const { count, rules } = candidates;
-    if (count > 1) candidates.sort();
     let matched: number[] | undefined;
     for (let i = 0; i < count; i++) {
       const rule = rules[i] as number;
-      if (candidates.isSure(rule)) {
-        let rest = plan.compiledRests[rule];
-        if (rest === undefined) rest = this.compileRest(plan, rule);
-        if (rest !== null && !rest()) continue;
-      } else if (!(this.predicates[rule] ?? this.compileRule(rule))()) continue;
+      if (!this.holds(plan, rule)) continue;
       if (matched) matched.push(rule);
       else matched = [rule];
     }
     return matched ?? NO_MATCH;
+  }
+
+  private holds(plan: Plan, rule: number): boolean {
+    if (!this.candidates.isSure(rule)) return (this.predicates[rule] ?? this.compileRule(rule))();
+    let rest = plan.compiledRests[rule];
+    if (rest === undefined) rest = this.compileRest(plan, rule);
+    return rest === null || rest();
+  }
+
+  private evaluateWatched(plan: Plan, { failed, timer }: MatchWatch): readonly number[] {
+    const { count, rules } = this.candidates;
+    const matched: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const rule = rules[i] as number;
+      const beganMs = timer === undefined ? 0 : timer.now();
+      try {
+        if (this.holds(plan, rule)) matched.push(rule);
+      } catch (error) {
+        failed(rule, error);
+      }
+      if (timer !== undefined) timer.spent(rule, timer.now() - beganMs);
+    }
+    return matched.length === 0 ? NO_MATCH : matched;
   }
 
   private compileRule(rule: number): Predicate {

@@ -32,10 +32,11 @@ export class EventTexts {
   /** Texts of all leaf values. */
   leaves(): readonly string[] {
     if (this.#leavesEpoch === this.epoch) return this.#leaves;
-    this.#leavesEpoch = this.epoch;
     this.#leaves.length = 0;
     if (this.view.forEachLeaf) this.view.forEachLeaf(this.#addLeaf);
     else for (const value of this.view.keywords()) this.#addLeaf(value);
+    // Last: when a view throws, nothing of the event before may stand for this one.
+    this.#leavesEpoch = this.epoch;
     return this.#leaves;
   }
 
@@ -46,9 +47,9 @@ export class EventTexts {
 
   foldedLeaves(): readonly string[] {
     if (this.#foldedLeavesEpoch === this.epoch) return this.#foldedLeaves;
-    this.#foldedLeavesEpoch = this.epoch;
     this.#foldedLeaves.length = 0;
     for (const text of this.leaves()) this.#foldedLeaves.push(foldCase(text));
+    this.#foldedLeavesEpoch = this.epoch;
     return this.#foldedLeaves;
   }
 }
@@ -75,16 +76,16 @@ export class FieldSlot {
   found(): Found {
     const { epoch, view } = this.texts;
     if (this.foundEpoch === epoch) return this.value;
-    this.foundEpoch = epoch;
     this.value = view.lookup ? view.lookup(this.path) : bare(view.values(this.path.name));
+    this.foundEpoch = epoch;
     return this.value;
   }
 
   /** Its folded text, or texts; undefined when there is none. */
   folded(): string | readonly string[] | undefined {
     if (this.foldedEpoch === this.texts.epoch) return this.text;
-    this.foldedEpoch = this.texts.epoch;
     this.text = foldFound(this.found());
+    this.foldedEpoch = this.texts.epoch;
     return this.text;
   }
 

@@ -1,3 +1,4 @@
+import { ACTIVATION_LIMITS } from '@tracehound/correlation';
 import type { RuleActivation } from '@tracehound/event-model';
 import { describe, expect, it } from 'vitest';
 import { ACTIVATION_NOTICE_MS, Activations } from './activations.ts';
@@ -14,6 +15,8 @@ function activation(id: string, effectiveAt: number, more: Partial<RuleActivatio
     effective_at: effectiveAt,
     created_at: 0,
     principal: 'test',
+    ...ACTIVATION_LIMITS,
+    reason: null,
     ...more,
   };
 }

@@ -1,3 +1,4 @@
+import { ACTIVATION_LIMITS } from '@tracehound/correlation';
 import { END_OF_INPUT_WATERMARK_MS, type Match, NO_WATERMARK_MS, type RuleActivation } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import fc from 'fast-check';
@@ -17,6 +18,8 @@ const ACTIVATION: RuleActivation = {
   effective_at: 0,
   created_at: 0,
   principal: 'test',
+  ...ACTIVATION_LIMITS,
+  reason: null,
 };
 const SOURCE = { topic: 'security.events', topicId: 't1', partition: 3 };
 

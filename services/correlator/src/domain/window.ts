@@ -4,9 +4,11 @@ import {
   CorrelationError,
   createPartitionEngine,
   type Effect,
+  type EngineLimits,
+  engineLimitsOf,
   type SourceRef,
 } from '@tracehound/correlation';
-import { InvariantError, invariant } from '@tracehound/event-model';
+import { InvariantError, invariant, type RuleActivation } from '@tracehound/event-model';
 import { OwnershipLostError } from '../errors.ts';
 import type { OutboxRecord } from '../ports.ts';
 import { ChainLane } from './chain-lane.ts';
@@ -17,7 +19,8 @@ import { partitionOf } from './route.ts';
 import type { RuleBook } from './rule-book.ts';
 
 /** The engine of a held partition, plus what gauges and readiness ask of it. */
-export type WindowEngine = PartitionEngine & Pick<CorrelationEngine, 'counters' | 'sourceClaims' | 'liveGroups'>;
+export type WindowEngine = PartitionEngine &
+  Pick<CorrelationEngine, 'counters' | 'sourceClaims' | 'liveGroups' | 'usage'>;
 
 export type WindowDeps = {
   readonly partition: number;
@@ -44,6 +47,7 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
       sources: (version) => deps.book.activations.sourcesOf(version),
       chains: 'effects',
       chainSources: chainSources(deps.matches),
+      limits: (activationId) => limitsOf(deps.book, activationId),
     });
     if (meta !== null) {
       const held = new Map<string, Buffer>();
@@ -60,6 +64,20 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
 
 function chainSources({ topic, topicId, partitions }: WindowDeps['matches']): readonly SourceRef[] {
   return Array.from({ length: partitions }, (_, partition) => ({ topic, topic_id: topicId, partition }));
+}
+
+/** One object per activation: the engine looks at all rules again when it is given another. */
+const limitsByActivation = new WeakMap<RuleActivation, EngineLimits>();
+
+function limitsOf({ activations }: RuleBook, activationId: string): EngineLimits | undefined {
+  const activation = activations.byId(activationId)?.activation;
+  if (activation === undefined) return undefined;
+  let limits = limitsByActivation.get(activation);
+  if (limits === undefined) {
+    limits = engineLimitsOf(activation);
+    limitsByActivation.set(activation, limits);
+  }
+  return limits;
 }
 
 async function loadState(
@@ -120,6 +138,7 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
     meta: () => Buffer.from(engine.metaBlob()),
     counters: () => engine.counters(),
     sourceClaims: () => engine.sourceClaims(),
+    usage: () => engine.usage(),
     get liveGroups() {
       return engine.liveGroups;
     },

@@ -1,6 +1,7 @@
 import type { DetectionFinding, LateEvent, Match, RuleActivation } from '@tracehound/event-model';
 import { deadLetter, ok, redirect, type Verdict } from '@tracehound/event-model';
-import type { CorrelationRule, RuleSetCompiled } from '@tracehound/sigma';
+import type { KafkaRecord } from '@tracehound/kafka';
+import type { CorrelationRule, MatchWatch, RuleSetCompiled } from '@tracehound/sigma';
 import { type RoutedMatch, type SourceRef, safeOffset } from '../domain/covered-range.ts';
 import { detectionId } from '../domain/detection-id.ts';
 import { partitionOf } from '../domain/route.ts';
@@ -12,6 +13,9 @@ export type MatchedRecord = {
   readonly offset: bigint;
   readonly findings: readonly DetectionFinding[];
   readonly matches: readonly RoutedMatch[];
+  /** Rules that threw on the event: without a match, while all others were asked. */
+  readonly failedRules: readonly string[];
+  readonly record: KafkaRecord;
 };
 
 /** The rules in force at an append time (X7). Both must be known before a batch is run. */
@@ -23,6 +27,8 @@ export type MatchStageDeps = {
   /** Partitions of security.matches. */
   readonly targets: number;
   readonly rulesAt: (appendTimeMs: number) => RulesInForce;
+  /** Asked before each event: how its rules are watched; ids of those that throw are added to `failures`. */
+  readonly watch: (rules: RuleSetCompiled, failures: string[]) => MatchWatch;
   /** A match could not be grouped because a field was missing. */
   readonly onGroupMissing: (rules: RuleSetCompiled, correlation: number) => void;
 };
@@ -43,7 +49,7 @@ export function createMatchStage(deps: MatchStageDeps): (item: DecodedRecord) =>
     try {
       return ok(runRules(deps, item, rules));
     } catch {
-      // A rule that throws on an event is a bug of ours; the event waits in the dead letters instead of stopping all.
+      // What is left is a bug of ours beyond a single rule; the event waits in the dead letters instead of stopping all.
       return deadLetter('match_failed', `a rule of set ${rules.rulesetId} failed`);
     }
   };
@@ -51,8 +57,9 @@ export function createMatchStage(deps: MatchStageDeps): (item: DecodedRecord) =>
 
 function runRules(deps: MatchStageDeps, item: DecodedRecord, rules: RuleSetCompiled): MatchedRecord {
   const { record, envelope, view } = item;
-  const detections = rules.matchEvent(view, view.logSource);
-  if (detections.length === 0) return { offset: record.offset, findings: [], matches: [] };
+  const failedRules: string[] = [];
+  const detections = rules.matchEvent(view, view.logSource, deps.watch(rules, failedRules));
+  if (detections.length === 0) return { offset: record.offset, findings: [], matches: [], failedRules, record };
   const organizationId = envelope.intake_org;
   const sourceOffset = safeOffset(record.offset);
 
@@ -102,7 +109,7 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, rules: RuleSetCompi
     const window = { rule, organization: organizationId, groupKey: one.group_key };
     return { target: partitionOf(window, deps.targets), match };
   });
-  return { offset: record.offset, findings, matches };
+  return { offset: record.offset, findings, matches, failedRules, record };
 }
 
 function lateEvent(deps: MatchStageDeps, item: DecodedRecord, activation: RuleActivation): LateEvent {

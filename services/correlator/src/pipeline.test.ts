@@ -1,0 +1,135 @@
+import type { AvroCodec } from '@tracehound/avro';
+import { ACTIVATION_LIMITS } from '@tracehound/correlation';
+import type { DetectionFinding, MatchBatch, RuleActivation } from '@tracehound/event-model';
+import type { KafkaRecord } from '@tracehound/kafka';
+import { loadRuleSet } from '@tracehound/sigma';
+import { describe, expect, it } from 'vitest';
+import { RuleCosts } from './domain/rule-costs.ts';
+import { beginSource } from './domain/source-progress.ts';
+import { createDetectPath } from './pipeline.ts';
+
+const detection = (id: string, more = ''): string =>
+  `title: ${id}\nid: ${id}\nname: ${id}\nlogsource: {product: tracehound}\ndetection:\n  s: {event_type: auth.login.failure}\n${more === '' ? '  condition: s' : `  f: {${more}}\n  condition: s and not f`}\n`;
+const RULES = loadRuleSet([
+  {
+    path: 'r.yml',
+    content: [
+      detection('sound'),
+      detection('broken', 'payload_bomb: x'),
+      detection('other', 'payload_word: x'),
+      'title: many\nid: many\ncorrelation: {type: event_count, rules: [sound], group-by: [actor.id], timespan: 1m, condition: {gte: 2}}\n',
+    ].join('---\n'),
+  },
+]);
+const ACTIVATION: RuleActivation = {
+  schema_rev: 1,
+  activation_id: 'a1',
+  ruleset_id: RULES.rulesetId,
+  lateness_ms: 1_000,
+  clock_allowance_ms: 0,
+  sources_version: 1,
+  sources: [],
+  effective_at: 0,
+  created_at: 0,
+  principal: 'test',
+  ...ACTIVATION_LIMITS,
+  reason: null,
+};
+
+/** A field that cannot be read on every second event: what no rule should meet, and one does. */
+function eventOf(offset: number) {
+  const payload = { payload_word: 'y' };
+  if (offset % 2 === 1) {
+    Object.defineProperty(payload, 'payload_bomb', {
+      enumerable: true,
+      get: () => {
+        throw new RangeError('broken');
+      },
+    });
+  }
+  const envelope = {
+    event_id: `e${offset}`,
+    event_type: 'auth.login.failure',
+    family: 'auth',
+    intake_org: 'acme',
+    event_time: 0,
+    event_time_source: 'OCCURRED',
+    actor: { type: 'USER', id: 'u1', name: null },
+    source: { platform: 'test', service: null, version: null, sdk: null, instance: null, seq: null },
+    tags: {},
+    metadata: {},
+  };
+  return { envelope, payload, changes: [] };
+}
+
+const record = (offset: number): KafkaRecord => ({
+  topic: 'security.events',
+  partition: 0,
+  offset: BigInt(offset),
+  appendTimeMs: 10,
+  key: null,
+  value: Buffer.of(offset),
+  headers: {},
+});
+
+describe('stage A', () => {
+  it('isolates a rule that throws: the event goes on with the others, is counted and kept for the rule', async () => {
+    const batches: MatchBatch[] = [];
+    const findings: DetectionFinding[] = [];
+    const dead: [offset: bigint, reason: string, detail: string][] = [];
+    const verdicts: string[] = [];
+    const failed: string[] = [];
+    // Only what the path asks of a codec: events by the byte they are, batches as they are.
+    const codec = {
+      decode: (value: Buffer) => ({ name: 'tracehound.events.v1.AuthenticationEvent', value: eventOf(value[0] ?? 0) }),
+      encode: (_: string, batch: MatchBatch) => {
+        batches.push(batch);
+        return Buffer.alloc(0);
+      },
+    } as unknown as AvroCodec;
+    const costs = new RuleCosts({
+      now: () => 0,
+      shareMax: 1,
+      onSpent: () => undefined,
+      onFailed: (rule) => void failed.push(rule),
+      onOverBudget: () => undefined,
+    });
+    const source = { topic: 'security.events', topicId: 't1', partition: 0 };
+    const path = createDetectPath({
+      source,
+      codec,
+      clusterId: 'test',
+      targets: 1,
+      writer: { append: async () => undefined },
+      counter: { consumed: () => undefined, verdict: (_, kind) => void verdicts.push(kind) },
+      rulesAt: () => ({ activation: ACTIVATION, rules: RULES }),
+      watch: (rules, failures) => costs.watch(rules, failures),
+      onGroupMissing: () => undefined,
+      faultPoint: () => undefined,
+      deadLetters: async (entries) => {
+        for (const { item, verdict } of entries) dead.push([item.offset, verdict.reason, verdict.detail ?? '']);
+      },
+      late: async () => undefined,
+      publishFindings: async (found) => void findings.push(...found),
+    });
+    const after = await path(beginSource(source, 0n), [0, 1, 2, 3].map(record));
+    expect(after.next).toBe(4n);
+    expect(batches.flatMap(({ matches }) => matches.map(({ event_id }) => event_id))).toEqual(['e0', 'e1', 'e2', 'e3']);
+    expect(findings.map(({ rule, event_id }) => `${rule.rule_id} ${event_id}`)).toEqual([
+      'broken e0',
+      'other e0',
+      'other e1',
+      'broken e2',
+      'other e2',
+      'other e3',
+    ]);
+    expect(failed).toEqual(['broken', 'broken']);
+    expect(dead.map(([offset, reason]) => [offset, reason])).toEqual([
+      [1n, 'rule_failed'],
+      [3n, 'rule_failed'],
+    ]);
+    expect(dead[0]?.[2]).toContain('broken');
+    // consumed = sum of verdicts: the copies are none.
+    expect(verdicts).toEqual(['ok', 'ok', 'ok', 'ok']);
+  });
+});
