@@ -17,7 +17,9 @@ import { type ReplayFlags, runReplay } from './commands/replay.ts';
 import {
   type RulesLive,
   runRulesApply,
+  runRulesApprove,
   runRulesDiff,
+  runRulesKeygen,
   runRulesRollback,
   runRulesStatus,
 } from './commands/rules-live.ts';
@@ -51,7 +53,17 @@ type AuditFlags = {
   format: 'table' | 'ndjson' | 'json';
 };
 
+type RollbackFlags = {
+  to?: string;
+  reason?: string;
+  key?: string[];
+  principal?: string;
+  format: 'table' | 'json';
+};
+
 type ApplyFlags = {
+  reason?: string;
+  key?: string[];
   lateness?: string;
   limit?: string[];
   force?: string;
@@ -138,6 +150,8 @@ export function registerVerbs(
       .argument('<path...>', 'rule files, and folders of them: the whole set')
       .option('--lateness <duration>', 'allowed lateness (X3), e.g. 2m; default: as before')
       .option('--limit <name=number...>', `state per partition: ${LIMIT_NAMES.join(', ')}; default: as before`)
+      .option('--reason <text>', 'why; kept with the activation')
+      .option('--key <id=file...>', 'signing keys, where the deployment asks for them')
       .option('--force <reason>', 'apply a set that matches too much of the newest events; the reason is kept')
       .addOption(by())
       .addOption(format())
@@ -156,6 +170,25 @@ Examples
       .action(
         exits((paths: string[], flags: ApplyFlags) =>
           withRules((live) => runRulesApply({ paths, ...flags }, live), flags.principal),
+        ),
+      );
+    rules
+      .command('keygen')
+      .description('a new signing key; prints the entry for TRACEHOUND_RULE_KEYS_FILE')
+      .argument('<key-id>', 'name of the key, e.g. ada')
+      .argument('<file>', 'where the private key goes; must not exist')
+      .action((keyId: string, file: string) => {
+        process.exitCode = runRulesKeygen(keyId, file, terminal);
+      });
+    rules
+      .command('approve')
+      .description('sign what waits for another approval')
+      .argument('[activation]', 'the beginning of its id; default the latest that waits')
+      .requiredOption('--key <id=file...>', 'signing keys')
+      .addOption(format())
+      .action(
+        exits((activation: string | undefined, flags: { key: string[]; format: 'table' | 'json' }) =>
+          withRules((live) => runRulesApprove({ ...(activation === undefined ? {} : { activation }), ...flags }, live)),
         ),
       );
     rules
@@ -182,13 +215,11 @@ Examples
       .command('rollback')
       .description('put the set before the present one into force again')
       .option('--to <set>', 'another set, by the beginning of its id')
+      .option('--reason <text>', 'why; kept with the activation')
+      .option('--key <id=file...>', 'signing keys, where the deployment asks for them')
       .addOption(by())
       .addOption(format())
-      .action(
-        exits((flags: { to?: string; principal?: string; format: 'table' | 'json' }) =>
-          withRules((live) => runRulesRollback(flags, live), flags.principal),
-        ),
-      );
+      .action(exits((flags: RollbackFlags) => withRules((live) => runRulesRollback(flags, live), flags.principal)));
   }
 
   program

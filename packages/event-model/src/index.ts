@@ -2,6 +2,16 @@
  * Ring 0: the words every other package shares - verdicts, errors, ids, the event catalogue and the record
  * types generated from `schemas/`. It does no I/O, reads no clock, and depends on nothing.
  */
+export {
+  APPROVALS_HEADER,
+  type Approval,
+  type ApprovalPolicy,
+  approvalsOf,
+  approve,
+  approvedBy,
+  isApproved,
+  parseApprovalPolicy,
+} from './activation-approval.ts';
 export * from './errors.ts';
 export * from './event-types.ts';
 export * from './external-fields.ts';

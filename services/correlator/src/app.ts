@@ -1,6 +1,13 @@
 import { createAvroCodec, createRegistry, type SchemaRegistry } from '@tracehound/avro';
 import { kafkaClientOptions } from '@tracehound/config';
-import { classifyError, InvariantError, invariant, RECORD_NAMES, TracehoundError } from '@tracehound/event-model';
+import {
+  classifyError,
+  InvariantError,
+  invariant,
+  parseApprovalPolicy,
+  RECORD_NAMES,
+  TracehoundError,
+} from '@tracehound/event-model';
 import { createInternalServer } from '@tracehound/http';
 import { createKafkaJsClient, type KafkaAdmin, type KafkaClient } from '@tracehound/kafka';
 import { createLifecycle, faultPoint } from '@tracehound/lifecycle';
@@ -58,6 +65,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
   const codec = createAvroCodec({ registry: overrides.registry ?? createRegistry({ url: config.registry.url }) });
   const internal = createInternalServer({ ...config.server, port: config.server.internalPort, metrics, health });
   const addresses = { internal: '' };
+  const policy = config.ruleKeys === null ? null : parseApprovalPolicy(config.ruleKeys);
   const stopping = new AbortController();
   const closers: (() => Promise<void>)[] = [];
   const shared = {
@@ -122,6 +130,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
       codec,
       topics,
       book,
+      policy,
       onIgnored: (ignored) => {
         shared.metrics.rulesIgnored.inc({ reason: ignored.reason });
         logger.error('a record of the rule topics is ignored', ignored);

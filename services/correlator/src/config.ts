@@ -9,9 +9,11 @@ import {
   kafkaConfig,
   list,
   load,
+  optional,
   redisStateConfig,
   registryConfig,
   serverConfig,
+  textFile,
 } from '@tracehound/config';
 import { namespacedTopic } from '@tracehound/event-model';
 
@@ -31,6 +33,13 @@ const correlatorConfig = defineConfig(
       allowed: 'a, b or a,b',
       about: 'Which stages run in this process: a matches, b correlates.',
     }),
+    ruleKeys: optional(
+      textFile({
+        key: 'TRACEHOUND_RULE_KEYS_FILE',
+        about:
+          'Keys that may put rules into force, and how many must have signed; without it anybody who may write to the topic.',
+      }),
+    ),
     tickMs: duration({
       key: 'TRACEHOUND_CORRELATOR_TICK',
       default: 500,

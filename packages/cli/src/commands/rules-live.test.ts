@@ -7,9 +7,18 @@ import type { RuleActivation } from '@tracehound/event-model';
 import { createMemoryKafka } from '@tracehound/kafka/memory';
 import { SigmaError } from '@tracehound/sigma';
 import { afterAll, describe, expect, it } from 'vitest';
+import { readActivations } from '../deployment/approvals.ts';
 import { UsageError } from '../usage-error.ts';
-import { readActivations, ruleTopics } from './rules.ts';
-import { type RulesLive, runRulesApply, runRulesDiff, runRulesRollback, runRulesStatus } from './rules-live.ts';
+import { ruleTopics } from './rules.ts';
+import {
+  type RulesLive,
+  runRulesApply,
+  runRulesApprove,
+  runRulesDiff,
+  runRulesKeygen,
+  runRulesRollback,
+  runRulesStatus,
+} from './rules-live.ts';
 import { applyTopics } from './topics.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tracehound-rules-'));
@@ -108,6 +117,35 @@ describe('rules of a deployment', () => {
     expect(table.lines).toHaveLength(5);
     expect(table.lines.at(-1)).toMatch(new RegExp(`^${secondId.slice(0, 12)}  in force  .*2 \\+ 1 .* 300 s .*grace`));
     expect(memory.records('detection.rules')).toHaveLength(2);
+  });
+
+  it('wait for a second approver where the deployment asks for one', async () => {
+    const { live, memory, said } = await deployment();
+    const out: string[] = [];
+    for (const name of ['ada', 'bob', 'eve']) {
+      runRulesKeygen(name, join(folder, `${name}.pem`), { out: (line) => void out.push(line) });
+    }
+    const [ada, bob] = out.map((line) => JSON.parse(line) as object);
+    const keysFile = join(folder, 'keys.json');
+    writeFileSync(keysFile, JSON.stringify({ approvals: 2, keys: [ada, bob] }));
+    process.env['TRACEHOUND_RULE_KEYS_FILE'] = keysFile;
+    try {
+      const key = (name: string): string[] => [`${name}=${join(folder, `${name}.pem`)}`];
+      const paths = [ruleFile(detection('a', 'auth.login.failure'))];
+      const topic = ruleTopics('').activations;
+      await said(runRulesApply({ paths, format: 'table', key: key('ada'), reason: 'ticket 7' }, live));
+      expect(await readActivations({ ...live, topic })).toEqual([]);
+      expect(await said(runRulesApprove({ key: key('eve'), format: 'table' }, live))).toMatchObject({ code: 1 });
+      const approved = await said(runRulesApprove({ key: key('bob'), format: 'table' }, live));
+      expect(approved).toMatchObject({ code: 0, lines: [expect.stringContaining('approved by ada and bob')] });
+      const [held, ...others] = await readActivations({ ...live, topic });
+      expect(others).toEqual([]);
+      expect(held).toMatchObject({ principal: 'ada', reason: 'ticket 7' });
+      await expect(runRulesApprove({ key: key('bob'), format: 'table' }, live)).rejects.toThrow(UsageError);
+      expect(memory.records('detection.activations').length).toBe(3);
+    } finally {
+      delete process.env['TRACEHOUND_RULE_KEYS_FILE'];
+    }
   });
 
   it('stay as they are when a set is refused: broken, or with a horizon the log does not go back to', async () => {

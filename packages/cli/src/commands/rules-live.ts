@@ -1,5 +1,5 @@
 import type { AvroCodec } from '@tracehound/avro';
-import type { RuleActivation } from '@tracehound/event-model';
+import { approve, approvedBy, isApproved, type RuleActivation } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import {
   type CorrelationRule,
@@ -8,6 +8,14 @@ import {
   type RuleSetCompiled,
   SigmaError,
 } from '@tracehound/sigma';
+import {
+  type ApproverKey,
+  makeApproverKey,
+  policyFromEnvironment,
+  readActivationRecords,
+  readActivations,
+  readApproverKey,
+} from '../deployment/approvals.ts';
 import { passCostGate } from '../deployment/cost-gate.ts';
 import { liveProblems } from '../deployment/live-rules.ts';
 import { parseLimits } from '../deployment/state-limits.ts';
@@ -18,7 +26,7 @@ import { counted } from '../render/counted.ts';
 import { type RulesLog, readRuleSet, readRulesLog } from '../replay/rules-log.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
-import { publishRuleSet, readActivations, ruleTopics } from './rules.ts';
+import { NOTICE_MS, publishRuleSet, ruleTopics, writeActivation } from './rules.ts';
 
 /** A deployment's rule topics, and where to speak. */
 export type RulesLive = {
@@ -89,6 +97,8 @@ export async function runRulesApply(
     lateness,
     limit = [],
     force,
+    reason,
+    key,
     format,
   }: {
     readonly paths: readonly string[];
@@ -97,6 +107,10 @@ export async function runRulesApply(
     readonly limit?: readonly string[];
     /** Reason to pass over the cost gate; kept with the activation. */
     readonly force?: string;
+    /** Why; kept with the activation. */
+    readonly reason?: string;
+    /** `KEY_ID=FILE`: signs it. */
+    readonly key?: readonly string[];
     readonly format: Format;
   },
   live: RulesLive,
@@ -112,9 +126,86 @@ export async function runRulesApply(
   // What nobody says stays: a set applied without --lateness must not change when events are late.
   const latenessMs = lateness === undefined ? latest?.lateness_ms : parseDuration(lateness, '--lateness');
   const lateAfter = latenessMs === undefined ? {} : { latenessMs };
-  const published = await publishRuleSet({ ...live, files, limits, reason: force ?? null, ...lateAfter });
+  const published = await publishRuleSet({
+    ...live,
+    files,
+    limits,
+    keys: keysOf(key),
+    reason: reason ?? force ?? null,
+    ...lateAfter,
+  });
   tellPublished(published, diffRules(before, after), { format, live });
   return 0;
+}
+
+function keysOf(texts: readonly string[] = []): readonly ApproverKey[] {
+  return texts.map(readApproverKey);
+}
+
+/** `tracehound rules keygen KEY_ID FILE`: a new key, and the entry of its public half for the keys file. Exit code 0. */
+export function runRulesKeygen(keyId: string, file: string, { out }: Pick<Terminal, 'out'>): number {
+  out(JSON.stringify({ ...makeApproverKey(keyId, file), name: keyId }));
+  return 0;
+}
+
+/**
+ * `tracehound rules approve [ACTIVATION] --key KEY_ID=FILE`: a further signature under what waits for one. The rules take effect some
+ * seconds after the last signature that is needed. Exit code 0; 1 when still more are needed.
+ */
+export async function runRulesApprove(
+  {
+    activation,
+    key,
+    format,
+  }: { readonly activation?: string; readonly key: readonly string[]; readonly format: Format },
+  live: RulesLive,
+): Promise<number> {
+  const topic = ruleTopics(live.namespace).activations;
+  const records = await readActivationRecords({ ...live, topic });
+  const policy = policyFromEnvironment();
+  const waiting = records.filter((record) => !isApproved(record.activation, record.approvals, policy));
+  const found =
+    activation === undefined
+      ? waiting.at(-1)
+      : records.findLast((one) => one.activation.activation_id.startsWith(activation));
+  if (found === undefined) throw new UsageError('no activation waits for an approval; see rules status --history');
+  const held = await readActivations({ ...live, topic });
+  if (held.some(({ activation_id }) => activation_id === found.activation.activation_id)) {
+    throw new UsageError('that activation is approved already');
+  }
+  const nowMs = live.now();
+  const renewed: RuleActivation = { ...found.activation, effective_at: held.length === 0 ? 0 : nowMs + NOTICE_MS };
+  const known = new Map(found.approvals.map((approval) => [approval.key_id, approval]));
+  for (const one of keysOf(key)) known.set(one.keyId, approve(renewed, one));
+  const approvals = [...known.values()];
+  await live.codec.prepare(['tracehound.pipeline.v1.RuleActivation']);
+  const producer = await live.kafka.producer();
+  try {
+    await writeActivation(producer, topic, { codec: live.codec, activation: renewed, approvals });
+  } finally {
+    await producer.close();
+  }
+  const names = policy === null ? [...known.keys()] : approvedBy(renewed, approvals, policy);
+  const isDone = isApproved(renewed, approvals, policy);
+  const set = renewed.ruleset_id.slice(0, 12);
+  if (format === 'json')
+    live.terminal.out(
+      JSON.stringify({
+        activation_id: renewed.activation_id,
+        ruleset_id: renewed.ruleset_id,
+        approved_by: names,
+        approved: isDone,
+      }),
+    );
+  else if (isDone)
+    live.terminal.out(
+      `set ${set} is approved by ${names.join(' and ')} and takes effect in ${Math.ceil(NOTICE_MS / 1_000)} seconds`,
+    );
+  else
+    live.terminal.out(
+      `set ${set} is approved by ${names.join(' and ') || 'nobody the keys file knows'}; ${policy?.approvals ?? 1} are needed`,
+    );
+  return isDone ? 0 : 1;
 }
 
 /** `tracehound rules diff PATH...`: exit code 1 when the files differ from what takes effect last. */
@@ -134,7 +225,17 @@ export async function runRulesDiff(
 
 /** `tracehound rules rollback [--to ID]`: the set before the present one, or a named one, takes effect again. */
 export async function runRulesRollback(
-  { to, format }: { readonly to?: string; readonly format: Format },
+  {
+    to,
+    format,
+    reason,
+    key,
+  }: {
+    readonly to?: string;
+    readonly format: Format;
+    readonly reason?: string;
+    readonly key?: readonly string[];
+  },
   live: RulesLive,
 ): Promise<number> {
   const known = await activationsOf(live);
@@ -151,7 +252,13 @@ export async function runRulesRollback(
     );
   const before = await readRuleSet(live, latest.ruleset_id);
   const set = await readRuleSet(live, target);
-  const published = await publishRuleSet({ ...live, files: set.files, latenessMs: latest.lateness_ms });
+  const published = await publishRuleSet({
+    ...live,
+    files: set.files,
+    latenessMs: latest.lateness_ms,
+    keys: keysOf(key),
+    reason: reason ?? 'rollback',
+  });
   tellPublished(published, diffRules(before, set), { format, live });
   return 0;
 }

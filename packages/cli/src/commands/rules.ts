@@ -1,9 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { AvroCodec } from '@tracehound/avro';
 import { ACTIVATION_LIMITS, type ActivationLimits } from '@tracehound/correlation';
-import { namespacedTopic, type RuleActivation, TracehoundError } from '@tracehound/event-model';
+import {
+  APPROVALS_HEADER,
+  approve,
+  namespacedTopic,
+  type RuleActivation,
+  TracehoundError,
+} from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient, KafkaProducer } from '@tracehound/kafka';
 import { loadRuleSet, type RuleFile, SigmaError } from '@tracehound/sigma';
+import { type ActivationRecord, type ApproverKey, readActivations } from '../deployment/approvals.ts';
 import { liveProblems } from '../deployment/live-rules.ts';
 import { limitsOf, sameLimits } from '../deployment/state-limits.ts';
 
@@ -14,7 +21,7 @@ export const SOURCE_TOPICS = ['security.events', 'security.telemetry'] as const;
  * Protocol: an activation takes effect at least 5 s after its own append time (X7). The rest is slack for the way to
  * the broker and its clock.
  */
-const NOTICE_MS = 8_000;
+export const NOTICE_MS = 8_000;
 
 /** Broker clocks of one cluster stay within this of each other (X4); above 2 s the correlator could not keep X7. */
 const CLOCK_ALLOWANCE_MS = 1_000;
@@ -34,6 +41,8 @@ export type PublishRuleSetOptions = {
   /** Append time from which the activation holds, ms; default: 0 for the first one, else the notice from now on. */
   readonly effectiveAtMs?: number;
   readonly principal: string;
+  /** Sign the activation; default nobody. */
+  readonly keys?: readonly ApproverKey[];
   /** Kept with the activation. */
   readonly reason?: string | null;
   /** Broker clock; default `Date.now`. */
@@ -107,8 +116,8 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
       ...limits,
       reason: options.reason ?? null,
     };
-    const value = codec.encode('tracehound.pipeline.v1.RuleActivation', activation);
-    await write(producer, topics.activations, { key: rules.rulesetId, value });
+    const approvals = (options.keys ?? []).map((key) => approve(activation, key));
+    await writeActivation(producer, topics.activations, { codec, activation, approvals });
     return {
       rulesetId: rules.rulesetId,
       activationId: activation.activation_id,
@@ -127,25 +136,6 @@ export function ruleTopics(namespace: string): { readonly rules: string; readonl
     rules: namespacedTopic(namespace, 'detection.rules'),
     activations: namespacedTopic(namespace, 'detection.activations'),
   };
-}
-
-/** All activations, in log order. */
-export async function readActivations(from: {
-  readonly kafka: KafkaClient;
-  readonly codec: Pick<AvroCodec, 'decode'>;
-  readonly admin: KafkaAdmin;
-  readonly topic: string;
-}): Promise<RuleActivation[]> {
-  const found: RuleActivation[] = [];
-  for (const { partition, low, high } of await from.admin.offsets(from.topic)) {
-    if (low >= high) continue;
-    for await (const record of from.kafka.read({ topic: from.topic, partition }, { from: low, until: high })) {
-      if (record.value === null) continue;
-      const decoded = await from.codec.decode(record.value);
-      if (decoded.name === 'tracehound.pipeline.v1.RuleActivation') found.push(decoded.value);
-    }
-  }
-  return found;
 }
 
 /** Every partition of the intake topics by topic id, each counting from the start. */
@@ -181,10 +171,21 @@ function sourcesVersion(known: readonly RuleActivation[], sources: RuleActivatio
   return equal !== undefined && equal.sources_version === highest ? highest : highest + 1;
 }
 
+/** Idempotent by activation id: of copies with enough signatures the first holds. */
+export async function writeActivation(
+  producer: KafkaProducer,
+  topic: string,
+  { codec, activation, approvals }: ActivationRecord & { readonly codec: Pick<AvroCodec, 'encode'> },
+): Promise<void> {
+  const value = codec.encode('tracehound.pipeline.v1.RuleActivation', activation);
+  const headers = approvals.length === 0 ? {} : { [APPROVALS_HEADER]: JSON.stringify(approvals) };
+  await write(producer, topic, { key: activation.ruleset_id, value, headers });
+}
+
 async function write(
   producer: KafkaProducer,
   topic: string,
-  record: { readonly key: string; readonly value: Buffer },
+  record: { readonly key: string; readonly value: Buffer; readonly headers?: Readonly<Record<string, string>> },
 ): Promise<void> {
   const [result] = await producer.send(topic, [record]);
   if (result?.ok !== true) {

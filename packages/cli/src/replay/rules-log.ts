@@ -2,7 +2,8 @@ import type { AvroCodec } from '@tracehound/avro';
 import type { RuleActivation } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import { loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
-import { readActivations, ruleTopics } from '../commands/rules.ts';
+import { ruleTopics } from '../commands/rules.ts';
+import { readActivations } from '../deployment/approvals.ts';
 import { UsageError } from '../usage-error.ts';
 
 type Source = {

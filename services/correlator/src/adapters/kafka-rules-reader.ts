@@ -1,5 +1,12 @@
 import type { AvroCodec } from '@tracehound/avro';
-import type { RuleActivation, RuleSet } from '@tracehound/event-model';
+import {
+  APPROVALS_HEADER,
+  type ApprovalPolicy,
+  approvalsOf,
+  isApproved,
+  type RuleActivation,
+  type RuleSet,
+} from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient, KafkaRecord } from '@tracehound/kafka';
 import type { TopicNames } from '../config.ts';
 import type { RuleBook } from '../domain/rule-book.ts';
@@ -11,6 +18,8 @@ export type RulesReaderDeps = {
   readonly codec: Pick<AvroCodec, 'decode'>;
   readonly topics: TopicNames;
   readonly book: RuleBook;
+  /** Who may put rules into force; null: anybody who may write to the topic. */
+  readonly policy: ApprovalPolicy | null;
   /** An activation or rule set record that was passed over: undecodable, or with too short a notice. */
   readonly onIgnored: (what: { readonly topic: string; readonly offset: bigint; readonly reason: string }) => void;
   readonly onActivation?: (activation: RuleActivation) => void;
@@ -37,6 +46,10 @@ export function createRulesReader(deps: RulesReaderDeps): RulesReader {
   async function takeActivation(record: KafkaRecord): Promise<void> {
     const activation = await valueOf(record, 'tracehound.pipeline.v1.RuleActivation');
     if (activation === null) return;
+    if (!isApproved(activation, approvalsOf(record.headers[APPROVALS_HEADER]), deps.policy)) {
+      deps.onIgnored({ topic: record.topic, offset: record.offset, reason: 'not_approved' });
+      return;
+    }
     const added = deps.book.activations.add(activation, record.appendTimeMs);
     if (added === 'accepted') deps.onActivation?.(activation);
     if (added === 'too_soon') deps.onIgnored({ topic: record.topic, offset: record.offset, reason: 'too_soon' });

@@ -1,0 +1,119 @@
+import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import type { RuleActivation } from './generated/records.ts';
+
+/** Header of an activation record with its signatures. */
+export const APPROVALS_HEADER = 'th_approvals';
+
+/** Ed25519 (RFC 8032) over `activationStatement`, base64. */
+export type Approval = { readonly key_id: string; readonly signature: string };
+
+/** Who may put rules into force. */
+export type ApprovalPolicy = {
+  /** Different keys that must have signed: 1, or 2 for a second approver. */
+  readonly approvals: number;
+  readonly keys: readonly { readonly keyId: string; readonly name: string; readonly publicKey: KeyObject }[];
+};
+
+/** Signed by every approver, in this order; a field added later gets a statement of its own version. */
+const SIGNED = [
+  'activation_id',
+  'ruleset_id',
+  'lateness_ms',
+  'clock_allowance_ms',
+  'sources_version',
+  'sources',
+  'principal',
+  'groups_max',
+  'bytes_max',
+  'organization_groups_max',
+  'organization_bytes_max',
+  'rule_groups_max',
+  'rule_bytes_max',
+  'reason',
+] as const satisfies readonly (keyof RuleActivation)[];
+
+/**
+ * What a signature is over: the rules (by content hash), lateness, sources, limits, who and why. Not the times: a second approver
+ * signs later than the first, and the activation id can be used only once.
+ */
+export function activationStatement(activation: RuleActivation): string {
+  const values = SIGNED.map((name) => activation[name]);
+  return JSON.stringify(['tracehound activation 1', ...values], (_, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
+}
+
+export function approve(
+  activation: RuleActivation,
+  key: { readonly keyId: string; readonly privateKey: KeyObject },
+): Approval {
+  const signature = sign(null, Buffer.from(activationStatement(activation)), key.privateKey);
+  return { key_id: key.keyId, signature: signature.toString('base64') };
+}
+
+/** Names of the different keys whose signatures hold. */
+export function approvedBy(
+  activation: RuleActivation,
+  approvals: readonly Approval[],
+  { keys }: Pick<ApprovalPolicy, 'keys'>,
+): readonly string[] {
+  const statement = Buffer.from(activationStatement(activation));
+  const good = keys.filter(({ keyId, publicKey }) =>
+    approvals.some(
+      ({ key_id, signature }) =>
+        key_id === keyId && verify(null, statement, publicKey, Buffer.from(signature, 'base64')),
+    ),
+  );
+  return good.map(({ name }) => name);
+}
+
+/** Whether enough keys have signed; without a policy everything is. */
+export function isApproved(
+  activation: RuleActivation,
+  approvals: readonly Approval[],
+  policy: ApprovalPolicy | null,
+): boolean {
+  return policy === null || approvedBy(activation, approvals, policy).length >= policy.approvals;
+}
+
+/** Signatures of a record; none for a header that is missing or no list of them. */
+export function approvalsOf(header: Buffer | undefined): readonly Approval[] {
+  if (header === undefined) return [];
+  try {
+    const parsed: unknown = JSON.parse(header.toString());
+    return Array.isArray(parsed) ? parsed.filter(isApproval) : [];
+  } catch {
+    return [];
+  }
+}
+
+function isApproval(value: unknown): value is Approval {
+  if (typeof value !== 'object' || value === null) return false;
+  const { key_id, signature } = value as Partial<Record<keyof Approval, unknown>>;
+  return typeof key_id === 'string' && typeof signature === 'string';
+}
+
+/**
+ * The text of a keys file: `{"approvals": 2, "keys": [{"key_id": "ada", "name": "Ada", "public_key": "-----BEGIN PUBLIC KEY-----…"}]}`.
+ * @throws RangeError that says what is wrong.
+ */
+export function parseApprovalPolicy(text: string): ApprovalPolicy {
+  const parsed = JSON.parse(text) as { approvals?: unknown; keys?: unknown };
+  const { approvals = 1, keys } = parsed;
+  if (!Array.isArray(keys) || keys.length === 0) throw new RangeError('a keys file needs a list of keys');
+  if (typeof approvals !== 'number' || !Number.isInteger(approvals) || approvals < 1 || approvals > keys.length) {
+    throw new RangeError(`approvals must be a whole number from 1 to the ${keys.length} keys of the file`);
+  }
+  const found = keys.map((key: { key_id?: unknown; name?: unknown; public_key?: unknown }) => {
+    if (typeof key.key_id !== 'string' || typeof key.public_key !== 'string') {
+      throw new RangeError('a key needs key_id and public_key (PEM)');
+    }
+    const publicKey = createPublicKey(key.public_key);
+    if (publicKey.asymmetricKeyType !== 'ed25519') throw new RangeError(`key ${key.key_id} is no Ed25519 key`);
+    return { keyId: key.key_id, name: typeof key.name === 'string' ? key.name : key.key_id, publicKey };
+  });
+  if (new Set(found.map(({ keyId }) => keyId)).size < found.length) throw new RangeError('two keys share a key_id');
+  return { approvals, keys: found };
+}
