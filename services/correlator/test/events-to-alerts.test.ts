@@ -1,4 +1,5 @@
-import { runRecover } from '@tracehound/cli';
+import { Writable } from 'node:stream';
+import { publishRuleSet, runRecover, runReplay } from '@tracehound/cli';
 import { sfc32, waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
@@ -114,6 +115,67 @@ describe('events to alerts on real servers', () => {
       expect('payload' in value && Buffer.isBuffer(value.payload)).toBe(true);
     }
     expect(await made.finals()).toEqual(oracleLines(events.slice(3)));
+  });
+
+  it('X7 E2 rules change in the stream: what stayed keeps its windows, what changed begins anew, and a replay agrees', async () => {
+    const made = await world({ latenessMs: 60_000 });
+    await made.app();
+    const { kafka, codec, namespace } = made;
+    // Two failures before the switch and one after it: three for whoever kept its windows.
+    const failure = (name: string, actor: string) => ({
+      ...attackEvent(name),
+      actor,
+      address: actor,
+      timeMs: Date.now(),
+    });
+    await made.send([failure('before-1', 'x'), failure('before-2', 'x')]);
+    const files = TEST_RULES.map(({ path, content }) => ({
+      path,
+      // A new title is no change; another threshold is one.
+      content: content
+        .replace('title: Many failed logins', 'title: Renamed')
+        .replace('condition: {gte: 3, field: actor.id}', 'condition: {gte: 2, field: actor.id}'),
+    }));
+    const { effectiveAtMs, changed } = await publishRuleSet({
+      kafka,
+      codec,
+      namespace,
+      files,
+      latenessMs: 60_000,
+      principal: 'test',
+    });
+    expect(changed).toBe(true);
+    await waitFor(async () => Date.now() > effectiveAtMs + 500, { what: 'the switch', timeoutMs: 20_000 });
+    await made.send([failure('after-1', 'x'), failure('after-2', 'y'), failure('after-3', 'z')]);
+    await made.endInput();
+    await made.settled();
+    expect(await made.brokenE1()).toEqual([]);
+    const finals = (await made.alerts()).filter(({ kind }) => kind === 'FINAL');
+    const kept = finals.filter(({ rule }) => rule.rule_id === 'many_failures');
+    expect(kept.map(({ rule, event_ids }) => [rule.title, event_ids])).toEqual([
+      ['Renamed', ['after-1', 'before-1', 'before-2']],
+    ]);
+    const lines: string[] = [];
+    const terminal = {
+      out: (line: string) => void lines.push(line),
+      note: () => undefined,
+      noteColours: false,
+      outColours: false,
+      width: 100,
+    };
+    const context = {
+      kafka,
+      admin: made.admin,
+      codec,
+      namespace,
+      terminal,
+      stdout: new Writable(),
+      onProgress: () => undefined,
+    };
+    expect(await runReplay({ diffLive: true, format: 'table' }, { ...context, now: Date.now }), lines.join('\n')).toBe(
+      0,
+    );
+    expect(lines.join()).toContain(`final alerts: ${finals.length} the same, 0 missing live, 0 only live`);
   });
 
   it('X3 the recovery pass says what late events make true, once, and supersedes what was said of a part', async () => {

@@ -12,6 +12,7 @@ import { diffLive, type LiveDiff, type ReplayedFinal } from '../replay/diff-live
 import { findIntake, type IntakePart, readIntake } from '../replay/intake-log.ts';
 import { createReplayRun, type ReplayRun, type TraceEvent } from '../replay/replay-run.ts';
 import { type RulesLog, readRuleSet, readRulesLog } from '../replay/rules-log.ts';
+import { createSwitchingRun } from '../replay/switching-run.ts';
 import { readAlertLog } from '../scenario/alert-log.ts';
 import { patiently } from '../scenario/patiently.ts';
 import type { Terminal } from '../terminal.ts';
@@ -57,7 +58,10 @@ type Plan = {
   readonly toMs: number;
   /** Decided at or below this watermark: before the range. */
   readonly decidedAfterMs: number;
+  /** The draft, or the set in force at the end of the range. */
   readonly ruleSet: RuleSetCompiled;
+  /** All sets that were in force, by id; one unless the rules changed. */
+  readonly ruleSets: ReadonlyMap<string, RuleSetCompiled>;
   readonly rulesLog: RulesLog;
   readonly parts: readonly IntakePart[];
 };
@@ -81,26 +85,33 @@ export async function runReplay(flags: ReplayFlags, context: ReplayContext): Pro
   const isTold = ({ event_ids, rule_id }: DetectResult): boolean =>
     (flags.trace === undefined || event_ids.some((id) => traceIds.has(id))) &&
     isOfRule(flags.rule, plan.ruleSet, rule_id);
-  const run = createReplayRun({
-    ruleSet: plan.ruleSet,
+  const onFinal = (final: ReplayedFinal): void => {
+    if (isOfAnyRule(flags.rule, plan, final.projection.rule)) finals.push(final);
+  };
+  const shared = {
     rulesLog: plan.rulesLog,
     codec: context.codec,
     sources: plan.parts.length,
     ...(flags.org === undefined ? {} : { organization: flags.org }),
-    ...(flags.trace === undefined ? {} : { traceId: flags.trace }),
-    onFinal: (final) => {
-      if (isOfRule(flags.rule, plan.ruleSet, final.projection.rule)) finals.push(final);
-    },
-    onTraceEvent: (event) => {
-      traceIds.add(event.envelope.event_id);
-      trace.push(event);
-    },
-    onResult: (result, appendTimeMs) => {
-      if (appendTimeMs < plan.fromMs || !isTold(result)) return;
-      if (isTimeline) told.push(result);
-      else if (!flags.diffLive) writer.add(result);
-    },
-  });
+    onFinal,
+  };
+  const hasSwitch = plan.ruleSets.size > 1;
+  const run = hasSwitch
+    ? createSwitchingRun({ ...shared, ruleSets: plan.ruleSets })
+    : createReplayRun({
+        ...shared,
+        ruleSet: plan.ruleSet,
+        ...(flags.trace === undefined ? {} : { traceId: flags.trace }),
+        onTraceEvent: (event) => {
+          traceIds.add(event.envelope.event_id);
+          trace.push(event);
+        },
+        onResult: (result, appendTimeMs) => {
+          if (appendTimeMs < plan.fromMs || !isTold(result)) return;
+          if (isTimeline) told.push(result);
+          else if (!flags.diffLive) writer.add(result);
+        },
+      });
   await readAll(plan, run, { ...context, flush: writer.flush });
   if (isTimeline) context.terminal.out(renderTimeline(trace, told, run.open().filter(isTold)));
   else if (!flags.diffLive) await writer.end();
@@ -114,33 +125,42 @@ async function planOf(flags: ReplayFlags, context: ReplayContext): Promise<Plan>
   if (fromMs >= toMs) throw new UsageError('--from must lie before --to');
   const rulesLog = await readRulesLog(context);
   const inForce = rulesLog.within(fromMs, Math.min(toMs, context.now()));
-  const ruleSet = await rulesOf(flags, inForce, context);
+  const ruleSets = await ruleSetsOf(flags, inForce, context);
+  const ruleSet = [...ruleSets.values()].at(-1) as RuleSetCompiled; // There is one at least.
   const { lateness_ms, clock_allowance_ms } = rulesLog.at(fromMs);
   const decidedAfterMs = fromMs - lateness_ms - clock_allowance_ms;
   const topics = SOURCE_TOPICS.map((name) => namespacedTopic(context.namespace, name));
-  const range = { fromMs: Math.min(fromMs, leadFromMs(ruleSet, decidedAfterMs)), toMs };
-  return { fromMs, toMs, decidedAfterMs, ruleSet, rulesLog, parts: await findIntake(context, topics, range) };
+  const leads = [...ruleSets.values()].map((set) => leadFromMs(set, decidedAfterMs));
+  const range = { fromMs: Math.min(fromMs, ...leads), toMs };
+  const parts = await findIntake(context, topics, range);
+  return { fromMs, toMs, decidedAfterMs, ruleSet, ruleSets, rulesLog, parts };
 }
 
-/** The draft; else the one set that was in force all the time. */
-async function rulesOf(
+/** The draft; else the sets that were in force, in order. Only finals can be told over a switch. */
+async function ruleSetsOf(
   flags: ReplayFlags,
   inForce: ReturnType<RulesLog['within']>,
   context: ReplayContext,
-): Promise<RuleSetCompiled> {
+): Promise<ReadonlyMap<string, RuleSetCompiled>> {
   if (flags.rules !== undefined) {
     const { ruleSet, refused } = loadRules(flags.rules);
     for (const problem of refused) context.terminal.note(`refused ${formatProblem(problem)}`);
-    return ruleSet;
+    return new Map([[ruleSet.rulesetId, ruleSet]]);
   }
-  const ids = new Set(inForce.map(({ ruleset_id }) => ruleset_id));
-  if (ids.size > 1) {
+  const ids = [...new Set(inForce.map(({ ruleset_id }) => ruleset_id))];
+  if (ids.length > 1 && !flags.diffLive) {
     const switches = inForce.slice(1).map(({ effective_at }) => new Date(effective_at).toISOString());
     throw new UsageError(
-      `the rules changed within the range (at ${switches.join(', ')}): narrow it with --from and --to, or name rules with --rules`,
+      `the rules changed within the range (at ${switches.join(', ')}): narrow it with --from and --to, name rules with --rules, or compare with --diff-live`,
     );
   }
-  return readRuleSet(context, inForce[0]?.ruleset_id ?? '');
+  const sets = new Map<string, RuleSetCompiled>();
+  for (const id of ids) sets.set(id, await readRuleSet(context, id));
+  return sets;
+}
+
+function isOfAnyRule(wanted: string | undefined, { ruleSets }: Pick<Plan, 'ruleSets'>, ruleId: string): boolean {
+  return [...ruleSets.values()].some((set) => isOfRule(wanted, set, ruleId));
 }
 
 /** Events from here on can still matter to what is decided above the watermark (X12). */
@@ -179,7 +199,7 @@ async function settledDiff(
     // Rules on trial speak too, elsewhere.
     const log = [...(await read('security.alerts')), ...(await read('security.shadow'))].filter(
       ({ organization_id, rule }) =>
-        (flags.org === undefined || organization_id === flags.org) && isOfRule(flags.rule, plan.ruleSet, rule.rule_id),
+        (flags.org === undefined || organization_id === flags.org) && isOfAnyRule(flags.rule, plan, rule.rule_id),
     );
     const diff = diffLive(finals, log, { afterMs: plan.decidedAfterMs, uptoMs: run.watermarkMs });
     if (diff.missing.length === 0 || flags.rules !== undefined || context.now() > until) return diff;
