@@ -9,6 +9,7 @@ import { runAuditQuery } from './commands/audit.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
 import { type ReplayFlags, runReplay } from './commands/replay.ts';
+import { runBreakerClear, runBreakerList } from './commands/rules-breaker.ts';
 import {
   type RulesLive,
   runRulesApply,
@@ -167,6 +168,24 @@ Examples
       .action(
         exits((flags: { history?: true; format: 'table' | 'json' }) =>
           withRules((live) => runRulesStatus(flags, live)),
+        ),
+      );
+    const breaker = rules.command('breaker').description('rules that were tripped because they flooded with matches');
+    breaker
+      .command('list')
+      .description('correlations that take no matches of an organization, and until when')
+      .addOption(format())
+      .action(exits((flags: { format: 'table' | 'json' }) => withRules((live) => runBreakerList(flags, live))));
+    breaker
+      .command('clear')
+      .description('take matches again before a breaker runs out')
+      .option('--org <organization>', 'only breakers of this organization')
+      .option('--rule <id>', 'only breakers of this rule')
+      .addOption(by())
+      .addOption(format())
+      .action(
+        exits((flags: { org?: string; rule?: string; principal?: string; format: 'table' | 'json' }) =>
+          withRules((live) => runBreakerClear(flags, live), flags.principal),
         ),
       );
     rules

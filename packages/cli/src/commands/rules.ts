@@ -14,7 +14,7 @@ export const SOURCE_TOPICS = ['security.events', 'security.telemetry'] as const;
  * Protocol: an activation takes effect at least 5 s after its own append time (X7). The rest is slack for the way to
  * the broker and its clock.
  */
-const NOTICE_MS = 8_000;
+export const NOTICE_MS = 8_000;
 
 /** Broker clocks of one cluster stay within this of each other (X4); above 2 s the correlator could not keep X7. */
 const CLOCK_ALLOWANCE_MS = 1_000;
@@ -106,9 +106,11 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
       principal: options.principal,
       ...limits,
       reason: options.reason ?? null,
+      // Another set does not end a flood.
+      breakers: latest?.breakers ?? [],
+      based_on: null,
     };
-    const value = codec.encode('tracehound.pipeline.v1.RuleActivation', activation);
-    await write(producer, topics.activations, { key: rules.rulesetId, value });
+    await writeActivation({ producer, codec, topic: topics.activations }, activation);
     return {
       rulesetId: rules.rulesetId,
       activationId: activation.activation_id,
@@ -121,6 +123,15 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
   }
 }
 
+/** Appends an activation. Whether it counts is decided by where it lands (`based_on`). */
+export async function writeActivation(
+  { producer, codec, topic }: { readonly producer: KafkaProducer; readonly codec: AvroCodec; readonly topic: string },
+  activation: RuleActivation,
+): Promise<void> {
+  const value = codec.encode('tracehound.pipeline.v1.RuleActivation', activation);
+  await write(producer, topic, { key: activation.ruleset_id, value });
+}
+
 /** Names of the two topics rules live on. */
 export function ruleTopics(namespace: string): { readonly rules: string; readonly activations: string } {
   return {
@@ -129,7 +140,7 @@ export function ruleTopics(namespace: string): { readonly rules: string; readonl
   };
 }
 
-/** All activations, in log order. */
+/** All activations that count, in log order: not the changed copies of one that was no longer the latest. */
 export async function readActivations(from: {
   readonly kafka: KafkaClient;
   readonly codec: Pick<AvroCodec, 'decode'>;
@@ -142,7 +153,9 @@ export async function readActivations(from: {
     for await (const record of from.kafka.read({ topic: from.topic, partition }, { from: low, until: high })) {
       if (record.value === null) continue;
       const decoded = await from.codec.decode(record.value);
-      if (decoded.name === 'tracehound.pipeline.v1.RuleActivation') found.push(decoded.value);
+      if (decoded.name !== 'tracehound.pipeline.v1.RuleActivation') continue;
+      const { based_on } = decoded.value;
+      if (based_on === null || based_on === found.at(-1)?.activation_id) found.push(decoded.value);
     }
   }
   return found;

@@ -38,7 +38,11 @@ const PER_EVENT_MAX = 0.5;
 const SAMPLED_TOPICS = ['security.events', 'security.telemetry'] as const;
 
 /** Runs the set over the newest events. Reads only; events that cannot be decoded are left out. */
-export async function costOf(set: RuleSetCompiled, source: CostSource, sampleEvents = SAMPLE_EVENTS): Promise<SetCost> {
+export async function costOf(
+  set: RuleSetCompiled,
+  source: CostSource,
+  sampleEvents: number = SAMPLE_EVENTS,
+): Promise<SetCost> {
   const counts = new Map<CorrelationRule | DetectionRule, number>();
   const count = (rule: CorrelationRule | DetectionRule | undefined): void => {
     if (rule) counts.set(rule, (counts.get(rule) ?? 0) + 1);

@@ -11,7 +11,7 @@ export type RulesReaderDeps = {
   readonly codec: Pick<AvroCodec, 'decode'>;
   readonly topics: TopicNames;
   readonly book: RuleBook;
-  /** An activation or rule set record that was passed over: undecodable, or with too short a notice. */
+  /** An activation or rule set record that was passed over: undecodable, with too short a notice, or a copy of an older one. */
   readonly onIgnored: (what: { readonly topic: string; readonly offset: bigint; readonly reason: string }) => void;
   readonly onActivation?: (activation: RuleActivation) => void;
 };
@@ -39,7 +39,8 @@ export function createRulesReader(deps: RulesReaderDeps): RulesReader {
     if (activation === null) return;
     const added = deps.book.activations.add(activation, record.appendTimeMs);
     if (added === 'accepted') deps.onActivation?.(activation);
-    if (added === 'too_soon') deps.onIgnored({ topic: record.topic, offset: record.offset, reason: 'too_soon' });
+    if (added !== 'too_soon' && added !== 'stale') return;
+    deps.onIgnored({ topic: record.topic, offset: record.offset, reason: added });
   }
 
   async function takeRuleSet(record: KafkaRecord): Promise<void> {
