@@ -10,7 +10,7 @@
  * - with `--peer PATH` rsigma on the same events and rules from a file, without durable state, in the same round.
  *
  * Final alerts per correlation are compared with SQL over all events at once before anything is reported. CPU seconds are those
- * of the process alone (its threads included); Redis' are its own count.
+ * of the process alone; Redis' are its own count.
  *
  *   npm run bench -- correlator [--json] [--runs 3] [--events 300000] [--presets real,hot] [--peer /path/to/rsigma]
  */
@@ -90,6 +90,8 @@ function activationOf(rules: RuleSetCompiled): RuleActivation {
     created_at: 0,
     principal: 'bench',
     reason: null,
+    breakers: [],
+    based_on: null,
     ...ACTIVATION_LIMITS,
   };
 }
@@ -139,7 +141,6 @@ async function openPartitions(cell: Cell, rules: RuleSetCompiled, redis: Redis) 
   return { codec, alerts, partitions };
 }
 
-/** Finals by name of the correlation. */
 function finalsOf(alerts: readonly OutboxRecord[], decode: (value: Buffer) => { name: string; value: object }): Counts {
   const counts: Record<string, number> = {};
   for (const { lane, value } of alerts) {
@@ -152,7 +153,6 @@ function finalsOf(alerts: readonly OutboxRecord[], decode: (value: Buffer) => { 
   return counts;
 }
 
-/** Redis' own CPU seconds so far. */
 async function redisCpu(redis: Redis): Promise<number> {
   const info = await redis.info('cpu');
   return ['used_cpu_sys', 'used_cpu_user'].reduce(
@@ -286,6 +286,8 @@ function feedService(rules: RuleSetCompiled, { codec, partitions }: Opened): Fee
     rulesAt: () => ({ activation, rules }),
     onGroupMissing: () => undefined,
     watch: () => ({ failed: () => undefined }),
+    guard: { saw: () => undefined },
+    onWithheld: () => undefined,
     deadLetters: async () => undefined,
     late: async () => undefined,
     publishFindings: async () => undefined,
@@ -345,7 +347,6 @@ const CLOCK_TICKS_PER_SECOND = 100;
 /** Partitions of security.events in the profile `local`. */
 const EVENT_PARTITIONS = 4;
 
-/** CPU seconds of a process so far, its threads included. */
 function cpuOf(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')

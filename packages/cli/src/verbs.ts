@@ -14,6 +14,7 @@ import { runExplainAlert } from './commands/explain-alert.ts';
 import { runHandlerVerb } from './commands/handler.ts';
 import { type RecoverFlags, runRecover } from './commands/recover.ts';
 import { type ReplayFlags, runReplay } from './commands/replay.ts';
+import { runBreakerClear, runBreakerList } from './commands/rules-breaker.ts';
 import {
   type RulesLive,
   runRulesApply,
@@ -209,6 +210,25 @@ Examples
       .action(
         exits((flags: { history?: true; format: 'table' | 'json' }) =>
           withRules((live) => runRulesStatus(flags, live)),
+        ),
+      );
+    const breaker = rules.command('breaker').description('rules that were tripped because they flooded with matches');
+    breaker
+      .command('list')
+      .description('correlations that take no matches of an organization, and until when')
+      .addOption(format())
+      .action(exits((flags: { format: 'table' | 'json' }) => withRules((live) => runBreakerList(flags, live))));
+    breaker
+      .command('clear')
+      .description('take matches again before a breaker runs out')
+      .option('--org <organization>', 'only breakers of this organization')
+      .option('--rule <id>', 'only breakers of this rule')
+      .option('--key <id=file...>', 'signing keys, where the deployment asks for them')
+      .addOption(by())
+      .addOption(format())
+      .action(
+        exits((flags: { org?: string; rule?: string; key?: string[]; principal?: string; format: 'table' | 'json' }) =>
+          withRules((live) => runBreakerClear(flags, live), flags.principal),
         ),
       );
     rules

@@ -19,11 +19,13 @@ import type { Group, OpenAlert } from './group.ts';
 import type { DirtyGroup } from './group-table.ts';
 import { compareText, type Hit } from './hit.ts';
 import { instanceKey } from './instance.ts';
-import { ENGINE_LIMITS, type EngineLimits, STATE_PRESSURE } from './limits.ts';
+import { type Breaker, ENGINE_LIMITS, type EngineLimits, STATE_PRESSURE } from './limits.ts';
 import type { Family, GroupRef, Instance } from './live-group.ts';
-import { hitOf, lateEvent, matchOf } from './match-hits.ts';
+import { withheldLoss } from './losses.ts';
+import { hitOf, lateEvent, matchOf } from './match-hit.ts';
 import { decodeGroup, decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
+import { type RuleUsage, usageOf } from './usage.ts';
 import { frameOf } from './window-rule.ts';
 import { type Plan, Windows } from './windows.ts';
 
@@ -54,6 +56,8 @@ export type PartitionEngineConfig = {
    * read yet (the batch is then refused, retriable). Default: `ENGINE_LIMITS`, always.
    */
   readonly limits?: (activationId: string) => EngineLimits | undefined;
+  /** The breakers of an activation whose limits are known. Default: none. */
+  readonly breakers?: (activationId: string) => readonly Breaker[];
 };
 
 /** A hit of an inner correlation, for one step of one outer correlation: a match of `depth` (X11). */
@@ -115,15 +119,6 @@ export type PartitionEngine = {
   load(meta: Uint8Array, groups: Iterable<readonly [groupId: string, blob: Uint8Array]>): void;
 };
 
-/** One correlation in one organization: live groups, estimated bytes, and whether it is degraded (X14). */
-export type RuleUsage = {
-  readonly ruleId: string;
-  readonly organization: string;
-  readonly groups: number;
-  readonly bytes: number;
-  readonly isDegraded: boolean;
-};
-
 /** @see PartitionEngine */
 export function createPartitionEngine(config: PartitionEngineConfig): PartitionEngine {
   return new Engine(config, EXACT);
@@ -133,6 +128,8 @@ export function createPartitionEngine(config: PartitionEngineConfig): PartitionE
 export function createEngineWith(config: PartitionEngineConfig, switches: Partial<EngineSwitches>): PartitionEngine {
   return new Engine(config, { ...EXACT, ...switches });
 }
+
+type RuleInOrganization = Pick<Family, 'instance' | 'organization'>;
 
 /** A rule set with the instances that run it. */
 type SetPlan = { readonly rules: readonly Plan[]; readonly set: RuleSetCompiled };
@@ -210,6 +207,7 @@ class Engine implements PartitionEngine {
     this.sourcesVersion = Math.max(this.sourcesVersion, batch.sources_version);
     if (batch.ruleset_id !== this.rulesetId) this.seeRuleSet(batch.ruleset_id);
     this.effects = [];
+    this.noteBreakers(batch);
     if (!this.switches.matchesBeforeWatermark) this.advance(source, batch);
     if (batch.matches.length > 0) this.applyMatches(batch, source.markOffset, { slot, matchesOffset });
     source.markOffset = Math.max(source.markOffset, batch.to);
@@ -266,13 +264,28 @@ class Engine implements PartitionEngine {
       throw new CorrelationError('the source list is not known yet', 'SEC_CORR_SOURCES_UNKNOWN', version, 'dependency');
     }
     const limits = this.limitsOf(batch.activation_id);
-    if (batch.matches.length === 0) return limits;
+    if (batch.matches.length === 0 && this.breakersOf(batch.activation_id).length === 0) return limits;
     const { rules } = this.planOf(batch.ruleset_id);
     for (const match of batch.matches) {
       if (rules[match.rule]) continue;
       throw new CorrelationError('a match names no rule of its set', 'SEC_CORR_RULE_UNKNOWN', { rule: match.rule });
     }
     return limits;
+  }
+
+  /** X14: what A withholds under this activation is a range that is not exact, of those rules and organizations alone. */
+  private noteBreakers({ activation_id, ruleset_id }: MatchBatch): void {
+    for (const breaker of this.breakersOf(activation_id)) {
+      const { rules } = this.planOf(ruleset_id);
+      const plan = rules.find(({ rule }) => rule.uid === breaker.ruleId);
+      if (!plan) continue;
+      const who = { instance: plan.instance, organization: breaker.organization };
+      this.windows.withhold(who, breaker.cause, withheldLoss(plan.instance, breaker));
+    }
+  }
+
+  private breakersOf(activationId: string): readonly Breaker[] {
+    return this.config.breakers?.(activationId) ?? NO_BREAKERS;
   }
 
   private limitsOf(activationId: string): EngineLimits {
@@ -362,8 +375,8 @@ class Engine implements PartitionEngine {
 
   /** What touches a range in which state was let go says so (X14). */
   private say(family: Family, alert: CorrelationAlert, final?: FinalFacts): void {
-    const isDegraded = this.windows.losses.touches(family, { fromMs: alert.first_at, toMs: alert.last_at });
-    const marked = isDegraded ? { ...alert, degraded: true, reason: STATE_PRESSURE } : alert;
+    const reason = this.windows.losses.causeAt(family, { fromMs: alert.first_at, toMs: alert.last_at });
+    const marked = reason === undefined ? alert : { ...alert, degraded: true, reason };
     this.effects.push({ kind: 'alert', alert: marked, ...(final ? { final } : {}) });
   }
 
@@ -430,7 +443,7 @@ class Engine implements PartitionEngine {
   }
 
   private degraded(
-    family: Family,
+    family: RuleInOrganization,
     givenKey: string | null,
     range: { readonly fromMs: number; readonly toMs: number; readonly reason: string },
   ): void {
@@ -458,7 +471,7 @@ class Engine implements PartitionEngine {
   }
 
   private alertIdIn(
-    family: Family,
+    family: RuleInOrganization,
     groupKey: string,
     at: { readonly frame: number; readonly trigger: string },
   ): string {
@@ -471,7 +484,7 @@ class Engine implements PartitionEngine {
     return this.contextIn(ref.family, ref.groupKey, hits);
   }
 
-  private contextIn(family: Family, groupKey: string, hits: readonly Hit[]): AlertContext {
+  private contextIn(family: RuleInOrganization, groupKey: string, hits: readonly Hit[]): AlertContext {
     return {
       clusterId: this.config.clusterId,
       matchesPartition: this.config.partition,
@@ -492,22 +505,7 @@ class Engine implements PartitionEngine {
   }
 
   usage(): readonly RuleUsage[] {
-    const { table, losses } = this.windows;
-    const used = new Map<string, RuleUsage>();
-    for (const { organization, families } of table.tenants.values()) {
-      for (const { instance, groups, bytes } of families) {
-        const ruleId = instance.rule.uid;
-        const size = { groups: groups.size, bytes };
-        used.set(`${instance.key}|${organization}`, { ruleId, organization, ...size, isDegraded: false });
-      }
-    }
-    for (const { instanceKey: key, organization } of losses.list()) {
-      const known = used.get(`${key}|${organization}`);
-      const ruleId = known?.ruleId ?? table.instances.get(key)?.rule.uid ?? key;
-      const { groups = 0, bytes = 0 } = known ?? {};
-      used.set(`${key}|${organization}`, { ruleId, organization, groups, bytes, isDegraded: true });
-    }
-    return [...used.values()];
+    return usageOf(this.windows);
   }
 
   takeDirty(): readonly DirtyGroup[] {
@@ -572,6 +570,8 @@ class Engine implements PartitionEngine {
     table.forgetDirty();
   }
 }
+
+const NO_BREAKERS: readonly Breaker[] = [];
 
 /** Group key of records about a whole rule. */
 const NO_GROUP = '[]';

@@ -13,7 +13,6 @@ export {
   type Effect,
   type PartitionEngine,
   type PartitionEngineConfig,
-  type RuleUsage,
   type SourceRef,
 } from './engine.ts';
 export { CorrelationError, type CorrelationErrorCode } from './errors.ts';
@@ -21,6 +20,9 @@ export type { FinalFacts } from './final-facts.ts';
 export {
   ACTIVATION_LIMITS,
   type ActivationLimits,
+  BREAKERS_MAX,
+  type Breaker,
+  breakersOf,
   type EngineLimits,
   engineLimitsOf,
   STATE_PRESSURE,
@@ -41,4 +43,5 @@ export {
   type RecoveryMatch,
   recover,
 } from './recovery.ts';
+export type { RuleUsage } from './usage.ts';
 export { frameOf, rebuildFromMs } from './window-rule.ts';

@@ -65,3 +65,33 @@ export function engineLimitsOf(activation: ActivationLimits): EngineLimits {
 
 /** Reason of a degraded range in which groups were let go for a limit. */
 export const STATE_PRESSURE = 'state_pressure';
+
+/** Reason of a degraded range in which a breaker withheld matches. */
+export const BREAKER = 'breaker';
+
+/** Most breakers of an activation: so many are looked at with every batch. */
+export const BREAKERS_MAX = 100;
+
+/** Event times may be ahead of append times by so much: intake caps them (X2), less than this. */
+const AHEAD_MS_MAX = 3_600_000;
+
+/** A correlation that takes no matches of one organization; times are event times. */
+export type Breaker = {
+  readonly organization: string;
+  readonly ruleId: string;
+  readonly cause: string;
+  readonly fromMs: number;
+  /** As the range before it without what windows make of it: the engine knows their spans. */
+  readonly toMs: number;
+};
+
+/** What the breakers of an activation may have kept from windows. */
+export function breakersOf(activation: Pick<RuleActivation, 'breakers' | 'lateness_ms'>): readonly Breaker[] {
+  return activation.breakers.map(({ organization_id, rule_id, from, until }) => ({
+    organization: organization_id,
+    ruleId: rule_id,
+    cause: `${BREAKER}:${from}`,
+    fromMs: from - activation.lateness_ms,
+    toMs: until + AHEAD_MS_MAX,
+  }));
+}

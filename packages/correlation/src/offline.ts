@@ -230,7 +230,7 @@ class Offline implements OfflineEngine {
   }
 
   private degraded(
-    family: Family,
+    family: Pick<Family, 'instance' | 'organization'>,
     groupKey: string | null,
     range: { readonly fromMs: number; readonly toMs: number; readonly reason: string },
   ): void {

@@ -120,6 +120,7 @@ function writeLosses(writer: ByteWriter, losses: readonly Loss[]): void {
   for (const loss of losses) {
     writer.text(loss.instanceKey);
     writer.text(loss.organization);
+    writer.text(loss.cause);
     writer.integer(loss.fromMs);
     writer.integer(loss.toMs);
     writer.integer(loss.untilMs);
@@ -130,6 +131,7 @@ function readLoss(reader: ByteReader): Loss {
   return {
     instanceKey: reader.text(),
     organization: reader.text(),
+    cause: reader.text(),
     fromMs: reader.integer(),
     toMs: reader.integer(),
     untilMs: reader.integer(),

@@ -1,4 +1,4 @@
-import type { CorrelationAlert } from '@tracehound/event-model';
+import type { CorrelationAlert, Match, MatchBatch } from '@tracehound/event-model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { flooded } from '../oracle/flood.ts';
@@ -123,6 +123,51 @@ describe('cardinality-bomb: only the scope that floods is degraded', () => {
     expect(evicted).toBeGreaterThan(numRuns * 5);
   }, 120_000);
 });
+
+describe('a breaker in the middle of a log', () => {
+  it('X7 exact outside of the range, for the others everywhere, and the same over restarts', () => {
+    let withheld = 0;
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        const world = createWorld(seed);
+        const arrival = arriveAt(world, seed, EVERYTHING);
+        const { batches, times } = tripped(world, arrival.batches);
+        withheld += times.length;
+        const range = { fromMs: Math.min(...times), toMs: Math.max(...times) };
+        const breaker = { organization: 'acme', ruleId: 'event_count', cause: 'breaker:1', ...range };
+        const owner = () =>
+          createPartitionEngine({
+            ...configOf(world),
+            breakers: (id) => (id === 'a2' && times.length > 0 ? [breaker] : []),
+          });
+        const { alerts } = runLog(owner(), batches);
+        const degraded = alerts.filter(({ kind }) => kind === 'DEGRADED');
+        expect(
+          degraded.every(({ rule, organization_id }) => `${organization_id}/${rule.rule_id}` === 'acme/event_count'),
+        ).toBe(true);
+        expect(outside(finalLines(alerts), degraded)).toEqual(outside(oracleLines(world, arrival), degraded));
+        const run = runWithRestarts(owner, batches, seed);
+        expect(run.log).toEqual(effectLog(owner(), batches));
+        expect(run.differing).toBe(0);
+      }),
+      { numRuns },
+    );
+    expect(withheld).toBeGreaterThan(numRuns);
+  }, 120_000);
+});
+
+/** The log as stage A writes it under a breaker for one rule and organization from the middle on. */
+function tripped(world: World, log: readonly MatchBatch[]) {
+  const rule = world.rules.findIndex(({ uid }) => uid === 'event_count');
+  const times: number[] = [];
+  const batches = log.map((batch, offset): MatchBatch => {
+    if (offset < log.length / 2) return batch;
+    const isWithheld = (match: Match): boolean => match.rule === rule && match.organization_id === 'acme';
+    times.push(...batch.matches.filter(isWithheld).map(({ event_time }) => event_time));
+    return { ...batch, activation_id: 'a2', matches: batch.matches.filter((match) => !isWithheld(match)) };
+  });
+  return { batches, times };
+}
 
 describe('E1 in the middle of evictions', () => {
   it('X8 restarts change no record, no counter and no byte of state', () => {

@@ -1,11 +1,11 @@
-import type { CorrelationAlert, Match } from '@tracehound/event-model';
+import type { CorrelationAlert, Match, MatchBatch } from '@tracehound/event-model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { smallBatch, smallConfig, smallMatch, smallRuleSet } from '../oracle/small-log.ts';
 import { createPartitionEngine, type Effect, type PartitionEngine } from './engine.ts';
 import { fairShares } from './eviction.ts';
 import { takeLeast } from './least.ts';
-import { ENGINE_LIMITS, type EngineLimits } from './limits.ts';
+import { type Breaker, ENGINE_LIMITS, type EngineLimits } from './limits.ts';
 
 const T0 = 1_700_000_000_000;
 const HOUR_MS = 3_600_000;
@@ -142,6 +142,59 @@ describe('usage', () => {
     ]);
     apply([], T0 + 3 * HOUR_MS);
     expect(usage()).toEqual([{ ruleId: 'count', groups: 0, bytes: 0, organization: 'acme', isDegraded: true }]);
+  });
+});
+
+describe('breakers of an activation (X7)', () => {
+  const breaker: Breaker = {
+    organization: 'mallory',
+    ruleId: 'count',
+    cause: 'breaker:7',
+    fromMs: T0 - 1000,
+    toMs: T0 + 5000,
+  };
+  const config = { ...smallConfig([COUNT]), breakers: (id: string) => (id === 'tripped' ? [breaker] : []) };
+  const batchAt = (offset: number, fields: Partial<MatchBatch>) =>
+    smallBatch(COUNT, { prev_to: offset, to: offset, watermark: T0 - 1, ...fields });
+
+  it('are a degraded range of that rule and organization, said once, whatever the owner goes through', () => {
+    const engine = createPartitionEngine(config);
+    const [said, ...others] = alertsOf(engine.apply(batchAt(0, { activation_id: 'tripped' }), 0));
+    expect(others).toEqual([]);
+    expect(said).toMatchObject({
+      kind: 'DEGRADED',
+      organization_id: 'mallory',
+      rule: { rule_id: 'count' },
+      reason: 'breaker',
+      // An episode that ends an hour before may have gone on.
+      first_at: T0 - 1000 - HOUR_MS,
+      last_at: T0 + 5000 + 2 * HOUR_MS,
+    });
+    const next = createPartitionEngine(config);
+    next.load(engine.metaBlob(), []);
+    for (const owner of [engine, next]) {
+      expect(owner.apply(batchAt(0, { activation_id: 'tripped' }), 1)).toEqual([]);
+      expect(owner.usage()).toMatchObject([{ ruleId: 'count', organization: 'mallory', isDegraded: true }]);
+      // Long after, the activation may still be in force: there is nothing left to say.
+      owner.apply(batchAt(0, { watermark: T0 + 100 * HOUR_MS }), 2);
+      expect(owner.apply(batchAt(0, { activation_id: 'tripped' }), 3)).toEqual([]);
+      expect(owner.metaBlob()[0]).toBe(2);
+    }
+  });
+
+  it('mark what is said about those times, and nothing of other organizations', () => {
+    const engine = createPartitionEngine(config);
+    engine.apply(batchAt(0, { activation_id: 'tripped' }), 0);
+    const fields = ['mallory', 'acme'].flatMap((organization) =>
+      ['1', '2', '3'].map((id, atMs) => ({ key: 'k', id: organization + id, atMs, organization })),
+    );
+    const said = feed(engine)(fields);
+    expect(
+      said.map(({ kind, organization_id, degraded, reason }) => [kind, organization_id, degraded, reason]),
+    ).toEqual([
+      ['OPEN', 'mallory', true, 'breaker'],
+      ['OPEN', 'acme', false, null],
+    ]);
   });
 });
 

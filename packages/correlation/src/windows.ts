@@ -10,9 +10,9 @@ import { GroupTable } from './group-table.ts';
 import { compareText, type Hit } from './hit.ts';
 import { insertHit } from './insert-hit.ts';
 import { createInstance, instanceKey } from './instance.ts';
-import { type EngineLimits, STATE_PRESSURE } from './limits.ts';
+import { BREAKER, type EngineLimits, STATE_PRESSURE } from './limits.ts';
 import { compareFamilies, type Family, type GroupRef, type Instance, type Live } from './live-group.ts';
-import { Losses, lossOf } from './losses.ts';
+import { Losses, lossOf, saidUntilMs } from './losses.ts';
 import type { EngineSwitches } from './switches.ts';
 import type { DegradedRange } from './thinning.ts';
 import { UPDATE_MS, type WindowRule } from './window-rule.ts';
@@ -39,7 +39,7 @@ export type Speech = {
   chained(ref: GroupRef, hit: FirmChainHit): void;
   /** `groupKey` null: any group of the family. */
   degraded(
-    family: Family,
+    family: Pick<Family, 'instance' | 'organization'>,
     groupKey: string | null,
     range: Omit<DegradedRange, 'reason'> & { readonly reason: string },
   ): void;
@@ -71,6 +71,8 @@ export type Pending = {
 
 /** X11: chains are at most four deep. */
 const DEPTH_MAX = 4;
+
+type DegradedTimes = { readonly fromMs: number; readonly toMs: number };
 
 /** Parts of a span after which a group in steady use lets go of what is past. */
 const SETTLES_PER_SPAN = 4;
@@ -450,9 +452,17 @@ export class Windows {
       }
       counters.evicted += refs.length;
       counters.degraded++;
-      this.losses.add(family, range);
+      this.losses.add(family, STATE_PRESSURE, range);
       speech.degraded(family, null, { ...range, reason: STATE_PRESSURE });
     }
+  }
+
+  /** X14: matches of the rule were withheld from the organization; said once per cause, and only while it still says something. */
+  withhold(who: Pick<Family, 'instance' | 'organization'>, cause: string, range: DegradedTimes): void {
+    if (this.losses.get(who, cause) || saidUntilMs(who.instance, range.toMs) < this.watermarkOf(who.instance)) return;
+    this.config.counters.degraded++;
+    this.losses.add(who, cause, range);
+    this.config.speech.degraded(who, null, { ...range, reason: BREAKER });
   }
 
   private letGo(ref: GroupRef): { readonly fromMs: number; readonly toMs: number } {

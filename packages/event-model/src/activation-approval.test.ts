@@ -28,6 +28,8 @@ const ACTIVATION: RuleActivation = {
   rule_groups_max: 1,
   rule_bytes_max: 1,
   reason: null,
+  breakers: [],
+  based_on: null,
 };
 const pair = (keyId: string) => ({ keyId, name: keyId.toUpperCase(), ...generateKeyPairSync('ed25519') });
 const [ada, bob, eve] = [pair('ada'), pair('bob'), pair('eve')];

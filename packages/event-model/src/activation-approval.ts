@@ -30,6 +30,8 @@ const SIGNED = [
   'rule_groups_max',
   'rule_bytes_max',
   'reason',
+  'breakers',
+  'based_on',
 ] as const satisfies readonly (keyof RuleActivation)[];
 
 /**

@@ -12,6 +12,7 @@ const X1 = [
   'security.events',
   'security.findings',
   'security.late',
+  'security.shadow',
   'security.matches',
   'security.telemetry',
 ];

@@ -113,6 +113,23 @@ const correlatorConfig = defineConfig(
       unit: 'percent',
       about: 'Share of one core that a single rule may take in stage A before it is named in the log and counted.',
     }),
+    breakerPerEventMax: integer({
+      key: 'TRACEHOUND_CORRELATOR_BREAKER_PER_EVENT',
+      default: 8,
+      min: 1,
+      max: 1_000,
+      unit: 'matches',
+      about:
+        'Matches of one rule per event of its organization, over 10 s of log, from which a breaker is proposed; up to 16 groups with 16 values each may come of one event.',
+    }),
+    breakerMatchesMin: integer({
+      key: 'TRACEHOUND_CORRELATOR_BREAKER_MATCHES',
+      default: 100_000,
+      min: 1,
+      max: 1_000_000_000,
+      unit: 'matches',
+      about: 'Matches of one rule and organization within 10 s of log below which no breaker is proposed.',
+    }),
     onLostRange: enumOf({
       key: 'TRACEHOUND_CORRELATOR_ON_LOST_RANGE',
       default: 'stop',

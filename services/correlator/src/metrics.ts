@@ -27,6 +27,16 @@ const SPECS = {
     name: 'correlator_group_missing_total',
     help: 'Matches that took no part in a correlation because a group or value field was missing.',
   },
+  matchesWithheld: {
+    type: 'counter',
+    name: 'correlator_matches_withheld_total',
+    help: 'Matches left out because a breaker of the activation in force says so; stage B tells the degraded range.',
+  },
+  breakersProposed: {
+    type: 'counter',
+    name: 'correlator_breakers_proposed_total',
+    help: 'Activations with a breaker published by stage A because a rule flooded with matches.',
+  },
   ruleSeconds: {
     type: 'counter',
     name: 'correlator_rule_seconds_total',

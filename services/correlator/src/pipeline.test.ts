@@ -34,6 +34,8 @@ const ACTIVATION: RuleActivation = {
   principal: 'test',
   ...ACTIVATION_LIMITS,
   reason: null,
+  breakers: [],
+  based_on: null,
 };
 
 /** A field that cannot be read on every second event: what no rule should meet, and one does. */
@@ -72,47 +74,78 @@ const record = (offset: number): KafkaRecord => ({
   headers: {},
 });
 
+const SOURCE = { topic: 'security.events', topicId: 't1', partition: 0 };
+
+/** The whole way of stage A, with what comes out of it. */
+function pathOf({ activation }: { readonly activation: RuleActivation }) {
+  const batches: MatchBatch[] = [];
+  const findings: DetectionFinding[] = [];
+  const dead: [offset: bigint, reason: string, detail: string][] = [];
+  const verdicts: string[] = [];
+  const failed: string[] = [];
+  const withheld: number[] = [];
+  const seen: number[] = [];
+  // Only what the path asks of a codec: events by the byte they are, batches as they are.
+  const codec = {
+    decode: (value: Buffer) => ({ name: 'tracehound.events.v1.AuthenticationEvent', value: eventOf(value[0] ?? 0) }),
+    encode: (_: string, batch: MatchBatch) => {
+      batches.push(batch);
+      return Buffer.alloc(0);
+    },
+  } as unknown as AvroCodec;
+  const costs = new RuleCosts({
+    now: () => 0,
+    shareMax: 1,
+    onSpent: () => undefined,
+    onFailed: (rule) => void failed.push(rule),
+    onOverBudget: () => undefined,
+  });
+  const path = createDetectPath({
+    source: SOURCE,
+    codec,
+    clusterId: 'test',
+    targets: 1,
+    writer: { append: async () => undefined },
+    counter: { consumed: () => undefined, verdict: (_, kind) => void verdicts.push(kind) },
+    rulesAt: () => ({ activation, rules: RULES }),
+    watch: (rules, failures) => costs.watch(rules, failures),
+    onGroupMissing: () => undefined,
+    onWithheld: (matches) => void withheld.push(matches),
+    guard: { saw: ({ matches }) => void seen.push(matches.length) },
+    faultPoint: () => undefined,
+    deadLetters: async (entries) => {
+      for (const { item, verdict } of entries) dead.push([item.offset, verdict.reason, verdict.detail ?? '']);
+    },
+    late: async () => undefined,
+    publishFindings: async (found) => void findings.push(...found),
+  });
+  return { path, batches, findings, dead, verdicts, failed, withheld, seen };
+}
+
 describe('stage A', () => {
+  it('X7 withholds the matches of a tripped rule by append time, findings and other organizations go on', async () => {
+    const tripped = { ...ACTIVATION, breakers: [{ organization_id: 'acme', rule_id: 'many', from: 0, until: 12 }] };
+    const run = pathOf({ activation: tripped });
+    await run.path(
+      beginSource(SOURCE, 0n),
+      [0, 2, 4, 6].map((offset) => ({ ...record(offset), appendTimeMs: 9 + offset / 2 })),
+    );
+    // Append times 9 to 12: the last is taken again, without another activation.
+    expect(run.batches.flatMap(({ matches }) => matches.map(({ event_id }) => event_id))).toEqual(['e6']);
+    expect(run.withheld).toEqual([1, 1, 1]);
+    expect(run.findings.filter(({ rule }) => rule.rule_id === 'other')).toHaveLength(4);
+    // What is withheld is not seen by the guard: a tripped rule floods no longer.
+    expect(run.seen).toEqual([0, 0, 0, 1]);
+    const elsewhere = pathOf({
+      activation: { ...tripped, breakers: [{ organization_id: 'umbrella', rule_id: 'many', from: 0, until: 12 }] },
+    });
+    await elsewhere.path(beginSource(SOURCE, 0n), [record(0)]);
+    expect(elsewhere.batches.flatMap(({ matches }) => matches)).toHaveLength(1);
+  });
+
   it('isolates a rule that throws: the event goes on with the others, is counted and kept for the rule', async () => {
-    const batches: MatchBatch[] = [];
-    const findings: DetectionFinding[] = [];
-    const dead: [offset: bigint, reason: string, detail: string][] = [];
-    const verdicts: string[] = [];
-    const failed: string[] = [];
-    // Only what the path asks of a codec: events by the byte they are, batches as they are.
-    const codec = {
-      decode: (value: Buffer) => ({ name: 'tracehound.events.v1.AuthenticationEvent', value: eventOf(value[0] ?? 0) }),
-      encode: (_: string, batch: MatchBatch) => {
-        batches.push(batch);
-        return Buffer.alloc(0);
-      },
-    } as unknown as AvroCodec;
-    const costs = new RuleCosts({
-      now: () => 0,
-      shareMax: 1,
-      onSpent: () => undefined,
-      onFailed: (rule) => void failed.push(rule),
-      onOverBudget: () => undefined,
-    });
-    const source = { topic: 'security.events', topicId: 't1', partition: 0 };
-    const path = createDetectPath({
-      source,
-      codec,
-      clusterId: 'test',
-      targets: 1,
-      writer: { append: async () => undefined },
-      counter: { consumed: () => undefined, verdict: (_, kind) => void verdicts.push(kind) },
-      rulesAt: () => ({ activation: ACTIVATION, rules: RULES }),
-      watch: (rules, failures) => costs.watch(rules, failures),
-      onGroupMissing: () => undefined,
-      faultPoint: () => undefined,
-      deadLetters: async (entries) => {
-        for (const { item, verdict } of entries) dead.push([item.offset, verdict.reason, verdict.detail ?? '']);
-      },
-      late: async () => undefined,
-      publishFindings: async (found) => void findings.push(...found),
-    });
-    const after = await path(beginSource(source, 0n), [0, 1, 2, 3].map(record));
+    const { path, batches, findings, dead, verdicts, failed } = pathOf({ activation: ACTIVATION });
+    const after = await path(beginSource(SOURCE, 0n), [0, 1, 2, 3].map(record));
     expect(after.next).toBe(4n);
     expect(batches.flatMap(({ matches }) => matches.map(({ event_id }) => event_id))).toEqual(['e0', 'e1', 'e2', 'e3']);
     expect(findings.map(({ rule, event_id }) => `${rule.rule_id} ${event_id}`)).toEqual([

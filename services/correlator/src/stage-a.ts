@@ -1,14 +1,18 @@
+import { randomUUID } from 'node:crypto';
 import { namespaced } from '@tracehound/config';
 import type { TopicPartition } from '@tracehound/kafka';
 import { backoff } from './adapters/backoff.ts';
 import {
+  createActivationLane,
   createDeadLetters,
   createFindingsLane,
   createLateLane,
   createMatchesAppender,
 } from './adapters/kafka-lanes.ts';
 import { Detector } from './detector.ts';
+import { breakerProposal } from './domain/breaker-proposal.ts';
 import type { SourceRef } from './domain/covered-range.ts';
+import { type Flood, FloodGuard } from './domain/flood-guard.ts';
 import { MatchWriter } from './domain/match-writer.ts';
 import { RuleCosts } from './domain/rule-costs.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
@@ -44,6 +48,32 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       logger.warn('a rule takes more time than its budget', { ruleId, share });
     },
   });
+  const guard = new FloodGuard({
+    matchesMin: config.breakerMatchesMin,
+    perEventMax: config.breakerPerEventMax,
+    onFlood: (flood) => {
+      if (config.ruleKeys !== null) {
+        logger.error('a rule floods with matches, and a breaker would have to be signed here: disable the rule', {
+          ...flood,
+        });
+        return;
+      }
+      logger.warn('a rule floods with matches: proposing a breaker', { ...flood });
+      propose(flood).catch((error: unknown) => logger.warn('a breaker could not be published', { err: error }));
+    },
+  });
+
+  /** Not awaited by the batch that saw the flood: until it takes effect, slow acknowledgements hold the flood back. */
+  async function propose(flood: Flood): Promise<void> {
+    await rules.refresh();
+    const at = { brokerTimeMs: brokerTime.latestMs, nowMs: clock.nowMs(), activationId: randomUUID() };
+    const activation = breakerProposal(foundation.book.activations, flood, at);
+    if (activation === null) return;
+    await publishActivation(activation);
+    metrics.breakersProposed.inc();
+  }
+
+  const publishActivation = createActivationLane({ producer, codec, topics });
   const publishFindings = createFindingsLane({ producer, codec, topics });
 
   function createPath(source: SourceRef): DetectPath {
@@ -57,6 +87,8 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       counter: foundation.counter,
       rulesAt: (appendTimeMs) => rules.at(appendTimeMs),
       watch: (compiled, failures) => costs.watch(compiled, failures),
+      guard,
+      onWithheld: (matches) => metrics.matchesWithheld.inc(matches),
       onGroupMissing: () => metrics.groupMissing.inc(),
       deadLetters: createDeadLetters({ producer, codec, topics, clock }),
       late: createLateLane({ producer, codec, topics }),

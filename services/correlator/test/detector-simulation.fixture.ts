@@ -223,6 +223,8 @@ export class DetectorSimulation {
           rulesAt: (at) => inForce.at(at),
           watch: () => ({ failed: () => undefined }),
           onGroupMissing: () => undefined,
+          onWithheld: () => undefined,
+          guard: { saw: () => undefined },
           faultPoint: () => this.maybeKill(instance),
         }),
       rules: inForce,
@@ -262,6 +264,8 @@ export class DetectorSimulation {
       principal: 'simulation',
       ...ACTIVATION_LIMITS,
       reason: null,
+      breakers: [],
+      based_on: null,
     };
   }
 

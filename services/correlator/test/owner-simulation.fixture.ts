@@ -177,6 +177,8 @@ export class OwnerSimulation {
         principal: 'simulation',
         ...ACTIVATION_LIMITS,
         reason: null,
+        breakers: [],
+        based_on: null,
       },
       0,
     );

@@ -9,7 +9,8 @@ import { SigmaError } from '@tracehound/sigma';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readActivations } from '../deployment/approvals.ts';
 import { UsageError } from '../usage-error.ts';
-import { ruleTopics } from './rules.ts';
+import { ruleTopics, writeActivation } from './rules.ts';
+import { runBreakerClear, runBreakerList } from './rules-breaker.ts';
 import {
   type RulesLive,
   runRulesApply,
@@ -183,6 +184,39 @@ describe('rules of a deployment', () => {
       await expect(runRulesApply({ paths: [first], limit: [wrong], format: 'table' }, live)).rejects.toThrow(
         UsageError,
       );
+  });
+
+  it('keep their breakers over another set, until these are cleared', async () => {
+    const { live, said, pass } = await deployment();
+    const [first, second] = [1, 2].map((n) => ruleFile(detection(`a${n}`, 'auth.login.failure'))) as [string, string];
+    await said(runRulesApply({ paths: [first], format: 'table' }, live));
+    const topic = ruleTopics('').activations;
+    const known = () => readActivations({ ...live, topic });
+    const producer = await live.kafka.producer();
+    /** As stage A publishes it. */
+    const trip = async (organization_id: string, based_on: string | null) => {
+      const latest = (await known()).at(-1) as RuleActivation;
+      const breakers = [
+        ...latest.breakers,
+        { organization_id, rule_id: 'many', from: live.now(), until: live.now() + 600_000 },
+      ];
+      const copy = { ...latest, activation_id: organization_id, effective_at: live.now() + 8_000, breakers, based_on };
+      await writeActivation(producer, topic, { codec: live.codec, activation: copy, approvals: [] });
+    };
+    pass(60_000);
+    await trip('mallory', (await known()).at(-1)?.activation_id ?? null);
+    // A copy of an activation that is no longer the latest does not count.
+    await trip('acme', 'gone');
+    await said(runRulesApply({ paths: [second], format: 'table' }, live));
+    expect((await known()).map(({ breakers }) => breakers.length)).toEqual([0, 1, 1]);
+    const list = async () => JSON.parse((await said(runBreakerList({ format: 'json' }, live))).lines[0] as string);
+    expect(await list()).toMatchObject([{ organization_id: 'mallory', rule_id: 'many' }]);
+    await expect(runBreakerClear({ org: 'acme', format: 'table' }, live)).rejects.toThrow('no such breaker');
+    const cleared = await said(runBreakerClear({ org: 'mallory', rule: 'many', format: 'table' }, live));
+    expect(cleared).toMatchObject({ code: 0, lines: [expect.stringMatching(/^1 breaker cleared from /)] });
+    expect((await known()).at(-1)).toMatchObject({ breakers: [], principal: 'ada', reason: 'cleared 1 breaker' });
+    expect((await said(runBreakerList({ format: 'table' }, live))).lines).toEqual(['no rule is tripped']);
+    await producer.close();
   });
 
   it('are not there before the first apply', async () => {

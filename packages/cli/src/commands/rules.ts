@@ -115,6 +115,9 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
       principal: options.principal,
       ...limits,
       reason: options.reason ?? null,
+      // Another set does not end a flood.
+      breakers: latest?.breakers ?? [],
+      based_on: null,
     };
     const approvals = (options.keys ?? []).map((key) => approve(activation, key));
     await writeActivation(producer, topics.activations, { codec, activation, approvals });

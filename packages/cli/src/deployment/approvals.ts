@@ -64,12 +64,17 @@ export async function readActivationRecords({ kafka, codec, admin, topic }: Sour
   return found;
 }
 
-/** Activations that hold, in log order: enough keys have signed, and of copies the first. */
+/**
+ * Activations that hold, in log order: enough keys have signed, of copies the first, and no changed copy of one that was no longer the
+ * latest.
+ */
 export async function readActivations(source: Source): Promise<RuleActivation[]> {
   const policy = policyFromEnvironment();
   const held = new Map<string, RuleActivation>();
   for (const { activation, approvals } of await readActivationRecords(source)) {
     if (held.has(activation.activation_id) || !isApproved(activation, approvals, policy)) continue;
+    const { based_on } = activation;
+    if (based_on !== null && based_on !== [...held.keys()].at(-1)) continue;
     held.set(activation.activation_id, activation);
   }
   return [...held.values()];

@@ -643,6 +643,26 @@ export type TraceTrust = 'ANONYMOUS' | 'AUTHENTICATED' | 'GATEWAY';
 
 export const TRACE_TRUST_SYMBOLS: readonly TraceTrust[] = ['ANONYMOUS', 'AUTHENTICATED', 'GATEWAY'];
 
+/** A correlation that takes no matches of one organization for some time (X7, X14). */
+export type ActivationBreaker = {
+  /** Intake organization. */
+  readonly organization_id: string;
+  /** Id of the correlation. */
+  readonly rule_id: string;
+  /** Append time from which its matches are withheld, milliseconds UTC. */
+  readonly from: number;
+  /** Append time from which they are taken again, milliseconds UTC; without another activation. */
+  readonly until: number;
+};
+
+/** `ActivationBreaker` as given to an encoder: fields with a default may be left out. */
+export type ActivationBreakerInput = {
+  readonly organization_id: string;
+  readonly rule_id: string;
+  readonly from: number;
+  readonly until: number;
+};
+
 /** One source partition of an activation (X4). */
 export type ActivationSource = {
   /** Intake topic. */
@@ -1128,6 +1148,10 @@ export type RuleActivation = {
   readonly rule_bytes_max: number;
   /** Why a gate was passed over, or another cause worth keeping. */
   readonly reason: string | null;
+  /** Correlations that are tripped, 100 at most. */
+  readonly breakers: readonly ActivationBreaker[];
+  /** Activation this one is a changed copy of: it counts only if that is the latest before it in the log. Null: it counts in any case. */
+  readonly based_on: string | null;
 };
 
 /** `RuleActivation` as given to an encoder: fields with a default may be left out. */
@@ -1149,6 +1173,8 @@ export type RuleActivationInput = {
   readonly rule_groups_max?: number | undefined;
   readonly rule_bytes_max?: number | undefined;
   readonly reason?: string | null | undefined;
+  readonly breakers?: readonly ActivationBreakerInput[] | undefined;
+  readonly based_on?: string | null | undefined;
 };
 
 /** One file of a rule set. */

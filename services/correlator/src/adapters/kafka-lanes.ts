@@ -1,5 +1,5 @@
 import type { AvroCodec } from '@tracehound/avro';
-import type { DeadLetter, DetectionFinding, LateEvent } from '@tracehound/event-model';
+import type { DeadLetter, DetectionFinding, LateEvent, RuleActivation } from '@tracehound/event-model';
 import type { KafkaProducer, KafkaRecord, OutgoingRecord } from '@tracehound/kafka';
 import type { TopicNames } from '../config.ts';
 import { MATCH_BATCH_BYTES_MAX } from '../domain/covered-range.ts';
@@ -68,6 +68,16 @@ function deadLetterRecord(
     },
   };
 }
+
+/** Activations of the service itself (X7): breakers. */
+export function createActivationLane(deps: LaneDeps): (activation: RuleActivation) => Promise<void> {
+  return async function publishActivation(activation) {
+    const value = deps.codec.encode(ACTIVATION, activation);
+    await sendAll(deps.producer, deps.topics.activations, [{ key: activation.ruleset_id, value }]);
+  };
+}
+
+const ACTIVATION = 'tracehound.pipeline.v1.RuleActivation';
 
 /** Stage A's late lane (X3). */
 export function createLateLane(deps: LaneDeps): (events: readonly LateEvent[]) => Promise<void> {

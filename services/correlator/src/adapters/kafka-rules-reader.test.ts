@@ -25,6 +25,8 @@ function activation(id: string): RuleActivation {
     principal: 'test',
     ...ACTIVATION_LIMITS,
     reason: null,
+    breakers: [],
+    based_on: null,
   };
 }
 

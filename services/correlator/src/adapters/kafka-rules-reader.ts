@@ -20,7 +20,7 @@ export type RulesReaderDeps = {
   readonly book: RuleBook;
   /** Who may put rules into force; null: anybody who may write to the topic. */
   readonly policy: ApprovalPolicy | null;
-  /** An activation or rule set record that was passed over: undecodable, or with too short a notice. */
+  /** An activation or rule set record that was passed over: undecodable, with too short a notice, or a copy of an older one. */
   readonly onIgnored: (what: { readonly topic: string; readonly offset: bigint; readonly reason: string }) => void;
   readonly onActivation?: (activation: RuleActivation) => void;
 };
@@ -52,7 +52,8 @@ export function createRulesReader(deps: RulesReaderDeps): RulesReader {
     }
     const added = deps.book.activations.add(activation, record.appendTimeMs);
     if (added === 'accepted') deps.onActivation?.(activation);
-    if (added === 'too_soon') deps.onIgnored({ topic: record.topic, offset: record.offset, reason: 'too_soon' });
+    if (added !== 'too_soon' && added !== 'stale') return;
+    deps.onIgnored({ topic: record.topic, offset: record.offset, reason: added });
   }
 
   async function takeRuleSet(record: KafkaRecord): Promise<void> {

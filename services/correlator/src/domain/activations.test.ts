@@ -17,6 +17,8 @@ function activation(id: string, effectiveAt: number, more: Partial<RuleActivatio
     principal: 'test',
     ...ACTIVATION_LIMITS,
     reason: null,
+    breakers: [],
+    based_on: null,
     ...more,
   };
 }

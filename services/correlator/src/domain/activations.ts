@@ -19,12 +19,13 @@ export type KnownActivation = {
   readonly order: number;
 };
 
-export type ActivationAdded = 'accepted' | 'duplicate' | 'too_soon';
+export type ActivationAdded = 'accepted' | 'duplicate' | 'too_soon' | 'stale';
 
 /**
  * Which activation is in force at an append time: a pure function of the activations log (X7). The one with the
  * largest `effective_at` at or below the append time wins, the later record where two are equal; before every
- * `effective_at` the first activation of the log holds. Activations with too short a notice never take effect.
+ * `effective_at` the first activation of the log holds. Activations with too short a notice never take effect, nor changed
+ * copies of one that was no longer the latest: two publishers cannot undo each other's work unseen.
  */
 export class Activations {
   private readonly timeline: KnownActivation[] = [];
@@ -32,11 +33,14 @@ export class Activations {
   private coveredAtMs = Number.NEGATIVE_INFINITY;
   private usedAtMs = Number.NEGATIVE_INFINITY;
   private order = 0;
+  /** The one accepted last, in log order. */
+  newest: KnownActivation | undefined;
 
   /** In log order. `appendTimeMs` is the append time of the record. */
   add(activation: RuleActivation, appendTimeMs: number): ActivationAdded {
     if (this.known.has(activation.activation_id)) return 'duplicate';
     const isFirst = this.known.size === 0;
+    if (activation.based_on !== null && activation.based_on !== this.newest?.activation.activation_id) return 'stale';
     if (!isFirst && activation.effective_at < appendTimeMs + ACTIVATION_NOTICE_MS) return 'too_soon';
     if (!isFirst && activation.effective_at <= this.usedAtMs) {
       throw new InvariantError('an activation became visible after its effective time had been processed', {
@@ -47,6 +51,7 @@ export class Activations {
     }
     const entry: KnownActivation = { activation, order: this.order++ };
     this.known.set(activation.activation_id, entry);
+    this.newest = entry;
     let at = this.timeline.length;
     while (at > 0 && (this.timeline[at - 1] as KnownActivation).activation.effective_at > activation.effective_at) at--;
     this.timeline.splice(at, 0, entry);

@@ -20,6 +20,8 @@ const ACTIVATION: RuleActivation = {
   principal: 'test',
   ...ACTIVATION_LIMITS,
   reason: null,
+  breakers: [],
+  based_on: null,
 };
 const SOURCE = { topic: 'security.events', topicId: 't1', partition: 3 };
 

@@ -1,5 +1,7 @@
 import type { AvroCodec } from '@tracehound/avro';
 import {
+  type Breaker,
+  breakersOf,
   type PartitionEngine as CorrelationEngine,
   CorrelationError,
   createPartitionEngine,
@@ -47,7 +49,8 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
       sources: (version) => deps.book.activations.sourcesOf(version),
       chains: 'effects',
       chainSources: chainSources(deps.matches),
-      limits: (activationId) => limitsOf(deps.book, activationId),
+      limits: (activationId) => termsOf(deps.book, activationId)?.limits,
+      breakers: (activationId) => termsOf(deps.book, activationId)?.breakers ?? [],
     });
     if (meta !== null) {
       const held = new Map<string, Buffer>();
@@ -67,17 +70,19 @@ function chainSources({ topic, topicId, partitions }: WindowDeps['matches']): re
 }
 
 /** One object per activation: the engine looks at all rules again when it is given another. */
-const limitsByActivation = new WeakMap<RuleActivation, EngineLimits>();
+const termsByActivation = new WeakMap<RuleActivation, Terms>();
 
-function limitsOf({ activations }: RuleBook, activationId: string): EngineLimits | undefined {
+type Terms = { readonly limits: EngineLimits; readonly breakers: readonly Breaker[] };
+
+function termsOf({ activations }: RuleBook, activationId: string): Terms | undefined {
   const activation = activations.byId(activationId)?.activation;
   if (activation === undefined) return undefined;
-  let limits = limitsByActivation.get(activation);
-  if (limits === undefined) {
-    limits = engineLimitsOf(activation);
-    limitsByActivation.set(activation, limits);
+  let terms = termsByActivation.get(activation);
+  if (terms === undefined) {
+    terms = { limits: engineLimitsOf(activation), breakers: breakersOf(activation) };
+    termsByActivation.set(activation, terms);
   }
-  return limits;
+  return terms;
 }
 
 async function loadState(

@@ -1,9 +1,11 @@
 import type { DetectionFinding, LateEvent, Match, RuleActivation } from '@tracehound/event-model';
 import { deadLetter, ok, redirect, type Verdict } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
-import type { CorrelationRule, MatchWatch, RuleSetCompiled } from '@tracehound/sigma';
+import type { CorrelationRule, MatchWatch, RuleMatch, RuleSetCompiled } from '@tracehound/sigma';
+import { isWithheld } from '../domain/breakers.ts';
 import { type RoutedMatch, type SourceRef, safeOffset } from '../domain/covered-range.ts';
 import { detectionId } from '../domain/detection-id.ts';
+import type { FloodGuard } from '../domain/flood-guard.ts';
 import { partitionOf } from '../domain/route.ts';
 import type { DetectReason } from '../errors.ts';
 import type { DecodedRecord } from './decode.ts';
@@ -31,6 +33,9 @@ export type MatchStageDeps = {
   readonly watch: (rules: RuleSetCompiled, failures: string[]) => MatchWatch;
   /** A match could not be grouped because a field was missing. */
   readonly onGroupMissing: (rules: RuleSetCompiled, correlation: number) => void;
+  readonly onWithheld: (matches: number) => void;
+  /** What an event gave, matches that are withheld left out: for the guard against floods. */
+  readonly guard: Pick<FloodGuard, 'saw'>;
 };
 
 /** Flag bit of a match whose event time is the received time: outside E2 (X2). */
@@ -47,7 +52,7 @@ export function createMatchStage(deps: MatchStageDeps): (item: DecodedRecord) =>
     const latenessMs = record.appendTimeMs - envelope.event_time;
     if (latenessMs > activation.lateness_ms) return redirect('late', 'late', lateEvent(deps, item, activation));
     try {
-      return ok(runRules(deps, item, rules));
+      return ok(runRules(deps, item, { activation, rules }));
     } catch {
       // What is left is a bug of ours beyond a single rule; the event waits in the dead letters instead of stopping all.
       return deadLetter('match_failed', `a rule of set ${rules.rulesetId} failed`);
@@ -55,12 +60,15 @@ export function createMatchStage(deps: MatchStageDeps): (item: DecodedRecord) =>
   };
 }
 
-function runRules(deps: MatchStageDeps, item: DecodedRecord, rules: RuleSetCompiled): MatchedRecord {
+function runRules(deps: MatchStageDeps, item: DecodedRecord, { activation, rules }: RulesInForce): MatchedRecord {
   const { record, envelope, view } = item;
   const failedRules: string[] = [];
   const detections = rules.matchEvent(view, view.logSource, deps.watch(rules, failedRules));
-  if (detections.length === 0) return { offset: record.offset, findings: [], matches: [], failedRules, record };
   const organizationId = envelope.intake_org;
+  if (detections.length === 0) {
+    deps.guard.saw({ organizationId, appendTimeMs: record.appendTimeMs, matches: NO_MATCHES, rules });
+    return { offset: record.offset, findings: [], matches: [], failedRules, record };
+  }
   const sourceOffset = safeOffset(record.offset);
 
   const findings: DetectionFinding[] = [];
@@ -90,7 +98,9 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, rules: RuleSetCompi
 
   const found = rules.matchesOf(view, detections);
   for (const correlation of found.groupMissing) deps.onGroupMissing(rules, correlation);
-  const matches = found.matches.map((one): RoutedMatch => {
+  const taken = takenMatches(deps, found.matches, { activation, rules, organizationId, record });
+  deps.guard.saw({ organizationId, appendTimeMs: record.appendTimeMs, matches: taken, rules });
+  const matches = taken.map((one): RoutedMatch => {
     const rule = rules.correlations[one.rule] as CorrelationRule; // The set numbers its own rules.
     const match: Match = {
       rule: one.rule,
@@ -110,6 +120,25 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, rules: RuleSetCompi
     return { target: partitionOf(window, deps.targets), match };
   });
   return { offset: record.offset, findings, matches, failedRules, record };
+}
+
+const NO_MATCHES: readonly RuleMatch[] = [];
+
+/** Without those of rules that are tripped in the organization. */
+function takenMatches(
+  deps: MatchStageDeps,
+  found: readonly RuleMatch[],
+  at: RulesInForce & { readonly organizationId: string; readonly record: KafkaRecord },
+): readonly RuleMatch[] {
+  const { activation, rules, organizationId } = at;
+  if (activation.breakers.length === 0) return found;
+  const { appendTimeMs } = at.record;
+  const taken = found.filter(({ rule }) => {
+    const ruleId = rules.correlations[rule]?.uid ?? '';
+    return !isWithheld(activation, { organizationId, ruleId, appendTimeMs });
+  });
+  if (taken.length < found.length) deps.onWithheld(found.length - taken.length);
+  return taken;
 }
 
 function lateEvent(deps: MatchStageDeps, item: DecodedRecord, activation: RuleActivation): LateEvent {

@@ -1,7 +1,6 @@
 import type { LateEvent, Match, MatchBatch } from '@tracehound/event-model';
 import type { Hit } from './hit.ts';
 
-/** A match as windows keep it. */
 export function hitOf(match: Match, source: number, matchesOffset: number): Hit {
   return {
     timeMs: match.event_time,
@@ -17,7 +16,6 @@ export function hitOf(match: Match, source: number, matchesOffset: number): Hit 
   };
 }
 
-/** A chain hit as it travels. */
 export function matchOf(
   hit: Hit,
   at: { readonly organization: string; readonly groupKey: string; readonly index: number },

@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto';
+import { approve, type RuleActivation } from '@tracehound/event-model';
+import { readActivations, readApproverKey } from '../deployment/approvals.ts';
+import { columns } from '../render/columns.ts';
+import { counted } from '../render/counted.ts';
+import { UsageError } from '../usage-error.ts';
+import { NOTICE_MS, ruleTopics, writeActivation } from './rules.ts';
+import type { RulesLive } from './rules-live.ts';
+
+type Breaker = RuleActivation['breakers'][number];
+
+/** `tracehound rules breaker list`: correlations that take no matches of an organization now, or soon. */
+export async function runBreakerList(
+  { format }: { readonly format: 'table' | 'json' },
+  live: RulesLive,
+): Promise<number> {
+  const standing = standingBreakers(await latestActivation(live), live.now());
+  if (format === 'json') live.terminal.out(JSON.stringify(standing.map(shown)));
+  else if (standing.length === 0) live.terminal.out('no rule is tripped');
+  else {
+    const rows = standing
+      .map(shown)
+      .map(({ organization_id, rule_id, from, until }) => [organization_id, rule_id, from, until]);
+    live.terminal.out(columns(['ORGANIZATION', 'RULE', 'FROM', 'UNTIL'], rows));
+  }
+  return 0;
+}
+
+/**
+ * `tracehound rules breaker clear [--org] [--rule]`: takes matches again some seconds later, without waiting for the breaker to
+ * run out. Exit code 1 when another activation came in between: then nothing has changed.
+ */
+export async function runBreakerClear(
+  {
+    org,
+    rule,
+    key,
+    format,
+  }: {
+    readonly org?: string;
+    readonly rule?: string;
+    readonly key?: readonly string[];
+    readonly format: 'table' | 'json';
+  },
+  live: RulesLive,
+): Promise<number> {
+  const latest = await latestActivation(live);
+  const isCleared = (one: Breaker): boolean =>
+    (org === undefined || one.organization_id === org) && (rule === undefined || one.rule_id === rule);
+  const cleared = standingBreakers(latest, live.now()).filter(isCleared);
+  if (cleared.length === 0) throw new UsageError('no such breaker stands; see rules breaker list');
+  const nowMs = live.now();
+  const activation: RuleActivation = {
+    ...latest,
+    activation_id: randomUUID(),
+    effective_at: Math.max(nowMs + NOTICE_MS, latest.effective_at),
+    created_at: nowMs,
+    principal: live.principal,
+    reason: `cleared ${counted(cleared.length, 'breaker')}`,
+    breakers: latest.breakers.filter((one) => !isCleared(one)),
+    based_on: latest.activation_id,
+  };
+  const { activations: topic } = ruleTopics(live.namespace);
+  await live.codec.prepare(['tracehound.pipeline.v1.RuleActivation']);
+  const producer = await live.kafka.producer();
+  try {
+    const approvals = (key ?? []).map((text) => approve(activation, readApproverKey(text)));
+    await writeActivation(producer, topic, { codec: live.codec, activation, approvals });
+  } finally {
+    await producer.close();
+  }
+  const known = await readActivations({ ...live, topic });
+  if (!known.some(({ activation_id }) => activation_id === activation.activation_id)) {
+    live.terminal.note('another activation came in between: nothing has changed; try again');
+    return 1;
+  }
+  const effectiveAt = new Date(activation.effective_at).toISOString();
+  if (format === 'json') live.terminal.out(JSON.stringify({ cleared: cleared.map(shown), effective_at: effectiveAt }));
+  else live.terminal.out(`${counted(cleared.length, 'breaker')} cleared from ${effectiveAt} on`);
+  return 0;
+}
+
+function shown({ organization_id, rule_id, from, until }: Breaker) {
+  return {
+    organization_id,
+    rule_id,
+    from: new Date(from).toISOString(),
+    until: new Date(until).toISOString(),
+  };
+}
+
+function standingBreakers({ breakers }: RuleActivation, nowMs: number): readonly Breaker[] {
+  return breakers.filter(({ until }) => until > nowMs);
+}
+
+async function latestActivation(live: RulesLive): Promise<RuleActivation> {
+  const latest = (await readActivations({ ...live, topic: ruleTopics(live.namespace).activations })).at(-1);
+  if (latest === undefined) throw new UsageError('no rules were ever activated here');
+  return latest;
+}
