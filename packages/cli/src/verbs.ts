@@ -15,6 +15,7 @@ import { runHandlerVerb } from './commands/handler.ts';
 import { type RecoverFlags, runRecover } from './commands/recover.ts';
 import { type ReplayFlags, runReplay } from './commands/replay.ts';
 import { runBreakerClear, runBreakerList } from './commands/rules-breaker.ts';
+import { runRulesHealth } from './commands/rules-health.ts';
 import {
   type RulesLive,
   runRulesApply,
@@ -212,6 +213,15 @@ Examples
           withRules((live) => runRulesStatus(flags, live)),
         ),
       );
+    rules
+      .command('health')
+      .description('when each rule last spoke and how often, what is tripped or degraded, which filters expire')
+      .addOption(format())
+      .addHelpText(
+        'after',
+        '\nExit code 1 when a rule loses matches or a filter has expired.\n\nExample\n  ./tracehound rules health',
+      )
+      .action(exits((flags: { format: 'table' | 'json' }) => withRules((live) => runRulesHealth(flags, live))));
     const breaker = rules.command('breaker').description('rules that were tripped because they flooded with matches');
     breaker
       .command('list')

@@ -11,6 +11,7 @@ import { readActivations } from '../deployment/approvals.ts';
 import { UsageError } from '../usage-error.ts';
 import { ruleTopics, writeActivation } from './rules.ts';
 import { runBreakerClear, runBreakerList } from './rules-breaker.ts';
+import { runRulesHealth } from './rules-health.ts';
 import {
   type RulesLive,
   runRulesApply,
@@ -118,6 +119,45 @@ describe('rules of a deployment', () => {
     expect(table.lines).toHaveLength(5);
     expect(table.lines.at(-1)).toMatch(new RegExp(`^${secondId.slice(0, 12)}  in force  .*2 \\+ 1 .* 300 s .*grace`));
     expect(memory.records('detection.rules')).toHaveLength(2);
+  });
+
+  it('with a filter that has expired are refused; health tells which is about to, and what never spoke', async () => {
+    const { live, memory, said } = await deployment();
+    const filter = (expires: string): string =>
+      ruleFile(
+        detection('a', 'auth.login.failure'),
+        count('1m'),
+        `title: Build robots\nlogsource: {product: tracehound}\nfilter: {rules: [a], s: {actor.id: robot}, condition: not s}\ncustom: {owner: ada, reason: ticket 9, expires: ${expires}}\n`,
+      );
+    await expect(runRulesApply({ paths: [filter('1970-01-01')], format: 'table' }, live)).rejects.toThrow(
+      /'Build robots' expired on 1970-01-01/,
+    );
+    await expect(runRulesApply({ paths: [filter('soon')], format: 'table' }, live)).rejects.toThrow(/is no date/);
+    await said(runRulesApply({ paths: [filter('1970-01-05')], format: 'table' }, live));
+    const producer = await live.kafka.producer();
+    await live.codec.prepare(['tracehound.pipeline.v1.CorrelationAlert']);
+    const value = live.codec.encode('tracehound.pipeline.v1.CorrelationAlert', {
+      ...{ alert_id: 'x', revision: 1, kind: 'OPEN', organization_id: 'acme', cluster_id: 'c', group: [], count: 1 },
+      ...{ count_exact: true, first_at: 1, last_at: 2, event_ids: [], matches_partition: 0, watermark: 0 },
+      rule: {
+        rule_id: 'many',
+        title: 'Many',
+        level: 'high',
+        type: 'event_count',
+        semantic_hash: 'h',
+        ruleset_id: 's',
+        timespan_ms: 1,
+      },
+    });
+    await producer.send('security.alerts', [
+      { key: 'acme|x', value },
+      { key: 'acme|x', value },
+    ]);
+    expect(memory.records('security.alerts')).toHaveLength(2);
+    const table = await said(runRulesHealth({ format: 'table' }, live));
+    expect(table.code).toBe(0);
+    expect(table.lines[1]).toMatch(/^Many +medium +live +1970-01-01T00:16:40\.000Z +1 +1 +1$/);
+    expect(table.lines.at(-1)).toBe("filter 'Build robots' of ada expires 1970-01-05: ticket 9");
   });
 
   it('wait for a second approver where the deployment asks for one', async () => {

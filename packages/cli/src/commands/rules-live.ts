@@ -17,6 +17,7 @@ import {
   readApproverKey,
 } from '../deployment/approvals.ts';
 import { passCostGate } from '../deployment/cost-gate.ts';
+import { exceptionProblems, exceptionsOf } from '../deployment/exceptions.ts';
 import { liveProblems } from '../deployment/live-rules.ts';
 import { parseLimits } from '../deployment/state-limits.ts';
 import { parseDuration } from '../events/duration.ts';
@@ -119,6 +120,8 @@ export async function runRulesApply(
   const after = loadRuleSet(files);
   const problems = liveProblems(after);
   if (problems.length > 0) throw new SigmaError(problems);
+  const expired = exceptionProblems(exceptionsOf(files), live.now());
+  if (expired.length > 0) throw new UsageError(expired.join('\n'));
   const limits = parseLimits(limit);
   await passCostGate(after, live, force);
   const latest = await latestActivation(live);
