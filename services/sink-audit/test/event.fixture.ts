@@ -145,3 +145,18 @@ export function alertLifecycle(): RecordInputByName['tracehound.pipeline.v1.Aler
     after: 'acknowledged',
   };
 }
+
+export function ruleActivation(): RecordInputByName['tracehound.pipeline.v1.RuleActivation'] {
+  return {
+    activation_id: 'a1',
+    ruleset_id: 'f'.repeat(64),
+    lateness_ms: 120_000,
+    clock_allowance_ms: 1_000,
+    sources_version: 1,
+    sources: [],
+    effective_at: 7_000,
+    created_at: 6_000,
+    principal: 'ada',
+    reason: 'ticket 7',
+  };
+}

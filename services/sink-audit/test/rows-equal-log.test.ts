@@ -9,6 +9,7 @@ import {
   detectionFinding,
   lateEvent,
   loginFailure,
+  ruleActivation,
 } from './event.fixture.ts';
 import { logins, type SinkWorld, sinkWorld } from './sink-world.fixture.ts';
 
@@ -48,6 +49,10 @@ describe('rows equal log', () => {
       key: 'acme|a',
       value: encode('tracehound.pipeline.v1.AlertDelivery', alertDelivery()),
     });
+    await world.sendRaw('detection.activations', {
+      key: 'f',
+      value: encode('tracehound.pipeline.v1.RuleActivation', ruleActivation()),
+    });
     await world.sendRaw('security.events', { key: null, value: null, headers: { th_marker: 'idle' } });
     await world.caughtUp();
 
@@ -66,7 +71,13 @@ describe('rows equal log', () => {
          round(extract(epoch FROM recorded_at) * 1000)::bigint, encode(sha256(payload), 'hex')) AS line FROM audit.event`,
     );
     expect(rows.map((row) => row.line).sort()).toEqual(log.sort());
-    expect(rows).toHaveLength(505);
+    expect(rows).toHaveLength(506);
+    const changes = await world.database.admin.query(
+      `SELECT organization_id, action, actor_id, attrs->>'reason' AS reason FROM audit.event WHERE kind = 'rules'`,
+    );
+    expect(changes.rows).toEqual([
+      { organization_id: 'platform', action: 'activated', actor_id: 'ada', reason: 'ticket 7' },
+    ]);
   });
 
   it('E3 names every offset: rows + failures + markers + missing = next offset', async () => {
@@ -74,7 +85,7 @@ describe('rows equal log', () => {
       `SELECT sum(next_offset)::bigint AS next, sum(rows_total + failures_total + markers_total + missing_total)::bigint AS named,
          sum(markers_total)::bigint AS markers, (SELECT count(*) FROM audit.event) AS stored FROM audit.sink_offset`,
     );
-    expect(rows[0]).toEqual({ next: 506n, named: 506n, markers: 1n, stored: 505n });
+    expect(rows[0]).toEqual({ next: 507n, named: 507n, markers: 1n, stored: 506n });
   });
 
   it('projects an event into columns and keeps the rest in attrs', async () => {

@@ -16,7 +16,7 @@ export type AuditFilter = {
   readonly limit: number;
 };
 
-export const AUDIT_KINDS = ['event', 'late', 'finding', 'alert', 'lifecycle', 'delivery'] as const;
+export const AUDIT_KINDS = ['event', 'late', 'finding', 'alert', 'lifecycle', 'delivery', 'rules'] as const;
 export type AuditKind = (typeof AUDIT_KINDS)[number];
 
 /** One record of the log as an analyst reads it; copies of an event are left out. */

@@ -61,7 +61,8 @@ export function kafkaServer(options: {
       await writeFile(properties, await brokerProperties({ name, state, folder }));
       if (existsSync(join(folder, 'log', 'meta.properties'))) return;
       await rm(join(folder, 'log'), { recursive: true, force: true }); // half formatted
-      const format = ['kafka.tools.StorageTool', 'format', '-t', state.kafkaClusterId, '-c', properties];
+      // In one word: an id may begin with a dash, which would read as an option.
+      const format = ['kafka.tools.StorageTool', 'format', `--cluster-id=${state.kafkaClusterId}`, '-c', properties];
       await runTool('java', [
         '-XX:TieredStopAtLevel=1',
         `-Dlog4j2.configurationFile=${logConfig}`,

@@ -1,7 +1,7 @@
 import type { RetentionClass } from '@tracehound/event-model';
 
 /** What sort of record a row holds; decided by the topic it was read from. */
-export type RecordKind = 'event' | 'late' | 'finding' | 'alert' | 'lifecycle' | 'delivery';
+export type RecordKind = 'event' | 'late' | 'finding' | 'alert' | 'lifecycle' | 'delivery' | 'rules';
 
 /** A partition of one life of a topic. The id changes when a topic is deleted and made again (X5). */
 export type PartitionId = {

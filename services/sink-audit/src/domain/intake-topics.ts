@@ -10,6 +10,7 @@ export const INTAKE_KINDS = {
   'security.alerts': 'alert',
   'security.alert-lifecycle': 'lifecycle',
   'security.deliveries': 'delivery',
+  'detection.activations': 'rules',
 } as const satisfies Partial<Record<SourceTopicName, RecordKind>>;
 
 export type IntakeTopicName = keyof typeof INTAKE_KINDS;

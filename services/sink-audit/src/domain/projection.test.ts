@@ -8,6 +8,7 @@ import {
   detectionFinding,
   lateEvent,
   loginFailure,
+  ruleActivation,
 } from '../../test/event.fixture.ts';
 import type { Projection, RecordKind } from './audit-row.ts';
 import { INTAKE_KINDS } from './intake-topics.ts';
@@ -141,6 +142,7 @@ describe('projection', () => {
       ['late', await decoded(RECORD.LateEvent, lateEvent(TOPIC_ID))],
       ['delivery', await decoded(RECORD.AlertDelivery, alertDelivery())],
       ['lifecycle', await decoded(RECORD.AlertLifecycle, alertLifecycle())],
+      ['rules', await decoded(RECORD.RuleActivation, ruleActivation())],
     ] as const;
     for (const kind of new Set(Object.values(INTAKE_KINDS))) {
       for (const [own, record] of records) {

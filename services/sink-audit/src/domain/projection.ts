@@ -103,10 +103,12 @@ export function project(kind: RecordKind, decoded: NamedRecord): Verdict<Project
     case 'tracehound.pipeline.v1.AlertDelivery':
       if (kind === 'delivery') return projectDelivery(decoded.value);
       break;
+    case 'tracehound.pipeline.v1.RuleActivation':
+      if (kind === 'rules') return ok(projectActivation(decoded.value));
+      break;
     case 'tracehound.events.v1.SecurityEventDetected':
     case 'tracehound.pipeline.v1.DeadLetter':
     case 'tracehound.pipeline.v1.MatchBatch':
-    case 'tracehound.pipeline.v1.RuleActivation':
     case 'tracehound.pipeline.v1.RuleSet':
       break;
   }
@@ -307,6 +309,23 @@ function projectAlert(alert: RecordByName['tracehound.pipeline.v1.CorrelationAle
     attrs: safeJson(alert, notes),
   };
   return ok({ ...columns, projectionFlags: notes.flags });
+}
+
+/** Rules are everybody's: rows of the tenant `platform`. A copy of an activation (a further signature) is a duplicate of it. */
+function projectActivation(activation: RecordByName['tracehound.pipeline.v1.RuleActivation']): Projection {
+  const notes: ProjectionNotes = { flags: 0 };
+  const columns = {
+    ...EMPTY,
+    kind: 'rules' as const,
+    retentionClass: SECURITY_CLASS,
+    recordKey: indexedText(activation.activation_id, notes),
+    organizationId: 'platform',
+    action: activation.based_on === null ? 'activated' : 'breakers',
+    actorId: indexedText(activation.principal, notes),
+    eventTimeMs: safeTime(activation.created_at, notes),
+    attrs: safeJson(activation, notes),
+  };
+  return { ...columns, projectionFlags: notes.flags };
 }
 
 function projectLifecycle(
