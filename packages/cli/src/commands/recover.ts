@@ -91,7 +91,10 @@ async function recoverRange(flags: RecoverFlags, context: RecoverContext): Promi
     const { src_topic: from, src_topic_id: topicId, src_partition: partition, src_offset: offset } = event;
     lateMatches.set(event.event_id, recoveryMatches(ruleSet, found, { topic: from, topicId, partition, offset }));
   }
-  const earliestMs = Math.min(...late.map(({ event_time }) => event_time));
+  const earliestMs = late.reduce(
+    (earliest, { event_time }) => Math.min(earliest, event_time),
+    Number.POSITIVE_INFINITY,
+  );
   const { onTime, coveredMs, isClosed } = await readOnTime({ ruleSet, rulesLog, lateMatches, earliestMs }, context);
   const known = [
     ...(await readAlertLog({ ...context, topic: () => topic('security.alerts') }, context.now())),
@@ -104,7 +107,7 @@ async function recoverRange(flags: RecoverFlags, context: RecoverContext): Promi
     onTime,
     late: [...lateMatches.values()].flat(),
     watermarkMs: isClosed ? END_OF_INPUT_WATERMARK_MS : coveredMs - lateness_ms - clock_allowance_ms,
-    saidAtMs: Math.max(coveredMs, ...known.map(({ watermark }) => watermark)) + 1,
+    saidAtMs: known.reduce((latest, { watermark }) => Math.max(latest, watermark), coveredMs) + 1,
   });
   const before = new Set(known.filter(({ recovered }) => recovered).map(meaningOf));
   const fresh = new Set(found.alerts.filter((alert) => !before.has(meaningOf(alert))).map(({ alert_id }) => alert_id));
