@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Our sources are offered under one private export condition (STYLE 10); vitest and Node use the same one. */
 // `import` and `module` must not be listed: vitest passes these on as --conditions, and `require` in pg then gets ES modules.
@@ -17,6 +17,9 @@ const onServers = {
   testTimeout: 60_000,
   hookTimeout: 120_000,
 } as const;
+
+/** Minutes on real servers: `npm run test:long`. */
+const LONG_ONLY = process.env['TRACEHOUND_TEST_LONG'] === '1' ? [] : ['**/*.long.test.ts'];
 
 export default defineConfig({
   ...shared,
@@ -39,6 +42,7 @@ export default defineConfig({
           execArgv,
           ...onServers,
           include: ['{packages,services}/*/test/**/*.test.ts', 'deploy/test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...LONG_ONLY],
         },
       },
       {

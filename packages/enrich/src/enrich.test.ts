@@ -16,6 +16,7 @@ let number = 0;
 const login = (fields: Partial<EnrichableEvent> = {}): EnrichableEvent => ({
   eventId: `e${number++}`,
   eventType: 'auth.login.success',
+  outcome: 'SUCCESS',
   organization: 'acme',
   timeMs: T0,
   actorId: 'mia',
@@ -76,6 +77,26 @@ describe('days-idle', () => {
       login({ timeMs: T0 + 66.6 * DAY }),
     ];
     expect(walk([daysIdle], events)).toEqual([{}, {}, { days_idle: '61' }, { days_idle: '0' }]);
+  });
+});
+
+describe('a dormant account', () => {
+  it('is not woken by a wrong password', () => {
+    const refused = login({ eventType: 'auth.login.failure', outcome: 'FAILURE', timeMs: T0 + 90 * DAY - 60_000 });
+    const walked = walk([daysIdle], [login(), refused, login({ timeMs: T0 + 90 * DAY })]);
+    expect(walked).toEqual([{}, {}, { days_idle: '90' }]);
+  });
+});
+
+describe('values', () => {
+  it('of an enricher are text, and only of the fields it has declared', () => {
+    const odd = {
+      ...newDevice,
+      name: 'odd',
+      fields: ['odd'],
+      step: () => ({ state: 's', values: { odd: 7, days_idle: '999' } }),
+    };
+    expect(walk([odd as never], [login({ deviceId: 'a' })])).toEqual([{ odd: '7' }]);
   });
 });
 

@@ -5,6 +5,7 @@ export type Place = { readonly latitude: number; readonly longitude: number };
 export type EnrichableEvent = {
   readonly eventId: string;
   readonly eventType: string;
+  readonly outcome: 'SUCCESS' | 'FAILURE' | 'UNKNOWN';
   readonly organization: string;
   /** Event time (X2), ms UTC. */
   readonly timeMs: number;

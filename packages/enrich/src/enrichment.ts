@@ -70,10 +70,11 @@ export function createEnrichment(enrichers: readonly Enricher[]): Enrichment {
             continue;
           }
           const step = enricher.step(stored?.s ?? null, event);
-          Object.assign(all, step.values);
-          const hasAnswer = Object.keys(step.values).length > 0;
+          const values = declaredOnly(enricher, step.values);
+          Object.assign(all, values);
+          const hasAnswer = Object.keys(values).length > 0;
           if (!hasAnswer && step.state === stored?.s) continue;
-          const answers = [[event.eventId, step.values] as const, ...(stored?.a ?? [])].slice(0, ANSWERS_MAX);
+          const answers = [[event.eventId, values] as const, ...(stored?.a ?? [])].slice(0, ANSWERS_MAX);
           const state = JSON.stringify({ s: step.state, a: answers } satisfies Stored);
           current.set(id, state);
           changed.set(id, { id, keptMs: enricher.keptMs, state });
@@ -83,4 +84,14 @@ export function createEnrichment(enrichers: readonly Enricher[]): Enrichment {
       return { values, changed: [...changed.values()] };
     },
   };
+}
+
+/** A module of somebody's own may answer anything; what is written is text, under the names it has declared. */
+function declaredOnly(
+  { fields }: Enricher,
+  values: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) => (fields.includes(name) ? [[name, String(value)]] : [])),
+  );
 }

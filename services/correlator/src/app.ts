@@ -21,6 +21,7 @@ import { type CorrelatorConfig, topicNames } from './config.ts';
 import { BrokerTime } from './domain/broker-time.ts';
 import { RuleBook } from './domain/rule-book.ts';
 import { RulesInForceSource } from './domain/rules-in-force.ts';
+import { EvictingStoreError } from './errors.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
 import { createCorrelatorMetrics } from './metrics.ts';
 import type { Clock, StateStore } from './ports.ts';
@@ -168,12 +169,28 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
       lazy: true,
       onState: (state, error) => {
         logger.info('state store connection', { state, ...(error === null ? {} : { err: error }) });
+        if (state !== 'up') return;
         // This build's library, also on a server that knows an older one of the same protocol version.
-        if (state === 'up') void loadStateLibrary(redis).catch(() => undefined);
+        void loadStateLibrary(redis).catch(() => undefined);
+        void refuseEviction();
       },
     });
     closers.push(async () => redis.disconnect());
     const store = createRedisStateStore({ redis, namespace: config.namespace, ttlMs: config.stateTtlMs });
+    let isPolicyKnown = false;
+
+    /** At the first answer of the server, which may come long after the start; a policy changed later shows in readiness. */
+    async function refuseEviction(): Promise<void> {
+      if (isPolicyKnown) return;
+      try {
+        await store.ping();
+        isPolicyKnown = true;
+      } catch (error) {
+        // Any other failure is an outage: the next connection asks again.
+        if (error instanceof EvictingStoreError) onFatal(error);
+      }
+    }
+
     health.check('state', async () => store.ping(), { everyMs: 1_000 });
     return store;
   }

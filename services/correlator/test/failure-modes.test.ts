@@ -3,11 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectRedis } from '@tracehound/redis';
 import { openStack, type Stack } from '@tracehound/stack';
-import { sfc32, waitFor } from '@tracehound/testkit';
+import { waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CorrelatorApp } from '../src/app.ts';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
-import { mixedEvents, oracleLines, type TestEvent } from './events.fixture.ts';
+import { eventsOf, expectExact, flowing, sendSliced, untilReadiness } from './stream.fixture.ts';
 
 /** A Redis of its own: these tests empty and end it. */
 let redisStack: Stack;
@@ -20,53 +19,6 @@ afterAll(async () => {
   await redisStack.stop({ wipe: true });
   await rm(directory, { recursive: true, force: true });
 });
-
-function eventsOf(seed: number, count = 300): readonly TestEvent[] {
-  return mixedEvents({ random: sfc32(seed), count, endMs: Date.now(), spreadMs: 60_000 });
-}
-
-/** Sends in slices with `between` after each, so that things happen in the middle of the stream. */
-async function sendSliced(
-  world: CorrelatorWorld,
-  events: readonly TestEvent[],
-  between: (slice: number) => Promise<void>,
-): Promise<void> {
-  const size = Math.ceil(events.length / 6);
-  for (let slice = 0; slice * size < events.length; slice++) {
-    await world.send(events.slice(slice * size, (slice + 1) * size));
-    await between(slice);
-  }
-}
-
-/** Until some alert is out: the stream is really being worked on. */
-async function flowing(world: CorrelatorWorld): Promise<void> {
-  await waitFor(async () => (await world.records('security.alerts')).length > 0, {
-    what: 'the first alert',
-    timeoutMs: 30_000,
-  });
-}
-
-async function expectExact(world: CorrelatorWorld, events: readonly TestEvent[]): Promise<void> {
-  await world.endInput();
-  await world.settled(60_000).catch((error: unknown) => {
-    throw new Error(world.log(), { cause: error });
-  });
-  const wanted = oracleLines(events);
-  expect(wanted.length).toBeGreaterThan(5);
-  expect(await world.finals()).toEqual(wanted);
-  expect(await world.brokenE1()).toEqual([]);
-}
-
-async function readiness(app: CorrelatorApp): Promise<{ status: number; details: Record<string, string> }> {
-  const response = await fetch(`${app.addresses.internal}/health/ready`);
-  const body: unknown = await response.json();
-  const checks =
-    typeof body === 'object' && body !== null && 'checks' in body && Array.isArray(body.checks) ? body.checks : [];
-  return {
-    status: response.status,
-    details: Object.fromEntries(checks.map((check: { name: string; detail: string }) => [check.name, check.detail])),
-  };
-}
 
 describe.concurrent('failures in the middle of a stream', () => {
   it('restart: a drained correlator is followed by another without loss or repetition of meaning', async () => {
@@ -137,18 +89,9 @@ describe.concurrent('failures in the middle of a stream', () => {
         }
         if (slice === 4) {
           await redisStack.part('redis-state').kill();
-          await waitFor(
-            async () => {
-              const now = await readiness(app);
-              return now.status === 503 && /Redis/.test(now.details['state'] ?? '');
-            },
-            { what: 'readiness to say that Redis is away' },
-          );
+          await untilReadiness(app, { status: 503, check: 'state', says: /Redis/ });
           await redisStack.part('redis-state').restart();
-          await waitFor(async () => (await readiness(app)).status === 200, {
-            what: 'the correlator to be ready again by itself',
-            timeoutMs: 30_000,
-          });
+          await untilReadiness(app, { status: 200 });
         }
       });
       await expectExact(world, events);

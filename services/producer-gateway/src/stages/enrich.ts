@@ -91,6 +91,7 @@ function enrichableOf(
     ...known,
     eventId: event.eventId,
     eventType: event.definition.name,
+    outcome: event.outcome,
     organization: event.placement.intakeOrg,
     actorId: event.actor?.id ?? null,
     deviceId: Object.hasOwn(payload, 'device_id') ? (payload['device_id'] ?? null) : null,

@@ -18,9 +18,9 @@ export function createRecallStage(options: {
   const { enrichment, states } = options;
   return async function recall(events) {
     const known = events.flatMap(({ enrichable }) => (enrichable === null ? [] : [enrichable]));
-    const keys = enrichment.keysOf(known);
-    if (keys.length === 0) return events.map((event) => ok(event));
     try {
+      const keys = enrichment.keysOf(known);
+      if (keys.length === 0) return events.map((event) => ok(event));
       const texts = await states.load(keys.map(({ id }) => id));
       const found = new Map(
         keys.flatMap(({ id }, index) => (texts[index] == null ? [] : [[id, texts[index]] as const])),
