@@ -40,7 +40,7 @@ import type { OutboxRecord } from '../../services/correlator/src/ports.ts';
 import { FlushPolicy } from '../../services/correlator/src/stages/flush.ts';
 import { externalEvent, ORGANIZATION, type WorkloadLine } from '../measure/avro-workload.ts';
 import { type Counts, type ProcessRun, runPeer } from '../measure/peer.ts';
-import { cellOf, cpuMicros, peakRssMb, runCell } from '../measure/processes.ts';
+import { cellOf, cpuMicros, NODE_FLAGS, peakRssMb, runCell } from '../measure/processes.ts';
 import { assertSameCounts, inThousands, type Spread, spreadOf } from '../measure/statistics.ts';
 import { workload } from '../workload/events.ts';
 import { expectedEpisodes } from '../workload/expected.ts';
@@ -374,7 +374,7 @@ async function runFromKafka(stack: Stack, load: Load, events: number, namespace:
   const topic = (name: string): string => `${namespace}.${name}`;
   const status = await stack.status();
   const brokerPid = status.find(({ name }) => name === 'kafka-1')?.pid ?? process.pid;
-  const child = spawn(process.execPath, [...process.execArgv, MAIN], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...process.execArgv, MAIN], {
     env: { ...process.env, ...stack.environment(), TRACEHOUND_NAMESPACE: namespace, TRACEHOUND_LOG_LEVEL: 'error' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });

@@ -79,7 +79,8 @@ describe('docker-compose.yml', () => {
 
   it.each(APPS)('runs %s without root rights, on an image that is built from this tree', (app) => {
     const service = services[app];
-    expect(service?.command).toEqual(['node', `services/${app}/dist/main.js`]);
+    const flags = app === 'correlator' ? ['--max-semi-space-size=64'] : [];
+    expect(service?.command).toEqual(['node', ...flags, `services/${app}/dist/main.js`]);
     expect(existsSync(join(ROOT, 'services', app, 'src', 'main.ts'))).toBe(true);
     expect(service).toMatchObject({ read_only: true, cap_drop: ['ALL'] });
     expect(service?.healthcheck).toBeDefined();
