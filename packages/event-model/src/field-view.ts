@@ -8,6 +8,8 @@ export type FieldScalar = string | number | boolean | null;
 export type EventFieldView = {
   /** Values under a field name; undefined = absent, `[]` = an empty list. Names are exact, case included. */
   values(field: string): readonly FieldScalar[] | undefined;
+  /** As `values`, one value bare; optional, see `FieldView` of the Sigma engine. */
+  lookup?(path: { readonly name: string }): FieldScalar | readonly FieldScalar[] | undefined;
   /** Names `values` knows, each once. */
   fields(): Iterable<string>;
   /**
@@ -29,6 +31,17 @@ export type NativeEventRecord = {
   readonly payload: Readonly<Record<string, string>>;
   readonly changes: readonly FieldChange[];
 };
+
+/** Fields of a third-party log that are read when they are asked for. */
+export type FieldTable = {
+  /** A value bare, or the list of values; undefined = absent. */
+  lookup(name: string): FieldScalar | readonly FieldScalar[] | undefined;
+  /** Each name once, in document order. */
+  names(): Iterable<string>;
+};
+
+/** A third-party event whose fields lie in a table. */
+export type LazyExternalEvent = Omit<ExternalEvent, 'fields'> & { readonly fields: FieldTable };
 
 type Leaf = (envelope: EventEnvelope) => FieldScalar | undefined;
 type LeafList = (envelope: EventEnvelope) => readonly string[];
@@ -106,8 +119,59 @@ const KEYWORD_LEAVES: readonly string[] = [
 ];
 
 /** The view of a decoded event. Building it costs nothing; a third-party log is indexed at the first look, once. */
-export function createFieldView(event: NativeEventRecord | ExternalEvent): EventFieldView {
-  return 'log_source' in event ? externalView(event) : nativeView(event);
+export function createFieldView(event: NativeEventRecord | ExternalEvent | LazyExternalEvent): EventFieldView {
+  if (!('log_source' in event)) return nativeView(event);
+  return isLazy(event) ? new LazyExternalView(event) : externalView(event);
+}
+
+function isLazy(event: ExternalEvent | LazyExternalEvent): event is LazyExternalEvent {
+  return !Array.isArray(event.fields);
+}
+
+/** A class, so that a view is one small object per event. */
+class LazyExternalView implements EventFieldView {
+  private readonly event: LazyExternalEvent;
+
+  constructor(event: LazyExternalEvent) {
+    this.event = event;
+  }
+
+  lookup({ name }: { readonly name: string }): FieldScalar | readonly FieldScalar[] | undefined {
+    const found = this.event.fields.lookup(name);
+    if (found !== undefined) return found;
+    const values = envelopeValues(this.event.envelope, name);
+    return values?.length === 1 ? values[0] : values;
+  }
+
+  values(field: string): readonly FieldScalar[] | undefined {
+    const found = this.event.fields.lookup(field);
+    if (found === undefined) return envelopeValues(this.event.envelope, field);
+    return isList(found) ? found : [found];
+  }
+
+  *fields(): Iterable<string> {
+    const { fields, envelope } = this.event;
+    yield* fields.names();
+    for (const name of envelopeNames(envelope)) if (fields.lookup(name) === undefined) yield name;
+  }
+
+  *keywords(): Iterable<FieldScalar> {
+    const { fields } = this.event;
+    for (const name of fields.names()) {
+      const found = fields.lookup(name);
+      if (found === undefined) continue;
+      if (isList(found)) yield* found;
+      else yield found;
+    }
+  }
+
+  get logSource(): EventFieldView['logSource'] {
+    return this.event.log_source;
+  }
+}
+
+function isList(found: FieldScalar | readonly FieldScalar[]): found is readonly FieldScalar[] {
+  return typeof found === 'object' && found !== null;
 }
 
 function externalView(event: ExternalEvent): EventFieldView {

@@ -87,7 +87,10 @@ function pathOf({ activation }: { readonly activation: RuleActivation }) {
   const seen: number[] = [];
   // Only what the path asks of a codec: events by the byte they are, batches as they are.
   const codec = {
-    decode: (value: Buffer) => ({ name: 'tracehound.events.v1.AuthenticationEvent', value: eventOf(value[0] ?? 0) }),
+    decodeEvent: (value: Buffer) => ({
+      name: 'tracehound.events.v1.AuthenticationEvent',
+      value: eventOf(value[0] ?? 0),
+    }),
     encode: (_: string, batch: MatchBatch) => {
       batches.push(batch);
       return Buffer.alloc(0);

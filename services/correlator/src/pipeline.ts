@@ -25,7 +25,7 @@ type DeadLetters = (entries: readonly { item: KafkaRecord; stage: string; verdic
 
 export type DetectPathDeps = MatchStageDeps &
   RepartitionDeps & {
-    readonly codec: Pick<AvroCodec, 'encode' | 'decode'>;
+    readonly codec: Pick<AvroCodec, 'encode' | 'decodeEvent'>;
     readonly counter: VerdictCounter;
     readonly deadLetters: DeadLetters;
     readonly late: (events: readonly LateEvent[]) => Promise<void>;

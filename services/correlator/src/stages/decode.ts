@@ -1,4 +1,4 @@
-import type { DecodedRecord as AnyRecord, AvroCodec } from '@tracehound/avro';
+import type { AvroCodec, DecodedEvent } from '@tracehound/avro';
 import {
   classifyError,
   createFieldView,
@@ -23,15 +23,15 @@ export type DecodedRecord = {
 type DecodeVerdict = Verdict<DecodedRecord, DetectReason | 'registry_unavailable'>;
 
 /**
- * Avro to what rules see. Bytes that can never be read are a dead letter; a registry that does not answer is a
+ * Avro to what rules see; only what the live rules ask for is ever read. Bytes that can never be read are a dead letter; a registry that does not answer is a
  * retry. Synchronous once the schema id is known.
  */
 export function createDecodeStage(
-  codec: Pick<AvroCodec, 'decode'>,
+  codec: Pick<AvroCodec, 'decodeEvent'>,
 ): (record: ValuedRecord) => DecodeVerdict | Promise<DecodeVerdict> {
   return function decode(record) {
     try {
-      const decoded = codec.decode(record.value);
+      const decoded = codec.decodeEvent(record.value);
       if (!(decoded instanceof Promise)) return viewed(record, decoded);
       return decoded.then((found) => viewed(record, found), refused);
     } catch (error) {
@@ -40,7 +40,7 @@ export function createDecodeStage(
   };
 }
 
-function viewed(record: ValuedRecord, decoded: AnyRecord): DecodeVerdict {
+function viewed(record: ValuedRecord, decoded: DecodedEvent): DecodeVerdict {
   const { value } = decoded;
   // Every event record has the envelope by its schema; the other records of ours have none.
   if (!('envelope' in value)) return deadLetter('undecodable', 'the record is no event');
