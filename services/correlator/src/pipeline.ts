@@ -11,7 +11,7 @@
 import type { AvroCodec } from '@tracehound/avro';
 import { type DeadLetter, type DetectionFinding, deadLetter, type LateEvent } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
-import { Pipeline, settle, type VerdictCounter } from '@tracehound/pipeline';
+import { type Outcome, Pipeline, settle, type VerdictCounter } from '@tracehound/pipeline';
 import type { MatchesRecord, PartitionOwner } from './domain/partition-owner.ts';
 import type { SourceProgress } from './domain/source-progress.ts';
 import { createConsumeStage } from './stages/consume.ts';
@@ -35,6 +35,12 @@ export type DetectPathDeps = MatchStageDeps &
 /** A batch of one source partition; the answer is the progress that may be committed. */
 export type DetectPath = (progress: SourceProgress, records: readonly KafkaRecord[]) => Promise<SourceProgress>;
 
+/**
+ * Records of a batch that pass the stages together: what was read of them is garbage before the next are read. A fetch brings some
+ * 2,000 of each partition, and a collector that meets them all alive copies them. They are settled as one batch all the same.
+ */
+const SLICE = 256;
+
 /** Stage A for one source partition. When it rejects, nothing may be committed and the same batch comes again. */
 export function createDetectPath(deps: DetectPathDeps): DetectPath {
   const pipeline = Pipeline.from<KafkaRecord>('detect')
@@ -44,7 +50,10 @@ export function createDetectPath(deps: DetectPathDeps): DetectPath {
   const repartition = createRepartition(deps);
 
   return async function detect(progress, records) {
-    const outcomes = await pipeline.run(records);
+    const outcomes: Outcome<KafkaRecord, MatchedRecord>[] = [];
+    for (let at = 0; at < records.length; at += SLICE) {
+      for (const outcome of await pipeline.run(records.slice(at, at + SLICE))) outcomes.push(outcome);
+    }
     deps.faultPoint('a:after-decode');
     const matched = await settle(outcomes, {
       counter: deps.counter,
