@@ -12,7 +12,10 @@
  * Final alerts per correlation are compared with SQL over all events at once before anything is reported. CPU seconds are those
  * of the process alone; Redis' are its own count.
  *
+ * With `--groups N` instead: so many live groups, rebuilt from records of security.matches, then taken over by a new process.
+ *
  *   npm run bench -- correlator [--json] [--runs 3] [--events 300000] [--presets real,hot] [--peer /path/to/rsigma]
+ *   npm run bench -- correlator --groups 1000000 [--json] [--runs 3]
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,24 +24,31 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { createAvroCodec, createMemoryRegistry, createRegistry, registerRecords } from '@tracehound/avro';
+import { createAvroCodec, createRegistry, registerRecords } from '@tracehound/avro';
 import { applyTopics, publishRuleSet } from '@tracehound/cli';
-import { ACTIVATION_LIMITS } from '@tracehound/correlation';
-import { type Match, type MatchBatch, RECORD_NAMES, type RuleActivation } from '@tracehound/event-model';
-import { createKafkaJsClient, type KafkaRecord, partitionForKey } from '@tracehound/kafka';
-import { connectRedis, type Redis } from '@tracehound/redis';
+import { type Match, type MatchBatch, RECORD_NAMES } from '@tracehound/event-model';
+import { createKafkaJsClient, partitionForKey } from '@tracehound/kafka';
+import { connectRedis } from '@tracehound/redis';
 import { createJsonFieldView, loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
 import { openStack, repositoryRoot, type Stack } from '@tracehound/stack';
 import kafkajs from 'kafkajs';
-import { createRedisStateStore } from '../../services/correlator/src/adapters/redis-state-store.ts';
-import { PartitionOwner } from '../../services/correlator/src/domain/partition-owner.ts';
-import { RuleBook } from '../../services/correlator/src/domain/rule-book.ts';
 import { beginSource } from '../../services/correlator/src/domain/source-progress.ts';
-import { createOpenEngine } from '../../services/correlator/src/domain/window.ts';
-import { createCorrelatePath, createDetectPath, flushAndEmit } from '../../services/correlator/src/pipeline.ts';
+import { createDetectPath, flushAndEmit } from '../../services/correlator/src/pipeline.ts';
 import type { OutboxRecord } from '../../services/correlator/src/ports.ts';
-import { FlushPolicy } from '../../services/correlator/src/stages/flush.ts';
 import { externalEvent, ORGANIZATION, type WorkloadLine } from '../measure/avro-workload.ts';
+import {
+  activationOf,
+  LATENESS_MS,
+  MATCHES,
+  type OpenPartitions,
+  openPartitions,
+  recordOf,
+  redisCpu,
+  ruleFiles,
+  SOURCE,
+  TARGETS,
+} from '../measure/correlator-partitions.ts';
+import { type GroupsCell, type GroupsResult, groupsText, runGroups, runGroupsCell } from '../measure/live-groups.ts';
 import { type Counts, type ProcessRun, runPeer } from '../measure/peer.ts';
 import { cellOf, cpuMicros, NODE_FLAGS, peakRssMb, runCell } from '../measure/processes.ts';
 import { assertSameCounts, inThousands, type Spread, spreadOf } from '../measure/statistics.ts';
@@ -66,80 +76,7 @@ type Run = {
 type KafkaRun = Run & { readonly brokerCpuSeconds: number };
 
 const DETECTIONS = 100;
-const LATENESS_MS = 120_000;
 const BATCH = 1_000;
-const TARGETS = 4;
-const SOURCE = { topic: 'security.events', topicId: 'bench-events', partition: 0 };
-const MATCHES = { topic: 'security.matches', topicId: 'bench-matches' };
-const PACING = { flushMs: 150, flushGapMs: 10, dirtyGroupsMax: 2_000, commitMs: 1_000 };
-
-function ruleFiles() {
-  return [{ path: 'workload.yml', content: workloadRules(DETECTIONS, true) }];
-}
-
-function activationOf(rules: RuleSetCompiled): RuleActivation {
-  return {
-    schema_rev: 1,
-    activation_id: 'bench',
-    ruleset_id: rules.rulesetId,
-    lateness_ms: LATENESS_MS,
-    clock_allowance_ms: 1_000,
-    sources_version: 1,
-    sources: [{ topic: SOURCE.topic, topic_id: SOURCE.topicId, partition: 0, effective_at: 0 }],
-    effective_at: 0,
-    created_at: 0,
-    principal: 'bench',
-    reason: null,
-    breakers: [],
-    based_on: null,
-    ...ACTIVATION_LIMITS,
-  };
-}
-
-/** Everything of stage B but Kafka, for each matches partition. */
-async function openPartitions(cell: Cell, rules: RuleSetCompiled, redis: Redis) {
-  const registry = createMemoryRegistry();
-  await registerRecords(registry, RECORD_NAMES);
-  const codec = createAvroCodec({ registry });
-  await codec.prepare(RECORD_NAMES);
-  const book = new RuleBook();
-  book.addRuleSet({ ruleset_id: rules.rulesetId, files: rules.files });
-  book.activations.add(activationOf(rules), 0);
-  const alerts: OutboxRecord[] = [];
-  const store = createRedisStateStore({ redis, namespace: cell.namespace, ttlMs: 3_600_000 });
-  const partitions = Array.from({ length: cell.source === 'engine' ? 1 : TARGETS }, (_, partition) => {
-    const owner = new PartitionOwner({
-      partition,
-      topicId: () => MATCHES.topicId,
-      store,
-      outlet: { emit: async (records) => void alerts.push(...records) },
-      progress: { committed: async () => null, commit: async () => undefined },
-      openEngine: createOpenEngine({
-        partition,
-        matches: { ...MATCHES, partitions: cell.source === 'engine' ? 1 : TARGETS },
-        clusterId: 'bench',
-        codec,
-        book,
-        refreshRules: async () => undefined,
-      }),
-      nonce: () => `bench-${partition}`,
-      faultPoint: () => undefined,
-    });
-    const flushPolicy = new FlushPolicy({ clock: { nowMs: () => performance.now() }, sleep: delay, ...PACING });
-    const path = createCorrelatePath({
-      owner,
-      codec,
-      counter: { consumed: () => undefined, verdict: () => undefined },
-      deadLetters: async () => undefined,
-      ensureRules: () => undefined,
-      breathe: () => undefined,
-      flushPolicy,
-    });
-    return { owner, path, flushPolicy };
-  });
-  for (const { owner } of partitions) await owner.acquire();
-  return { codec, alerts, partitions };
-}
 
 function finalsOf(alerts: readonly OutboxRecord[], decode: (value: Buffer) => { name: string; value: object }): Counts {
   const counts: Record<string, number> = {};
@@ -153,18 +90,12 @@ function finalsOf(alerts: readonly OutboxRecord[], decode: (value: Buffer) => { 
   return counts;
 }
 
-async function redisCpu(redis: Redis): Promise<number> {
-  const info = await redis.info('cpu');
-  return ['used_cpu_sys', 'used_cpu_user'].reduce(
-    (sum, name) => sum + Number(new RegExp(`${name}:([\\d.]+)`).exec(info)?.[1] ?? 0),
-    0,
-  );
-}
-
 async function runInMemory(cell: Cell): Promise<Run> {
   const rules = loadRuleSet(ruleFiles());
   const redis = await connectRedis(cell.redisUrl, { role: 'state' });
-  const opened = await openPartitions(cell, rules, redis);
+  const count = cell.source === 'engine' ? 1 : TARGETS;
+  const opened = await openPartitions({ rules, redis, namespace: cell.namespace, count });
+  for (const { owner } of opened.partitions) await owner.acquire();
   const feed = cell.source === 'engine' ? feedEngine(rules, opened) : feedService(rules, opened);
   const lines = [...workload(cell.load, cell.events)];
   let [matches, micros, wallMs] = [0, 0, 0];
@@ -197,7 +128,6 @@ async function runInMemory(cell: Cell): Promise<Run> {
   };
 }
 
-type Opened = Awaited<ReturnType<typeof openPartitions>>;
 type Feed = {
   /** Not measured; the answer takes the batch in, is measured, and tells the matches it made. */
   prepare(lines: readonly WorkloadLine[], offset: number): () => Promise<number>;
@@ -208,8 +138,8 @@ type Feed = {
 type Parsed = { readonly lines: readonly WorkloadLine[]; readonly timesMs: readonly number[]; readonly offset: number };
 
 /** Matcher and windows without records between. */
-function feedEngine(rules: RuleSetCompiled, { partitions }: Opened): Feed {
-  const [{ owner, flushPolicy }] = partitions as [Opened['partitions'][number]];
+function feedEngine(rules: RuleSetCompiled, { partitions }: OpenPartitions): Feed {
+  const [{ owner, flushPolicy }] = partitions as [OpenPartitions['partitions'][number]];
   const logSource = { category: 'workload', product: null, service: null };
   let next = 0n;
   const batchOf = (fields: Pick<MatchBatch, 'from' | 'to' | 'watermark' | 'matches'>, isEnd: boolean): MatchBatch => ({
@@ -271,7 +201,7 @@ function feedEngine(rules: RuleSetCompiled, { partitions }: Opened): Feed {
 }
 
 /** Both stages as they are, the records between them included. */
-function feedService(rules: RuleSetCompiled, { codec, partitions }: Opened): Feed {
+function feedService(rules: RuleSetCompiled, { codec, partitions }: OpenPartitions): Feed {
   const activation = activationOf(rules);
   const waiting: Buffer[][] = partitions.map(() => []);
   const offsets = partitions.map(() => 0n);
@@ -333,13 +263,6 @@ function feedService(rules: RuleSetCompiled, { codec, partitions }: Opened): Fee
       for (const { owner, flushPolicy } of partitions) await flushAndEmit(owner, flushPolicy);
     },
   };
-}
-
-function recordOf(
-  topic: string,
-  at: { readonly partition: number; readonly offset: bigint; readonly value: Buffer | null },
-): KafkaRecord {
-  return { topic, ...at, appendTimeMs: 0, key: null, headers: {} };
 }
 
 const MAIN = fileURLToPath(new URL('../../services/correlator/src/main.ts', import.meta.url));
@@ -574,6 +497,17 @@ function textOf({ load, events, engine, memory, kafka, peer, correlations }: Loa
   return `${load}, ${events} events, ${found} final alerts as SQL says:\n  ${parts.join('\n  ')}`;
 }
 
+async function measureGroups(groups: number, runs: number): Promise<GroupsResult> {
+  const directory = join(repositoryRoot(), '.tracehound', `test-${process.pid}-bench`);
+  const stack = await openStack({ directory, mode: 'native' });
+  try {
+    const { redisStateUrl: redisUrl } = stack.addresses;
+    return runGroups({ groups, runs, redisUrl }, (cell) => runCell(import.meta.url, cell));
+  } finally {
+    await stack.stop({ wipe: true });
+  }
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -582,8 +516,15 @@ async function main(): Promise<void> {
       events: { type: 'string', default: '300000' },
       presets: { type: 'string', default: 'real,hot' },
       peer: { type: 'string' },
+      groups: { type: 'string' },
     },
   });
+  if (values.groups !== undefined) {
+    const groups = await measureGroups(Number(values.groups), Number(values.runs));
+    process.stderr.write(`${groupsText(groups)}\n`);
+    if (values.json) process.stdout.write(`${JSON.stringify({ lane: 'correlator', groups })}\n`);
+    return;
+  }
   const loads = await runCorrelatorLane({
     events: Number(values.events),
     runs: Number(values.runs),
@@ -594,6 +535,8 @@ async function main(): Promise<void> {
   if (values.json) process.stdout.write(`${JSON.stringify({ lane: 'correlator', loads })}\n`);
 }
 
-const cell = cellOf<Cell>();
-if (cell !== undefined) process.stdout.write(JSON.stringify(await runInMemory(cell)));
-else if (process.argv[1] === import.meta.filename) await main();
+const cell = cellOf<Cell | GroupsCell>();
+if (cell !== undefined) {
+  process.stdout.write(JSON.stringify(await ('groups' in cell ? runGroupsCell(cell) : runInMemory(cell))));
+}
+if (cell === undefined && process.argv[1] === import.meta.filename) await main();

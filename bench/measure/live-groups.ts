@@ -1,0 +1,206 @@
+import { readFileSync } from 'node:fs';
+import type { Match } from '@tracehound/event-model';
+import { connectRedis, type Redis } from '@tracehound/redis';
+import { type CorrelationRule, groupKeyOf, loadRuleSet } from '@tracehound/sigma';
+import { packRange, type RoutedMatch } from '../../services/correlator/src/domain/covered-range.ts';
+import { partitionOf } from '../../services/correlator/src/domain/route.ts';
+import { flushAndEmit } from '../../services/correlator/src/pipeline.ts';
+import { uuid } from '../micro/correlation-load.ts';
+import { createRandom } from '../workload/random.ts';
+import { ORGANIZATION } from './avro-workload.ts';
+import {
+  activationOf,
+  LATENESS_MS,
+  MATCHES,
+  type OpenPartitions,
+  openPartitions,
+  recordOf,
+  redisCpu,
+  ruleFiles,
+  SOURCE,
+  TARGETS,
+} from './correlator-partitions.ts';
+import { cpuMicros, peakRssMb } from './processes.ts';
+import { type Spread, spreadOf } from './statistics.ts';
+
+/** Hits per group: a count of five that is not there yet. */
+const HITS = 2;
+const BATCH = 1_000;
+/** All hits lie within this, and so all windows of 15 minutes are open at the end. */
+const RANGE_MS = 600_000;
+
+/** `rebuild`: empty state, fed from records; `start`: a new process on the state that `rebuild` left. */
+export type GroupsCell = {
+  readonly groups: number;
+  readonly kind: 'rebuild' | 'start';
+  readonly redisUrl: string;
+  readonly namespace: string;
+};
+
+type GroupsRun = {
+  readonly cpuSeconds: number;
+  readonly wallSeconds: number;
+  readonly redisCpuSeconds: number;
+  readonly live: number;
+  readonly rssMb: number;
+  readonly peakRssMb: number;
+};
+
+type Figures = {
+  readonly wallSeconds: Spread;
+  readonly cpuSeconds: Spread;
+  readonly redisCpuSeconds: Spread;
+  readonly rssMb: number;
+  readonly peakRssMb: number;
+};
+
+export type GroupsResult = {
+  readonly groups: number;
+  readonly hits: number;
+  readonly rebuild: Figures;
+  readonly start: Figures;
+  readonly redisMb: number;
+};
+
+/** Each kind in a process of its own, by turns. */
+export async function runGroups(
+  of: { readonly groups: number; readonly runs: number; readonly redisUrl: string },
+  runCell: (cell: GroupsCell) => GroupsRun,
+): Promise<GroupsResult> {
+  const { groups, runs, redisUrl } = of;
+  const redis = await connectRedis(redisUrl, { role: 'state' });
+  const rebuilds: GroupsRun[] = [];
+  const starts: GroupsRun[] = [];
+  let redisMb = 0;
+  for (let run = 0; run < runs; run++) {
+    // State of its own for every run: nothing is deleted.
+    const namespace = `groups${run}`;
+    const usedMb = await redisMegabytes(redis);
+    rebuilds.push(runCell({ groups, kind: 'rebuild', redisUrl, namespace }));
+    redisMb = (await redisMegabytes(redis)) - usedMb;
+    starts.push(runCell({ groups, kind: 'start', redisUrl, namespace }));
+  }
+  redis.disconnect();
+  for (const { live } of [...rebuilds, ...starts]) {
+    if (live !== groups) throw new Error(`${live} groups are live, but ${groups} must be; nothing was measured`);
+  }
+  return { groups, hits: HITS, rebuild: figuresOf(rebuilds), start: figuresOf(starts), redisMb };
+}
+
+async function redisMegabytes(redis: Redis): Promise<number> {
+  return Math.round(Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1] ?? 0) / 2 ** 20);
+}
+
+function figuresOf(runs: readonly GroupsRun[]): Figures {
+  return {
+    wallSeconds: spreadOf(runs.map(({ wallSeconds }) => wallSeconds)),
+    cpuSeconds: spreadOf(runs.map(({ cpuSeconds }) => cpuSeconds)),
+    redisCpuSeconds: spreadOf(runs.map(({ redisCpuSeconds }) => redisCpuSeconds)),
+    rssMb: Math.max(...runs.map(({ rssMb }) => rssMb)),
+    peakRssMb: Math.max(...runs.map((run) => run.peakRssMb)),
+  };
+}
+
+export function groupsText({ groups, hits, rebuild, start, redisMb }: GroupsResult): string {
+  const part = (name: string, { wallSeconds, cpuSeconds, redisCpuSeconds, rssMb, peakRssMb: peak }: Figures): string =>
+    `${name} ${wallSeconds.median.toFixed(1)} s (${wallSeconds.least.toFixed(1)}-${wallSeconds.most.toFixed(1)}), ` +
+    `${cpuSeconds.median.toFixed(1)} CPU s, Redis ${redisCpuSeconds.median.toFixed(1)} CPU s, ${rssMb} MB resident (peak ${peak})`;
+  const parts = [part('rebuild', rebuild), part('start', start), `Redis ${redisMb} MB`];
+  return `${groups} live groups of ${hits} hits:\n  ${parts.join('\n  ')}`;
+}
+
+export async function runGroupsCell(cell: GroupsCell): Promise<GroupsRun> {
+  const rules = loadRuleSet(ruleFiles());
+  const redis = await connectRedis(cell.redisUrl, { role: 'state' });
+  const opened = await openPartitions({ rules, redis, namespace: cell.namespace, count: TARGETS });
+  const redisBefore = await redisCpu(redis);
+  const meter = new Meter();
+  await meter.measure(async () => {
+    // As the consumer does on assignment: partitions by turns on one thread.
+    await Promise.all(opened.partitions.map(({ owner }) => owner.acquire()));
+  });
+  if (cell.kind === 'rebuild') await rebuild(opened, cell.groups, meter);
+  const redisCpuSeconds = (await redisCpu(redis)) - redisBefore;
+  redis.disconnect();
+  globalThis.gc?.();
+  return {
+    cpuSeconds: meter.micros / 1e6,
+    wallSeconds: meter.wallMs / 1_000,
+    redisCpuSeconds,
+    live: [...opened.engines.values()].reduce((sum, { liveGroups }) => sum + liveGroups, 0),
+    rssMb: Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) / 1_024),
+    peakRssMb: peakRssMb(),
+  };
+}
+
+/** Adds up what is measured; making the records is not. */
+class Meter {
+  micros = 0;
+  wallMs = 0;
+
+  async measure(work: () => Promise<void>): Promise<void> {
+    const [cpu, wall] = [cpuMicros(), performance.now()];
+    await work();
+    this.micros += cpuMicros() - cpu;
+    this.wallMs += performance.now() - wall;
+  }
+}
+
+async function rebuild({ codec, partitions }: OpenPartitions, groups: number, meter: Meter): Promise<void> {
+  const rules = loadRuleSet(ruleFiles());
+  const rule = rules.correlations.find(({ description }) => description.title.endsWith('c01')) as CorrelationRule;
+  const activation = activationOf(rules);
+  const random = createRandom(42);
+  const total = HITS * groups;
+  const beganMs = Date.UTC(2026, 0, 1);
+  let watermarkBeforeMs = 0;
+  for (let from = 0; from < total; from += BATCH) {
+    const to = Math.min(total, from + BATCH);
+    const matches = Array.from({ length: to - from }, (_, index) => {
+      const eventTimeMs = beganMs + Math.floor(((from + index) / total) * RANGE_MS);
+      return hitOf(rule, { number: from + index, groups, eventTimeMs, id: uuid(random) });
+    });
+    const watermarkMs = (matches.at(-1)?.match.event_time ?? 0) - LATENESS_MS;
+    const range = { source: SOURCE, depth: 0, activation, from: BigInt(from), to: BigInt(to), endOfInput: false };
+    const packed = packRange(
+      { ...range, watermarkBeforeMs, watermarkMs, matches },
+      { targets: TARGETS, clusterId: 'bench' },
+    );
+    watermarkBeforeMs = watermarkMs;
+    const records = packed.map((batches, partition) =>
+      batches.map((batch) => {
+        const value = codec.encode('tracehound.pipeline.v1.MatchBatch', batch);
+        return recordOf(MATCHES.topic, { partition, offset: BigInt(from / BATCH), value });
+      }),
+    );
+    await meter.measure(async () => {
+      for (const [partition, { path }] of partitions.entries()) await path(records[partition] ?? []);
+    });
+  }
+  await meter.measure(async () => {
+    for (const { owner, flushPolicy } of partitions) await flushAndEmit(owner, flushPolicy);
+  });
+}
+
+function hitOf(
+  rule: CorrelationRule,
+  hit: { readonly number: number; readonly groups: number; readonly eventTimeMs: number; readonly id: string },
+): RoutedMatch {
+  const group = hit.number % hit.groups;
+  const groupKey = groupKeyOf([`10.${group >> 16}.${(group >> 8) & 255}.${group & 255}`]);
+  const match: Match = {
+    rule: rule.index,
+    organization_id: ORGANIZATION,
+    group_key: groupKey,
+    event_id: hit.id,
+    event_time: hit.eventTimeMs,
+    step: 0,
+    value: null,
+    number: null,
+    source_offset: hit.number,
+    source_instance: null,
+    source_seq: null,
+    flags: 0,
+  };
+  return { target: partitionOf({ rule, organization: ORGANIZATION, groupKey }, TARGETS), match };
+}
