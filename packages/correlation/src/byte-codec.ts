@@ -150,6 +150,11 @@ export class ByteReader {
     this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
+  /** What has not been read yet, without a copy. */
+  rest(): Uint8Array {
+    return this.bytes.subarray(this.at);
+  }
+
   byte(): number {
     const value = this.bytes[this.at++];
     if (value === undefined) throw new CorrelationError('a state blob ends early', 'SEC_CORR_STATE');

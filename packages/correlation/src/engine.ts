@@ -23,7 +23,7 @@ import { type Breaker, ENGINE_LIMITS, type EngineLimits, STATE_PRESSURE } from '
 import type { Family, GroupRef, Instance } from './live-group.ts';
 import { withheldLoss } from './losses.ts';
 import { hitOf, lateEvent, matchOf } from './match-hit.ts';
-import { decodeGroup, decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
+import { decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
 import { type RuleUsage, usageOf } from './usage.ts';
 import { frameOf } from './window-rule.ts';
@@ -117,6 +117,8 @@ export type PartitionEngine = {
   metaBlob(): Uint8Array;
   /** Replaces the whole state with what was written. The order of the groups does not matter. */
   load(meta: Uint8Array, groups: Iterable<readonly [groupId: string, blob: Uint8Array]>): void;
+  /** Further groups of the state that `load` began with, each once; before anything is applied. */
+  loadMore(groups: Iterable<readonly [groupId: string, blob: Uint8Array]>): void;
 };
 
 /** @see PartitionEngine */
@@ -560,14 +562,12 @@ class Engine implements PartitionEngine {
       const instance = table.instances.get(key);
       if (instance) Object.assign(table.addFamily(instance, organization), range);
     }
-    for (const [, blob] of groups) {
-      const { head, read } = decodeGroup(blob);
-      const instance = table.instances.get(head.instanceKey);
-      if (!instance) throw new CorrelationError('a group belongs to no correlation of the state', 'SEC_CORR_STATE');
-      const family = instance.families.get(head.organization) ?? table.addFamily(instance, head.organization);
-      this.windows.restore(family, head.groupKey, read(family));
-    }
-    table.forgetDirty();
+    this.loadMore(groups);
+  }
+
+  loadMore(groups: Iterable<readonly [groupId: string, blob: Uint8Array]>): void {
+    for (const [, blob] of groups) this.windows.restore(blob);
+    this.windows.table.forgetDirty();
   }
 }
 

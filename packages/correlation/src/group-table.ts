@@ -133,14 +133,16 @@ export class GroupTable {
     this.noteTenant(family.tenant);
   }
 
-  add(family: Family, groupKey: string, live: Live): GroupRef {
+  /** With `packed`, what `writeLive` writes of the group, it is kept in that form until somebody asks for it. */
+  add(family: Family, groupKey: string, live: Live, packed: Uint8Array | null = null): GroupRef {
     const ref = new GroupRef(family, groupKey);
     family.groups.set(groupKey, ref);
     family.instance.groups++;
     family.tenant.groups++;
     this.size++;
     if (this.tracksDirty && this.deleted.size > 0) this.deleted.delete(ref.id);
-    this.decode(ref, live);
+    if (packed !== null) ref.place = this.arena.put(packed);
+    if (ref.place < 0) this.decode(ref, live);
     return ref;
   }
 

@@ -148,10 +148,18 @@ export function writeGroupHead(writer: ByteWriter, ref: GroupRef): void {
 
 export type GroupHead = { readonly instanceKey: string; readonly organization: string; readonly groupKey: string };
 
-/** Reads who the group is; `read` reads the rest once its family is known. */
-export function decodeGroup(bytes: Uint8Array): { readonly head: GroupHead; readonly read: (family: Family) => Live } {
+/** A written group: who it is, and what it knows, which is read once its family is known. */
+type WrittenGroup = {
+  readonly head: GroupHead;
+  readonly read: (family: Family) => Live;
+  /** What `writeLive` would write of it again; null in the form of an older version. */
+  readonly packed: Uint8Array | null;
+};
+
+export function decodeGroup(bytes: Uint8Array): WrittenGroup {
   const { reader, version } = versionedReader(bytes, STATE_VERSION);
   const head = { instanceKey: reader.text(), organization: reader.text(), groupKey: reader.text() };
+  const packed = version === STATE_VERSION ? reader.rest() : null;
   const read = (family: Family): Live => {
     const live =
       version === 1
@@ -160,7 +168,7 @@ export function decodeGroup(bytes: Uint8Array): { readonly head: GroupHead; read
     reader.end();
     return live;
   };
-  return { head, read };
+  return { head, read, packed };
 }
 
 /** Groups and metas of version 1 were written by one release, so a meta of it is read as well. */

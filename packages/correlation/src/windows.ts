@@ -2,6 +2,7 @@ import { END_OF_INPUT_WATERMARK_MS, NO_WATERMARK_MS } from '@tracehound/event-mo
 import type { CorrelationRule } from '@tracehound/sigma';
 import type { CounterName } from './counters.ts';
 import { amountOf, countOfRange, type Episode, evidenceOfRange, openOf, rangesOf, settleGroup } from './episodes.ts';
+import { CorrelationError } from './errors.ts';
 import { overLimits } from './eviction.ts';
 import { triggerOf } from './final-facts.ts';
 import { createFirmMachine, type FirmChainHit, type FirmFinal } from './firm/machine.ts';
@@ -13,6 +14,7 @@ import { createInstance, instanceKey } from './instance.ts';
 import { BREAKER, type EngineLimits, STATE_PRESSURE } from './limits.ts';
 import { compareFamilies, type Family, type GroupRef, type Instance, type Live } from './live-group.ts';
 import { Losses, lossOf, saidUntilMs } from './losses.ts';
+import { decodeGroup } from './state-codec.ts';
 import type { EngineSwitches } from './switches.ts';
 import type { DegradedRange } from './thinning.ts';
 import { UPDATE_MS, type WindowRule } from './window-rule.ts';
@@ -430,9 +432,14 @@ export class Windows {
     return dueMs;
   }
 
-  /** A group read from a blob. */
-  restore(family: Family, groupKey: string, live: Live): void {
-    this.schedule(this.table.add(family, groupKey, live), live);
+  /** A group read from a blob; it stays packed where it can, so that a start costs no more than one look at each. */
+  restore(blob: Uint8Array): void {
+    const { head, read, packed } = decodeGroup(blob);
+    const instance = this.table.instances.get(head.instanceKey);
+    if (!instance) throw new CorrelationError('a group belongs to no correlation of the state', 'SEC_CORR_STATE');
+    const family = instance.families.get(head.organization) ?? this.table.addFamily(instance, head.organization);
+    const live = read(family);
+    this.schedule(this.table.add(family, head.groupKey, live, packed), live);
   }
 
   /**

@@ -46,6 +46,9 @@ export type FlushRequest = {
   readonly outbox: readonly Buffer[];
 };
 
+/** Groups of a state: id and blob. */
+export type GroupPage = readonly (readonly [id: string, blob: Buffer])[];
+
 /** `fenced`: owned by another (or rolled back). `missing`: the server has lost the partition. Both write nothing. */
 export type FlushOutcome = 'ok' | 'fenced' | 'missing';
 
@@ -60,10 +63,10 @@ export type StateStore = {
     options: { readonly nonce: string; readonly topicId: string; readonly forget?: boolean },
   ): Promise<AcquiredState>;
   /**
-   * All groups of the state that `acquire` found, in any order, possibly some twice. Throws as soon as the fence is
+   * All groups of the state that `acquire` found, page by page, in any order, possibly some twice. Throws as soon as the fence is
    * no longer the caller's: pages of two timelines must not mix.
    */
-  groups(partition: number, fence: Fence): AsyncIterable<readonly [string, Buffer]>;
+  groups(partition: number, fence: Fence): AsyncIterable<GroupPage>;
   flush(request: FlushRequest): Promise<FlushOutcome>;
   /** Proves that the store answers and keeps what it is given; rejects with the reason otherwise. */
   ping(): Promise<void>;

@@ -20,7 +20,7 @@ import { partitionOf } from '../src/domain/route.ts';
 import { RuleBook } from '../src/domain/rule-book.ts';
 import { createOpenEngine, type WindowEngine } from '../src/domain/window.ts';
 import { createCorrelatePath } from '../src/pipeline.ts';
-import type { Fence, FlushOutcome, FlushRequest, OutboxRecord, StateStore } from '../src/ports.ts';
+import type { Fence, FlushOutcome, FlushRequest, GroupPage, OutboxRecord, StateStore } from '../src/ports.ts';
 import { FlushPolicy } from '../src/stages/flush.ts';
 
 const TOPIC = 'security.matches';
@@ -364,11 +364,7 @@ export class OwnerSimulation {
   }
 
   /** Another owner may come between `acquire` and the reading of the groups. */
-  private async *slowGroups(
-    instance: Instance,
-    partition: number,
-    fence: Fence,
-  ): AsyncGenerator<readonly [string, Buffer]> {
+  private async *slowGroups(instance: Instance, partition: number, fence: Fence): AsyncGenerator<GroupPage> {
     await this.call(instance, 'groups', () => undefined);
     yield* this.store.groups(partition, fence);
   }

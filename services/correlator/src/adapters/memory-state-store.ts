@@ -1,5 +1,16 @@
 import { OwnershipLostError } from '../errors.ts';
-import type { AcquiredState, AcquiredStatus, Fence, FlushOutcome, FlushRequest, StateStore } from '../ports.ts';
+import type {
+  AcquiredState,
+  AcquiredStatus,
+  Fence,
+  FlushOutcome,
+  FlushRequest,
+  GroupPage,
+  StateStore,
+} from '../ports.ts';
+
+/** Small, so that few groups already make several pages. */
+const PAGE_GROUPS = 3;
 
 type PartitionState = {
   topicId: string;
@@ -50,12 +61,15 @@ export class MemoryStateStore implements StateStore {
     };
   }
 
-  async *groups(partition: number, fence: Fence): AsyncGenerator<readonly [string, Buffer]> {
+  async *groups(partition: number, fence: Fence): AsyncGenerator<GroupPage> {
     const state = this.partitions.get(partition);
     if (state === undefined) throw new OwnershipLostError(partition, 'missing');
     if (!isHeldBy(state, fence)) throw new OwnershipLostError(partition, 'fenced');
     // Copies, as a server gives them: a reader may keep and change its bytes.
-    yield* [...state.groups].map(([id, blob]) => [id, Buffer.from(blob)] as const);
+    const groups = [...state.groups].map(([id, blob]) => [id, Buffer.from(blob)] as const);
+    for (let at = 0; at < groups.length; at += PAGE_GROUPS) yield groups.slice(at, at + PAGE_GROUPS);
+    // As HSCAN may, while the server grows its table.
+    yield groups.slice(0, 1);
   }
 
   async flush(request: FlushRequest): Promise<FlushOutcome> {

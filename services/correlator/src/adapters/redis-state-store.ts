@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { TracehoundError } from '@tracehound/event-model';
 import { callFunction, classifyRedisError, type FunctionLibrary, loadFunctions, type Redis } from '@tracehound/redis';
 import { EvictingStoreError, OwnershipLostError } from '../errors.ts';
-import type { AcquiredState, AcquiredStatus, FlushOutcome, FlushRequest, StateStore } from '../ports.ts';
+import type { AcquiredState, AcquiredStatus, FlushOutcome, FlushRequest, GroupPage, StateStore } from '../ports.ts';
 
 /** Library and functions carry the protocol version: names are unique over all libraries of a server. */
 const LIBRARY_NAME = 'tracehound_b_v1';
@@ -50,7 +50,7 @@ export function createRedisStateStore(options: RedisStateStoreOptions): StateSto
       return parseAcquired(answer, nonce);
     },
 
-    async *groups(partition, fence): AsyncGenerator<readonly [string, Buffer]> {
+    async *groups(partition, fence): AsyncGenerator<GroupPage> {
       let cursor = '0';
       do {
         const answer = await callFunction(redis, LIBRARY, {
@@ -59,7 +59,7 @@ export function createRedisStateStore(options: RedisStateStoreOptions): StateSto
           args: [fence.epoch, fence.nonce, fence.flushSeq, cursor, PAGE_GROUPS],
         });
         const page = parsePage(answer, partition);
-        yield* page.groups;
+        yield page.groups;
         cursor = page.cursor;
       } while (cursor !== '0');
     },
@@ -107,10 +107,7 @@ function flushArgs(request: FlushRequest, ttlMs: number): (string | number | Buf
   return [...head, set.length / 2, dead.length, request.outbox.length, ...set, ...dead, ...request.outbox];
 }
 
-function parsePage(
-  answer: unknown,
-  partition: number,
-): { readonly cursor: string; readonly groups: readonly (readonly [string, Buffer])[] } {
+function parsePage(answer: unknown, partition: number): { readonly cursor: string; readonly groups: GroupPage } {
   if (!Array.isArray(answer)) throw protocolError('groups');
   const [status, cursor, entries]: unknown[] = answer;
   const outcome = text(status);

@@ -40,7 +40,7 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
     const groups = async (options: { topicId?: string } = {}): Promise<Map<string, string>> => {
       const { fence } = await take('reader', options);
       const found = new Map<string, string>();
-      for await (const [id, blob] of store.groups(0, fence)) found.set(id, blob.toString());
+      for await (const page of store.groups(0, fence)) for (const [id, blob] of page) found.set(id, blob.toString());
       return found;
     };
 
@@ -75,7 +75,7 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
       expect(second.groupCount).toBe(2);
       expect(second.outbox.map(String)).toEqual(['x', 'y']);
       const found = new Map<string, Buffer>();
-      for await (const [id, blob] of store.groups(0, second.fence)) found.set(id, blob);
+      for await (const page of store.groups(0, second.fence)) for (const [id, blob] of page) found.set(id, blob);
       expect(found).toEqual(written);
     });
 

@@ -1,7 +1,15 @@
 import type { MatchBatch } from '@tracehound/event-model';
 import { invariant } from '@tracehound/event-model';
 import { OwnershipLostError } from '../errors.ts';
-import type { AcquiredState, AlertOutlet, EmittedProgress, Fence, OutboxRecord, StateStore } from '../ports.ts';
+import type {
+  AcquiredState,
+  AlertOutlet,
+  EmittedProgress,
+  Fence,
+  GroupPage,
+  OutboxRecord,
+  StateStore,
+} from '../ports.ts';
 import { decodeOutboxRecord, encodeOutboxRecord } from './outbox-record.ts';
 
 /** A record of security.matches, decoded. */
@@ -26,7 +34,7 @@ export type PartitionEngine = {
 /** Builds the engine from what was held; `meta` null = from nothing. */
 export type OpenEngine = (state: {
   readonly meta: Buffer | null;
-  readonly groups: AsyncIterable<readonly [string, Buffer]>;
+  readonly groups: AsyncIterable<GroupPage>;
   readonly groupCount: number;
 }) => Promise<PartitionEngine>;
 

@@ -12,7 +12,7 @@ import {
 } from '@tracehound/correlation';
 import { InvariantError, invariant, type RuleActivation } from '@tracehound/event-model';
 import { OwnershipLostError } from '../errors.ts';
-import type { OutboxRecord } from '../ports.ts';
+import type { GroupPage, OutboxRecord } from '../ports.ts';
 import { ChainLane } from './chain-lane.ts';
 import { safeOffset } from './covered-range.ts';
 import { isOnTrial } from './on-trial.ts';
@@ -52,13 +52,7 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
       limits: (activationId) => termsOf(deps.book, activationId)?.limits,
       breakers: (activationId) => termsOf(deps.book, activationId)?.breakers ?? [],
     });
-    if (meta !== null) {
-      const held = new Map<string, Buffer>();
-      for await (const [id, blob] of groups) held.set(id, blob);
-      // Fewer than the meta counted: the store lost some between the two reads, or another owner came between.
-      if (held.size !== groupCount) throw new OwnershipLostError(deps.partition, 'partial');
-      await loadState(engine, { meta, held, refreshRules: deps.refreshRules });
-    }
+    if (meta !== null) await loadState(engine, deps, { meta, groups, groupCount });
     const window = windowEngine(engine, deps);
     deps.onOpened?.(window);
     return window;
@@ -85,17 +79,21 @@ function termsOf({ activations }: RuleBook, activationId: string): Terms | undef
   return terms;
 }
 
+/** Page by page: a million blobs are never held at once. An engine that was loaded in part is forgotten by the error. */
 async function loadState(
   engine: CorrelationEngine,
-  state: {
-    readonly meta: Buffer;
-    readonly held: ReadonlyMap<string, Buffer>;
-    readonly refreshRules: () => Promise<void>;
-  },
+  deps: WindowDeps,
+  state: { readonly meta: Buffer; readonly groups: AsyncIterable<GroupPage>; readonly groupCount: number },
 ): Promise<void> {
-  await state.refreshRules();
+  await deps.refreshRules();
   try {
-    engine.load(state.meta, state.held);
+    engine.load(state.meta, []);
+    const seen = new Set<string>();
+    for await (const page of state.groups) {
+      engine.loadMore(page.filter(([id]) => !seen.has(id) && seen.add(id)));
+    }
+    // Fewer than the meta counted: the store lost some between the two reads, or another owner came between.
+    if (seen.size !== state.groupCount) throw new OwnershipLostError(deps.partition, 'partial');
   } catch (error) {
     throw stopping(error);
   }
