@@ -502,7 +502,7 @@ async function measureGroups(groups: number, runs: number): Promise<GroupsResult
   const stack = await openStack({ directory, mode: 'native' });
   try {
     const { redisStateUrl: redisUrl } = stack.addresses;
-    return runGroups({ groups, runs, redisUrl }, (cell) => runCell(import.meta.url, cell));
+    return await runGroups({ groups, runs, redisUrl }, (cell) => runCell(import.meta.url, cell));
   } finally {
     await stack.stop({ wipe: true });
   }
