@@ -298,7 +298,14 @@ async function runFromKafka(stack: Stack, load: Load, events: number, namespace:
   const status = await stack.status();
   const brokerPid = status.find(({ name }) => name === 'kafka-1')?.pid ?? process.pid;
   const child = spawn(process.execPath, [...NODE_FLAGS, ...process.execArgv, MAIN], {
-    env: { ...process.env, ...stack.environment(), TRACEHOUND_NAMESPACE: namespace, TRACEHOUND_LOG_LEVEL: 'error' },
+    env: {
+      ...process.env,
+      ...stack.environment(),
+      TRACEHOUND_NAMESPACE: namespace,
+      TRACEHOUND_LOG_LEVEL: 'error',
+      // CPU time is read of one process.
+      TRACEHOUND_CORRELATOR_WORKERS: '1',
+    },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const pid = child.pid ?? process.pid;

@@ -6,3 +6,4 @@
 export { faultPoint } from './fault-point.ts';
 export { createLifecycle, type Lifecycle, type LifecycleLogger, type Resource } from './lifecycle.ts';
 export { type RunnableApp, type RunServiceOptions, runService, type ServiceContext } from './run-service.ts';
+export { createWorkers, reportToParent, type WorkerState, type Workers, type WorkersOptions } from './workers.ts';

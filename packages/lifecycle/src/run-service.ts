@@ -1,5 +1,6 @@
 import { classifyError } from '@tracehound/event-model';
 import type { LifecycleLogger } from './lifecycle.ts';
+import { onParentStop } from './workers.ts';
 
 /** What `createApp` of a service returns, as far as a process needs it. */
 export type RunnableApp = { start(): Promise<void>; stop(): Promise<void> };
@@ -27,7 +28,8 @@ const STOP_TIMEOUT_MS_DEFAULT = 25_000;
 /**
  * Runs a service until SIGTERM or SIGINT and ends the process: 0 drained, 1 fatal (a failed start, an unhandled
  * rejection or exception, a drain beyond its bound), 2 bad configuration (an error with code `SEC_CONFIG_INVALID`).
- * A second signal ends it at once with 1. Called once per process, from `main.ts`.
+ * A second signal ends it at once with 1. A worker of `createWorkers` drains also when its parent says so or is gone.
+ * Called once per process, from `main.ts`.
  */
 export function runService(options: RunServiceOptions): void {
   if (process.argv.includes('--help') || process.argv.includes('-h')) {
@@ -68,6 +70,8 @@ export function runService(options: RunServiceOptions): void {
       end(0);
     });
   }
+
+  onParentStop(() => end(0));
 
   async function run(): Promise<void> {
     try {

@@ -11,5 +11,7 @@ export {
   defineMetrics,
   type MetricSpec,
   type Metrics,
+  type MetricsSnapshot,
+  textOf,
   verdictCounter,
 } from './metrics.ts';

@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 /** The metrics of one process in a registry of their own, so that several apps can live in one test process. */
 export type Metrics = {
@@ -8,7 +8,17 @@ export type Metrics = {
   readonly contentType: string;
   /** Prometheus text. */
   text(): Promise<string>;
+  /** The same for another process of the service; `processLabel` becomes the label `process` of every sample. */
+  snapshot(processLabel: string): Promise<MetricsSnapshot>;
 };
+
+/** All metrics of a process, as JSON. */
+export type MetricsSnapshot = readonly object[];
+
+/** Prometheus text of several processes of one service; samples stay apart by their label `process`. */
+export async function textOf(snapshots: readonly MetricsSnapshot[]): Promise<string> {
+  return AggregatorRegistry.aggregate([...snapshots]).metrics();
+}
 
 /**
  * One metric. `name` is `<service>_<noun>_<unit or total>`; `labels` come from closed lists only. Buckets are in the
@@ -46,7 +56,19 @@ export type DefinedMetrics<S extends Readonly<Record<string, MetricSpec>>> = {
 export function createMetrics(service: string, options: { processMetrics?: boolean } = {}): Metrics {
   const registry = new Registry();
   if (options.processMetrics ?? true) collectDefaultMetrics({ register: registry });
-  return { service, registry, contentType: registry.contentType, text: () => registry.metrics() };
+  return {
+    service,
+    registry,
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    async snapshot(processLabel) {
+      const metrics = await registry.getMetricsAsJSON();
+      return metrics.map((metric) => ({
+        ...metric,
+        values: metric.values.map((sample) => ({ ...sample, labels: { ...sample.labels, process: processLabel } })),
+      }));
+    },
+  };
 }
 
 /** Declares all metrics of a service in one list; label names are checked by the compiler at each use. */

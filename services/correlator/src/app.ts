@@ -12,7 +12,15 @@ import { createInternalServer } from '@tracehound/http';
 import { createKafkaJsClient, type KafkaAdmin, type KafkaClient } from '@tracehound/kafka';
 import { createLifecycle, faultPoint } from '@tracehound/lifecycle';
 import { connectRedis, type Redis } from '@tracehound/redis';
-import { createHealth, createLogger, createMetrics, type Logger, verdictCounter } from '@tracehound/telemetry';
+import {
+  createHealth,
+  createLogger,
+  createMetrics,
+  type HealthReport,
+  type Logger,
+  type MetricsSnapshot,
+  verdictCounter,
+} from '@tracehound/telemetry';
 import { backoff } from './adapters/backoff.ts';
 import { createRulesReader } from './adapters/kafka-rules-reader.ts';
 import { createRedisStateStore, loadStateLibrary } from './adapters/redis-state-store.ts';
@@ -33,6 +41,10 @@ export type CorrelatorApp = {
   start(): Promise<void>;
   stop(): Promise<void>;
   readonly addresses: { readonly internal: string };
+  /** From memory, as `/health/ready` and `/health/live` answer it. */
+  health(): { readonly ready: HealthReport; readonly live: HealthReport };
+  /** All metrics, for a process that answers for several. */
+  metrics(processLabel: string): Promise<MetricsSnapshot>;
 };
 
 /** What a test may replace; the rest stays as in production. */
@@ -246,7 +258,13 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
       stopTimeoutMs: 18_000,
     });
 
-  return { start: () => lifecycle.start(), stop: () => lifecycle.stop(), addresses };
+  return {
+    start: () => lifecycle.start(),
+    stop: () => lifecycle.stop(),
+    addresses,
+    health: () => ({ ready: health.ready(), live: health.live() }),
+    metrics: (processLabel) => metrics.snapshot(processLabel),
+  };
 }
 
 function rulesSummary(book: RuleBook): string {

@@ -17,6 +17,9 @@ import {
 } from '@tracehound/config';
 import { namespacedTopic } from '@tracehound/event-model';
 
+/** Processes not asked for by number: more would mostly idle, since partitions are fewer. */
+const WORKERS_MAX_UNASKED = 16;
+
 /** Every key of the correlator (README lists them from here). */
 const correlatorConfig = defineConfig(
   {
@@ -32,6 +35,15 @@ const correlatorConfig = defineConfig(
       pattern: /^[ab]$/,
       allowed: 'a, b or a,b',
       about: 'Which stages run in this process: a matches, b correlates.',
+    }),
+    workers: integer({
+      key: 'TRACEHOUND_CORRELATOR_WORKERS',
+      default: 0,
+      min: 0,
+      max: 64,
+      unit: 'processes',
+      about:
+        'Processes that share the partitions, each with its memory; 0: one per core but one, 16 at most. More than partitions idle.',
     }),
     ruleKeys: optional(
       textFile({
@@ -145,6 +157,11 @@ export type CorrelatorConfig = ConfigOf<(typeof correlatorConfig)['fields']>;
 
 export function loadCorrelatorConfig(env: Readonly<Record<string, string | undefined>>): CorrelatorConfig {
   return load(correlatorConfig, env);
+}
+
+/** Processes to run on a machine with that many cores, 1 or more. */
+export function workerCount(config: CorrelatorConfig, cores: number): number {
+  return config.workers === 0 ? Math.min(WORKERS_MAX_UNASKED, Math.max(1, cores - 1)) : config.workers;
 }
 
 export function describeCorrelatorConfig(): string {

@@ -177,3 +177,21 @@ export type CorrelatorMetrics = DefinedMetrics<typeof SPECS>;
 export function createCorrelatorMetrics(metrics: Metrics): CorrelatorMetrics {
   return defineMetrics(metrics, SPECS);
 }
+
+/** Of the process that keeps workers alive: how many have reported, and one count per replacement. */
+export function createWorkersMetrics(metrics: Metrics, reporting: () => number): { replaced(): void } {
+  const { workerRestarts } = defineMetrics(metrics, {
+    workers: {
+      type: 'gauge',
+      name: 'correlator_workers',
+      help: 'Worker processes that live and have said so.',
+      collect: reporting,
+    },
+    workerRestarts: {
+      type: 'counter',
+      name: 'correlator_worker_restarts_total',
+      help: 'Worker processes started in place of dead ones.',
+    },
+  });
+  return { replaced: () => workerRestarts.inc() };
+}

@@ -32,6 +32,8 @@ export function environmentFor(stack: TestStack, namespace: string): Record<stri
     TRACEHOUND_REGISTRY_URL: stack.registryUrl,
     TRACEHOUND_REDIS_STATE_URL: stack.redisStateUrl,
     TRACEHOUND_NAMESPACE: namespace,
+    // The process that is killed or frozen is the one that works.
+    TRACEHOUND_CORRELATOR_WORKERS: '1',
     ...FAST_PACING,
   };
 }
