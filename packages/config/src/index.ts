@@ -33,4 +33,6 @@ export {
   registryConfig,
   type ServerConfigSpec,
   serverConfig,
+  type TracingConfigSpec,
+  tracingConfig,
 } from './shared.ts';

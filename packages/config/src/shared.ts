@@ -1,4 +1,4 @@
-import { enumOf, type Field, integer, list, optional, secretFile, string, textFile, url } from './fields.ts';
+import { duration, enumOf, type Field, integer, list, optional, secretFile, string, textFile, url } from './fields.ts';
 import type { ConfigOf } from './load.ts';
 import type { Secret } from './secret.ts';
 
@@ -121,6 +121,49 @@ export const postgresConfig: { readonly url: Field<string> } = {
     key: 'TRACEHOUND_POSTGRES_URL',
     protocols: ['postgres', 'postgresql'],
     about: 'PostgreSQL database; the password may stand in the address, TLS by sslmode=.',
+  }),
+};
+
+export type TracingConfigSpec = {
+  readonly endpoint: Field<string | null>;
+  readonly samplePerMillion: Field<number>;
+  readonly queueSpansMax: Field<number>;
+  readonly timeoutMs: Field<number>;
+};
+
+/** Tracing (docs/tracing.md); nothing is loaded without an endpoint. */
+export const tracingConfig: TracingConfigSpec = {
+  endpoint: optional(
+    url({
+      key: 'TRACEHOUND_TRACING_ENDPOINT',
+      protocols: ['http', 'https'],
+      about:
+        'Where spans go by OTLP over HTTP, path included (http://collector:4318/v1/traces); without it tracing is off.',
+    }),
+  ),
+  samplePerMillion: integer({
+    key: 'TRACEHOUND_TRACING_SAMPLE_PER_MILLION',
+    default: 10_000,
+    min: 0,
+    max: 1_000_000,
+    unit: 'requests per million',
+    about:
+      'Sampling ratio of requests at the gateway; what follows from a sampled request is recorded by every service.',
+  }),
+  queueSpansMax: integer({
+    key: 'TRACEHOUND_TRACING_QUEUE_MAX',
+    default: 2_048,
+    min: 1,
+    max: 1_000_000,
+    unit: 'spans',
+    about: 'Spans that wait for the exporter; more are dropped and counted.',
+  }),
+  timeoutMs: duration({
+    key: 'TRACEHOUND_TRACING_TIMEOUT',
+    default: 5_000,
+    min: 100,
+    max: 60_000,
+    about: 'Longest time of one export, and of the last one at the end of the process.',
   }),
 };
 

@@ -15,3 +15,4 @@ export {
   textOf,
   verdictCounter,
 } from './metrics.ts';
+export { createTracing, type Tracing, type TracingOptions } from './tracing.ts';

@@ -3,6 +3,7 @@
  * says what it waited for. It holds no fakes of servers: those are in-memory ports beside the code they stand for.
  */
 export { type ManualClock, manualClock } from './manual-clock.ts';
+export { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
 export { type SeededRandom, sfc32 } from './random.ts';
 export { describeStackTiers, type OpenTier } from './stack-tiers.ts';
 export { type TestStack, testStack } from './test-stack.ts';

@@ -4,10 +4,23 @@ import { createAvroCodec, createRegistry, type SchemaRegistry } from '@tracehoun
 import { kafkaClientOptions, namespaced } from '@tracehound/config';
 import { classifyError, namespacedTopic, RECORD_NAMES, TracehoundError } from '@tracehound/event-model';
 import { closeServer, createInternalServer, listen } from '@tracehound/http';
-import { createKafkaJsClient, type KafkaAdmin, type KafkaClient, type KafkaConsumer } from '@tracehound/kafka';
+import {
+  createKafkaJsClient,
+  type KafkaAdmin,
+  type KafkaClient,
+  type KafkaConsumer,
+  traceKafka,
+} from '@tracehound/kafka';
 import { createLifecycle } from '@tracehound/lifecycle';
 import { createPool, ensureDatabase, migrate, type Pool } from '@tracehound/postgres';
-import { createHealth, createLogger, createMetrics, type Logger, verdictCounter } from '@tracehound/telemetry';
+import {
+  createHealth,
+  createLogger,
+  createMetrics,
+  createTracing,
+  type Logger,
+  verdictCounter,
+} from '@tracehound/telemetry';
 import { createAlertDecoder } from './adapters/alert-decoder.ts';
 import { createDeadLetters } from './adapters/dead-letters.ts';
 import { createFactPublisher } from './adapters/fact-publisher.ts';
@@ -101,12 +114,14 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
         onIdleError: (error) => logger.warn('a database connection was lost', { err: error }),
       });
   const store = overrides.store ?? createPostgresStore(poolOf(pool));
-  const kafka =
+  const tracing = createTracing({ service: SERVICE, ...config.tracing }, { metrics, logger });
+  const client =
     overrides.kafka ??
     createKafkaJsClient({
       ...kafkaClientOptions(config.kafka, SERVICE),
       logger: (level, message, fields) => logger[level](message, fields),
     });
+  const kafka = traceKafka(client, tracing.tracer);
   const codec = createAvroCodec({ registry: overrides.registry ?? createRegistry({ url: config.registry.url }) });
   const decode = createAlertDecoder(codec);
   const topicOf = (name: string): string => namespaced(config.namespace, name);
@@ -286,6 +301,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
   let bringingUp: Promise<void> = Promise.resolve();
 
   const lifecycle = createLifecycle(logger)
+    .add('tracing', { ...tracing, stopTimeoutMs: config.tracing.timeoutMs + 1_000 })
     .add('internal server', {
       start: async () => {
         addresses.internal = await internal.start();

@@ -18,6 +18,7 @@ import {
   serverConfig,
   string,
   textFile,
+  tracingConfig,
   url,
 } from '@tracehound/config';
 
@@ -26,6 +27,7 @@ const fields = {
   ...serverConfig('ALERTER'),
   kafka: kafkaConfig,
   registry: registryConfig,
+  tracing: tracingConfig,
   postgres: postgresConfig,
   port: integer({
     key: 'TRACEHOUND_ALERTER_PORT',

@@ -9,13 +9,14 @@ import {
   TracehoundError,
 } from '@tracehound/event-model';
 import { createInternalServer } from '@tracehound/http';
-import { createKafkaJsClient, type KafkaAdmin, type KafkaClient } from '@tracehound/kafka';
+import { createKafkaJsClient, type KafkaAdmin, type KafkaClient, traceKafka } from '@tracehound/kafka';
 import { createLifecycle, faultPoint } from '@tracehound/lifecycle';
 import { connectRedis, type Redis } from '@tracehound/redis';
 import {
   createHealth,
   createLogger,
   createMetrics,
+  createTracing,
   type HealthReport,
   type Logger,
   type MetricsSnapshot,
@@ -69,12 +70,14 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
   const health = createHealth({
     onChange: (check, ok, detail) => logger[ok ? 'info' : 'warn']('readiness changed', { check, ok, detail }),
   });
-  const kafka =
+  const tracing = createTracing({ service: 'correlator', ...config.tracing }, { metrics, logger });
+  const client =
     overrides.kafka ??
     createKafkaJsClient({
       ...kafkaClientOptions(config.kafka, 'correlator'),
       logger: (level, message, fields) => logger[level](message, fields),
     });
+  const kafka = traceKafka(client, tracing.tracer);
   const codec = createAvroCodec({ registry: overrides.registry ?? createRegistry({ url: config.registry.url }) });
   const internal = createInternalServer({ ...config.server, port: config.server.internalPort, metrics, health });
   const addresses = { internal: '' };
@@ -90,6 +93,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
     brokerTime: new BrokerTime(),
     clock: overrides.clock ?? systemClock,
     logger,
+    tracer: tracing.tracer,
     metrics: createCorrelatorMetrics(metrics),
     counter: verdictCounter(metrics),
     problems: new Problems((key, problem) => {
@@ -231,6 +235,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
   }
 
   const lifecycle = createLifecycle(logger)
+    .add('tracing', { ...tracing, stopTimeoutMs: config.tracing.timeoutMs + 1_000 })
     .add('internal server', {
       start: async () => {
         addresses.internal = await internal.start();

@@ -14,6 +14,7 @@ import {
   registryConfig,
   serverConfig,
   textFile,
+  tracingConfig,
 } from '@tracehound/config';
 import { namespacedTopic } from '@tracehound/event-model';
 
@@ -26,6 +27,7 @@ const correlatorConfig = defineConfig(
     ...commonConfig,
     kafka: kafkaConfig,
     registry: registryConfig,
+    tracing: tracingConfig,
     redisState: redisStateConfig,
     server: serverConfig('CORRELATOR'),
     stages: list({

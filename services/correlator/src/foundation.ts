@@ -1,4 +1,5 @@
 import type { AvroCodec } from '@tracehound/avro';
+import type { Tracer } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import type { VerdictCounter } from '@tracehound/pipeline';
 import type { Logger } from '@tracehound/telemetry';
@@ -22,6 +23,7 @@ export type Foundation = {
   readonly brokerTime: BrokerTime;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly tracer: Tracer;
   readonly metrics: CorrelatorMetrics;
   readonly counter: VerdictCounter;
   readonly problems: Problems;

@@ -2,6 +2,7 @@
  * What the two stages ask of the world. Adapters for Kafka and Redis lie in `adapters/`, in-memory ones beside
  * them; both are held to one contract suite.
  */
+import type { SpanContext } from '@tracehound/event-model';
 
 /** Wall clock for pacing and gauges only: no decision about events, windows or alerts may read it (X4). */
 export type Clock = { readonly nowMs: () => number };
@@ -92,4 +93,7 @@ export type EmittedProgress = {
 };
 
 /** Appends to matches partitions; resolves when acknowledged, rejects when that is not known (then: send again). */
-export type MatchesAppender = { append(targetPartition: number, values: readonly Buffer[]): Promise<void> };
+export type MatchesAppender = {
+  /** `contexts`: per value the span it came from, for its `traceparent` header; absent when nothing is traced. */
+  append(targetPartition: number, values: readonly Buffer[], contexts?: readonly (SpanContext | null)[]): Promise<void>;
+};

@@ -25,7 +25,8 @@ const DRAIN_MS = 8_000;
 
 /** Joins group correlator-a and runs stage A until stopped. */
 export async function startStageA(foundation: Foundation): Promise<RunningStage> {
-  const { admin, client, clock, codec, config, logger, metrics, topics, brokerTime, rules, faultPoint } = foundation;
+  const { admin, client, clock, codec, config, logger, metrics, topics, brokerTime, rules, tracer, faultPoint } =
+    foundation;
   const groupId = namespaced(config.namespace, 'correlator-a');
   const producer = await client.producer();
   const targets = await admin.partitionCount(topics.matches);
@@ -81,6 +82,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       source,
       codec,
       writer,
+      currentSpan: () => tracer.current(),
       targets,
       faultPoint,
       clusterId: config.clusterId,

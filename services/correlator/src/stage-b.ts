@@ -7,6 +7,7 @@ import { createAlertOutlet, createDeadLetters } from './adapters/kafka-lanes.ts'
 import { Correlator } from './correlator.ts';
 import { PartitionOwner } from './domain/partition-owner.ts';
 import { createOpenEngine, type WindowEngine } from './domain/window.ts';
+import { createFlushTrace, type FlushTrace } from './flush-trace.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
 import { createCorrelatePath } from './pipeline.ts';
 import type { StateStore } from './ports.ts';
@@ -28,7 +29,7 @@ export type RunningStageB = RunningStage & {
 
 /** Joins group correlator-b and runs stage B until stopped. */
 export async function startStageB(foundation: Foundation, store: StateStore): Promise<RunningStageB> {
-  const { admin, book, client, clock, codec, config, logger, metrics, topics, rules, faultPoint } = foundation;
+  const { admin, book, client, clock, codec, config, logger, metrics, topics, rules, tracer, faultPoint } = foundation;
   const groupId = namespaced(config.namespace, 'correlator-b');
   const producer = await client.producer();
   const outlet = createAlertOutlet({ producer, topics });
@@ -53,6 +54,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
   function open(at: TopicPartition): ReturnType<ConstructorParameters<typeof Correlator>[0]['open']> {
     const { partition } = at;
     const label = String(partition);
+    const trace = createFlushTrace(tracer, at);
     const policy = new FlushPolicy({
       clock,
       sleep: (ms) => sleep(ms),
@@ -64,8 +66,8 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
     const owner = new PartitionOwner({
       partition,
       topicId: () => foundation.topicId(topics.matches),
-      store: timedFlushes(store, (seconds) => metrics.flushSeconds.observe(seconds)),
-      outlet,
+      store: observedFlushes(store, trace, (seconds) => metrics.flushSeconds.observe(seconds)),
+      outlet: trace.outlet(outlet),
       progress: {
         committed,
         // Not awaited: a commit that comes late or never costs repeated alerts after a loss of Redis, nothing else.
@@ -116,6 +118,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
       policy,
       path: async (records) => {
         const stopTimer = metrics.batchSeconds.startTimer({ stage: 'b' });
+        trace.read(records);
         await path(records);
         stopTimer();
       },
@@ -167,7 +170,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
   };
 }
 
-function timedFlushes(store: StateStore, observe: (seconds: number) => void): StateStore {
+function observedFlushes(store: StateStore, trace: FlushTrace, observe: (seconds: number) => void): StateStore {
   return {
     acquire: (partition, options) => store.acquire(partition, options),
     groups: (partition, fence) => store.groups(partition, fence),
@@ -175,7 +178,7 @@ function timedFlushes(store: StateStore, observe: (seconds: number) => void): St
     async flush(request) {
       const startedMs = performance.now();
       try {
-        return await store.flush(request);
+        return await trace.flush(request, () => store.flush(request));
       } finally {
         observe((performance.now() - startedMs) / 1_000);
       }

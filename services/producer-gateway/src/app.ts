@@ -4,10 +4,17 @@ import { createRegistry } from '@tracehound/avro';
 import { kafkaClientOptions, namespaced } from '@tracehound/config';
 import { createEnrichment } from '@tracehound/enrich';
 import { closeServer, createHttpServer, createInternalServer, listen } from '@tracehound/http';
-import { createKafkaJsClient, type KafkaClient } from '@tracehound/kafka';
+import { createKafkaJsClient, type KafkaClient, traceKafka } from '@tracehound/kafka';
 import { createLifecycle, faultPoint } from '@tracehound/lifecycle';
 import { connectRedis, type Redis } from '@tracehound/redis';
-import { createHealth, createLogger, createMetrics, type Logger, verdictCounter } from '@tracehound/telemetry';
+import {
+  createHealth,
+  createLogger,
+  createMetrics,
+  createTracing,
+  type Logger,
+  verdictCounter,
+} from '@tracehound/telemetry';
 import { createApiKeyFile } from './adapters/api-key-file.ts';
 import { createAvroEvents } from './adapters/avro-events.ts';
 import { loadEnrichers } from './adapters/enricher-modules.ts';
@@ -60,13 +67,15 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
       else logger.error('API keys cannot be read, the old ones stay in force', { err: error });
     },
   });
+  const tracing = createTracing({ service: 'producer-gateway', ...config.tracing }, { metrics, logger });
+  const client =
+    overrides.kafka ??
+    createKafkaJsClient({
+      ...kafkaClientOptions(config.kafka, 'producer-gateway'),
+      logger: (level, message, fields) => logger[level](message, fields),
+    });
   const events = createKafkaEvents({
-    client:
-      overrides.kafka ??
-      createKafkaJsClient({
-        ...kafkaClientOptions(config.kafka, 'producer-gateway'),
-        logger: (level, message, fields) => logger[level](message, fields),
-      }),
+    client: traceKafka(client, tracing.tracer),
     produceTimeoutMs: config.produceTimeoutMs,
     onProduced: (topic, seconds, bytes) => {
       gatewayMetrics.produceSeconds.observe(seconds);
@@ -115,6 +124,7 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
     pipeline,
     metrics: gatewayMetrics,
     inFlight,
+    tracer: tracing.tracer,
     bounds: { ...config, timeoutMs: config.bodyTimeoutMs },
     now,
   });
@@ -133,6 +143,7 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
   health.set('places', true, config.geoDatabases.length > 0 ? 'by the geo database' : 'unknown: no geo database');
 
   const lifecycle = createLifecycle(logger)
+    .add('tracing', { ...tracing, stopTimeoutMs: config.tracing.timeoutMs + 1_000 })
     .add('internal server', {
       start: async () => {
         addresses.internal = await internal.start();

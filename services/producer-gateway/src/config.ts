@@ -14,6 +14,7 @@ import {
   secretFile,
   serverConfig,
   string,
+  tracingConfig,
 } from '@tracehound/config';
 
 /** Everything the gateway reads from its environment. */
@@ -22,6 +23,7 @@ export const gatewayConfigSpec = defineConfig(
     common: commonConfig,
     kafka: kafkaConfig,
     registry: registryConfig,
+    tracing: tracingConfig,
     redisEdge: redisEdgeConfig,
     server: serverConfig('GATEWAY'),
     port: integer({

@@ -10,9 +10,17 @@ import {
   type KafkaClient,
   type KafkaConsumer,
   type KafkaProducer,
+  traceKafka,
 } from '@tracehound/kafka';
 import { createLifecycle } from '@tracehound/lifecycle';
-import { createHealth, createLogger, createMetrics, type Logger, verdictCounter } from '@tracehound/telemetry';
+import {
+  createHealth,
+  createLogger,
+  createMetrics,
+  createTracing,
+  type Logger,
+  verdictCounter,
+} from '@tracehound/telemetry';
 import { createRecordDecoder, createRecordEncoder } from './adapters/avro-records.ts';
 import { systemClock } from './adapters/system-clock.ts';
 import { createTopicFacts } from './adapters/topic-facts.ts';
@@ -64,7 +72,8 @@ export function createApp(config: SinkConfig, overrides: SinkOverrides = {}): Si
   });
   const database = overrides.store ? null : openDatabase(config, logger);
   const store = overrides.store ?? (database as NonNullable<typeof database>).store; // One of the two is there.
-  const kafka = overrides.kafka ?? openKafka(config, logger);
+  const tracing = createTracing({ service: 'sink-audit', ...config.tracing }, { metrics, logger });
+  const kafka = traceKafka(overrides.kafka ?? openKafka(config, logger), tracing.tracer);
   const codec = createAvroCodec({ registry: overrides.registry ?? createRegistry({ url: config.registry.url }) });
   const internal = createInternalServer({
     host: config.server.host,
@@ -184,6 +193,7 @@ export function createApp(config: SinkConfig, overrides: SinkOverrides = {}): Si
   }
 
   const lifecycle = createLifecycle(logger)
+    .add('tracing', { ...tracing, stopTimeoutMs: config.tracing.timeoutMs + 1_000 })
     .add('internal server', {
       start: async () => {
         addresses.internal = await internal.start();

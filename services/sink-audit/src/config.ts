@@ -14,6 +14,7 @@ import {
   registryConfig,
   serverConfig,
   string,
+  tracingConfig,
 } from '@tracehound/config';
 import { SEVERITY_SYMBOLS } from '@tracehound/event-model';
 
@@ -23,6 +24,7 @@ export const sinkConfig = defineConfig(
     ...commonConfig,
     kafka: kafkaConfig,
     registry: registryConfig,
+    tracing: tracingConfig,
     postgres: postgresConfig,
     server: serverConfig('SINK'),
     migrate: boolean({

@@ -1,10 +1,11 @@
-import { classifyError } from '@tracehound/event-model';
+import { classifyError, type SpanContext } from '@tracehound/event-model';
 import { StoppingError } from '../errors.ts';
 import type { MatchesAppender } from '../ports.ts';
 import { MATCH_BATCH_BYTES_MAX } from './covered-range.ts';
 
 type Waiting = {
   readonly values: readonly Buffer[];
+  readonly context: SpanContext | null;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 };
@@ -32,13 +33,13 @@ export class MatchWriter {
     this.options = options;
   }
 
-  /** Resolves when all values are acknowledged, in the order of the calls per target. */
-  append(target: number, values: readonly Buffer[]): Promise<void> {
+  /** Resolves when all values are acknowledged, in the order of the calls per target. `context` is the span they come from. */
+  append(target: number, values: readonly Buffer[], context: SpanContext | null = null): Promise<void> {
     if (this.stopped) return Promise.reject(new StoppingError());
     return new Promise((resolve, reject) => {
       const lane = this.lanes.get(target) ?? [];
       this.lanes.set(target, lane);
-      lane.push({ values, resolve, reject });
+      lane.push({ values, context, resolve, reject });
       if (!this.running.has(target)) void this.drain(target, lane);
     });
   }
@@ -56,7 +57,7 @@ export class MatchWriter {
     while (lane.length > 0) {
       const requests = takeRequests(lane);
       for (let i = 0; i < requests.length; i++) {
-        const failure = await this.send(target, (requests[i] as Request).values);
+        const failure = await this.send(target, requests[i] as Request);
         if (failure === null) {
           for (const entry of (requests[i] as Request).ends) entry.resolve();
           continue;
@@ -70,11 +71,11 @@ export class MatchWriter {
   }
 
   /** Null when acknowledged; otherwise why it never will be. */
-  private async send(target: number, values: readonly Buffer[]): Promise<unknown> {
+  private async send(target: number, { values, contexts }: Request): Promise<unknown> {
     for (let attempt = 1; ; attempt++) {
       if (this.stopped) return new StoppingError();
       try {
-        await this.options.appender.append(target, values);
+        await this.options.appender.append(target, values, contexts);
         return null;
       } catch (error) {
         if (!classifyError(error).retriable) return error;
@@ -85,21 +86,22 @@ export class MatchWriter {
   }
 }
 
-type Request = { readonly values: Buffer[]; readonly ends: Waiting[] };
+type Request = { readonly values: Buffer[]; readonly contexts: (SpanContext | null)[]; readonly ends: Waiting[] };
 
 /** Empties the lane into requests of at most one record batch each; the request with a caller's last value answers it. */
 function takeRequests(lane: Waiting[]): readonly Request[] {
   const requests: Request[] = [];
-  let current: Request = { values: [], ends: [] };
+  let current: Request = { values: [], contexts: [], ends: [] };
   let bytes = 0;
   for (const entry of lane.splice(0)) {
     for (const value of entry.values) {
       if (current.values.length > 0 && bytes + value.length > MATCH_BATCH_BYTES_MAX) {
         requests.push(current);
-        current = { values: [], ends: [] };
+        current = { values: [], contexts: [], ends: [] };
         bytes = 0;
       }
       current.values.push(value);
+      current.contexts.push(entry.context);
       bytes += value.length;
     }
     current.ends.push(entry);

@@ -1,4 +1,5 @@
 import type { AvroCodec } from '@tracehound/avro';
+import type { SpanContext } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import { packRange, type RoutedMatch } from '../domain/covered-range.ts';
 import type { MatchWriter } from '../domain/match-writer.ts';
@@ -13,6 +14,8 @@ export type RepartitionDeps = {
   readonly targets: number;
   readonly rulesAt: MatchStageDeps['rulesAt'];
   readonly faultPoint: (name: string) => void;
+  /** The span this batch is worked on in; travels beside records with matches, never inside them. */
+  readonly currentSpan?: () => SpanContext | null;
   readonly onMatches?: (matches: number, records: number) => void;
 };
 
@@ -35,17 +38,22 @@ export function createRepartition(
     const { ranges, after } = coverBatch(progress, judged, matchesAt);
 
     const perTarget: Buffer[][] = Array.from({ length: deps.targets }, () => []);
+    const withMatches = new Set<number>();
     let matches = 0;
     for (const range of ranges) {
       matches += range.matches.length;
       for (const [target, batches] of packRange(range, deps).entries()) {
         for (const batch of batches) {
+          if (batch.matches.length > 0) withMatches.add(target);
           perTarget[target]?.push(deps.codec.encode('tracehound.pipeline.v1.MatchBatch', batch));
         }
       }
     }
     deps.faultPoint('a:before-matches');
-    await Promise.all(perTarget.map((values, target) => deps.writer.append(target, values)));
+    const span = deps.currentSpan?.() ?? null;
+    await Promise.all(
+      perTarget.map((values, target) => deps.writer.append(target, values, withMatches.has(target) ? span : null)),
+    );
     deps.onMatches?.(matches, perTarget.length);
     deps.faultPoint('a:after-matches');
     return after;

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { EVENT_TYPES, RECORD_SCHEMAS, SEVERITIES } from '@tracehound/event-model';
+import { EVENT_TYPES, RECORD_SCHEMAS, SEVERITIES, type SpanStart, type Tracer } from '@tracehound/event-model';
 import { type HttpReply, type HttpRequest, type HttpServer, type ProblemOptions, sendProblem } from '@tracehound/http';
 import { faultPoint } from '@tracehound/lifecycle';
 import type { BodyKind } from '../domain/event-list.ts';
@@ -18,12 +18,19 @@ export type IntakeRoutesOptions = {
   readonly metrics: GatewayMetrics;
   readonly bounds: BodyBounds;
   readonly inFlight: InFlight;
+  readonly tracer: Tracer;
   readonly now: () => number;
 };
 
 /** Seconds after which a client may try again when Kafka could not be reached; jittered so that clients do not return together. */
 const RETRY_AFTER_S_MIN = 1;
 const RETRY_AFTER_S_MAX = 5;
+
+const REQUEST_SPAN: SpanStart = {
+  name: 'POST /v1/events',
+  kind: 'server',
+  attributes: { 'http.request.method': 'POST', 'http.route': '/v1/events' },
+};
 
 /** `POST /v1/events`, `GET /v1/event-types`, `GET /v1/schemas`. */
 export function registerIntakeRoutes(server: HttpServer, options: IntakeRoutesOptions): void {
@@ -38,9 +45,8 @@ export function registerIntakeRoutes(server: HttpServer, options: IntakeRoutesOp
     const leave = options.inFlight.enter();
     metrics.inFlight.set(options.inFlight.count());
     try {
-      const taken = await takeRequest(request);
-      if (taken.ok) sendAnswer(request, reply, taken.value);
-      else sendRefusal(request, reply, taken);
+      if (options.tracer.enabled) await traceRequest(request, reply);
+      else await answerRequest(request, reply);
     } finally {
       leave();
       metrics.inFlight.set(options.inFlight.count());
@@ -63,6 +69,21 @@ export function registerIntakeRoutes(server: HttpServer, options: IntakeRoutesOp
       request.id,
     );
   });
+
+  async function traceRequest(request: HttpRequest, reply: HttpReply): Promise<void> {
+    const traceparent = request.headers['traceparent'];
+    const parent = options.tracer.read(typeof traceparent === 'string' ? traceparent : undefined);
+    await options.tracer.span({ ...REQUEST_SPAN, parent }, async (span) => {
+      await answerRequest(request, reply);
+      span?.set({ 'http.response.status_code': reply.statusCode });
+    });
+  }
+
+  async function answerRequest(request: HttpRequest, reply: HttpReply): Promise<void> {
+    const taken = await takeRequest(request);
+    if (taken.ok) sendAnswer(request, reply, taken.value);
+    else sendRefusal(request, reply, taken);
+  }
 
   async function takeRequest(request: HttpRequest): Promise<Admission<BatchAnswer>> {
     const admitted = pipeline.admit({
