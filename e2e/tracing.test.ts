@@ -149,6 +149,9 @@ describe('tracing', () => {
       const records = await recordsOf(deployment.topic(name));
       const traced = records.filter(({ headers }) => headers['traceparent'] !== undefined);
       expect(traced.length, name).toBeGreaterThan(0);
+      if (name === 'security.matches') {
+        for (const { value } of traced) expect(await matchesIn(value)).toBeGreaterThan(0);
+      }
       for (const { value } of records) {
         const text = value?.toString('latin1') ?? '';
         for (const id of ids) expect(text).not.toContain(id);
@@ -156,6 +159,12 @@ describe('tracing', () => {
     }
   });
 });
+
+/** A range of time goes to every partition; only where a match goes does the context go along. */
+async function matchesIn(value: Buffer | null): Promise<number> {
+  const decoded = await deployment.codec.decode(value ?? Buffer.alloc(0));
+  return decoded.name === 'tracehound.pipeline.v1.MatchBatch' ? decoded.value.matches.length : 0;
+}
 
 async function recordsOf(topic: string) {
   const records = [];

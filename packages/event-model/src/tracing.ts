@@ -34,7 +34,7 @@ export type Tracer = {
   span<T>(start: SpanStart, work: (span: Span | null) => Promise<T>): Promise<T>;
   /** Runs `work` below a span that may have ended already. */
   within<T>(context: SpanContext | null, work: () => Promise<T>): Promise<T>;
-  /** The span that the caller runs in. */
+  /** The span that the caller runs in; null once it has ended, for work that was left running. */
   current(): SpanContext | null;
   /** Reads a `traceparent`; null without one. A bad one is counted and ignored. */
   read(traceparent: Buffer | string | undefined): SpanContext | null;

@@ -70,9 +70,26 @@ export function createTracing(options: TracingOptions, deps: { metrics: Metrics;
   };
 }
 
+/** What is current, until the work that it was made current for has ended. */
+type Scope = { readonly context: SpanContext | null; isOver: boolean };
+
 function createTracer(spans: () => OtlpSpans | null, invalid: Counter): Tracer {
-  const running = new AsyncLocalStorage<SpanContext | null>();
-  const current = (): SpanContext | null => running.getStore() ?? null;
+  const scopes = new AsyncLocalStorage<Scope>();
+
+  /** A loop that was woken inside a span runs on in its scope for ever: what comes after the end belongs to no span. */
+  function current(): SpanContext | null {
+    const scope = scopes.getStore();
+    return scope === undefined || scope.isOver ? null : scope.context;
+  }
+
+  async function within<T>(context: SpanContext | null, work: () => Promise<T>): Promise<T> {
+    const scope: Scope = { context, isOver: false };
+    try {
+      return await scopes.run(scope, work);
+    } finally {
+      scope.isOver = true;
+    }
+  }
 
   async function span<T>(start: SpanStart, work: (span: Span | null) => Promise<T>): Promise<T> {
     const inside = current();
@@ -80,9 +97,9 @@ function createTracer(spans: () => OtlpSpans | null, invalid: Counter): Tracer {
     // Nothing above and nothing beside: only a request may begin a trace.
     const isBegun = inside !== null || links.length > 0 || kind === 'server';
     const made = isBegun ? spans()?.start({ ...start, parent: inside ?? start.parent ?? null }) : null;
-    if (!made) return running.run(null, () => work(null));
+    if (!made) return within(null, () => work(null));
     try {
-      const done = await running.run(made.context, () => work(made));
+      const done = await within(made.context, () => work(made));
       made.end(null);
       return done;
     } catch (error) {
@@ -94,7 +111,7 @@ function createTracer(spans: () => OtlpSpans | null, invalid: Counter): Tracer {
   return {
     enabled: true,
     span,
-    within: (context, work) => running.run(context, work),
+    within,
     current,
     read(traceparent) {
       if (traceparent === undefined) return null;

@@ -31,8 +31,10 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
   const producer = await client.producer();
   const targets = await admin.partitionCount(topics.matches);
   const stopping = new AbortController();
+  const appender = createMatchesAppender({ producer, topics, onAppended: (at) => brokerTime.saw(at) });
   const writer = new MatchWriter({
-    appender: createMatchesAppender({ producer, topics, onAppended: (at) => brokerTime.saw(at) }),
+    // A request joins values of several batches: it belongs to none of their spans, its records name them one by one.
+    appender: { append: (...request) => tracer.within(null, () => appender.append(...request)) },
     backoff: (attempt) => backoff(attempt, stopping.signal),
     onRetry: (target, error) => {
       metrics.matchRetries.inc();

@@ -3,18 +3,24 @@ import { describe, expect, it } from 'vitest';
 import { MATCH_BATCH_BYTES_MAX } from './covered-range.ts';
 import { MatchWriter } from './match-writer.ts';
 
-type Request = { readonly target: number; readonly values: readonly string[]; answer(error?: unknown): void };
+type Request = {
+  readonly target: number;
+  readonly values: readonly string[];
+  readonly spans: readonly (string | undefined)[];
+  answer(error?: unknown): void;
+};
 
 /** Requests wait until the test answers them. */
 function setUp() {
   const open: Request[] = [];
   const writer = new MatchWriter({
     appender: {
-      append: (target, values) =>
+      append: (target, values, contexts = []) =>
         new Promise((resolve, reject) => {
           open.push({
             target,
             values: values.map(String),
+            spans: contexts.map((context) => context?.spanId),
             answer: (error) => (error === undefined ? resolve() : reject(error)),
           });
         }),
@@ -28,6 +34,19 @@ function setUp() {
 const values = (...texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text));
 
 describe('match writer', () => {
+  it('names for each value of a shared request the span it came from', async () => {
+    const { writer, open, turn } = setUp();
+    const context = (spanId: string) => ({ traceId: 'trace', spanId, sampled: true });
+    void writer.append(0, values('first'), context('a'));
+    await turn();
+    void writer.append(0, values('b1', 'b2'), context('b'));
+    void writer.append(0, values('none'));
+    open[0]?.answer();
+    await turn();
+    expect(open.map(({ spans }) => spans)).toEqual([['a'], ['b', 'b', undefined]]);
+    open[1]?.answer();
+  });
+
   it('X5 has one request in flight per target; what waits meanwhile shares the next', async () => {
     const { writer, open, turn } = setUp();
     const done: string[] = [];
