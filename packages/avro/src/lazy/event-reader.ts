@@ -1,6 +1,5 @@
 import type { Type } from 'avsc';
-import type { Cursor } from './cursor.ts';
-import { readLength } from './cursor.ts';
+import { type Cursor, readLength } from './cursor.ts';
 import { FieldsReader, scalarSymbolsOf } from './lazy-fields.ts';
 import { type Skip, skipOf } from './skip.ts';
 import { TextMemory } from './text-memory.ts';

@@ -1,7 +1,7 @@
 import { type FieldScalar, type FieldTable, type ScalarValue, scalarOf } from '@tracehound/event-model';
 import { type Cursor, IRREGULAR, readLength } from './cursor.ts';
 import { type FieldShape, FieldShapes } from './field-shapes.ts';
-import { type Skip, skipText } from './skip.ts';
+import { type Skip, skipItems, skipText } from './skip.ts';
 import type { TextMemory } from './text-memory.ts';
 
 /** Fields of an external event where they lie: only what is asked for is read. */
@@ -36,6 +36,7 @@ export class FieldsReader {
   readonly shapes: FieldShapes;
   private readonly memory: TextMemory;
   private readonly types: readonly ScalarValue['type'][];
+  private readonly skipValues: Skip;
   private readonly cursor: Cursor = { buf: Buffer.alloc(0), pos: 0 };
 
   /** @param symbols of `ScalarType`, in the order of the schema. */
@@ -43,6 +44,10 @@ export class FieldsReader {
     this.memory = memory;
     this.shapes = new FieldShapes(memory);
     this.types = symbols;
+    this.skipValues = skipItems((cursor) => {
+      const type = readLength(cursor);
+      return type !== IRREGULAR && type < symbols.length && skipText(cursor);
+    });
   }
 
   /** Moves behind the array; null as `Skip` says false. */
@@ -88,18 +93,6 @@ export class FieldsReader {
     cursor.pos += length;
     return type === 'STRING' ? text : scalarOf({ type, text });
   }
-
-  private readonly skipValues: Skip = (cursor) => {
-    for (;;) {
-      const count = readLength(cursor);
-      if (count === 0) return true;
-      if (count === IRREGULAR || count > cursor.buf.length - cursor.pos) return false;
-      for (let left = count; left > 0; left--) {
-        const type = readLength(cursor);
-        if (type === IRREGULAR || type >= this.types.length || !skipText(cursor)) return false;
-      }
-    }
-  };
 }
 
 /** Symbols of the scalar type when the schema is one `FieldsReader` knows; otherwise null. */

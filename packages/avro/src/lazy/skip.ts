@@ -102,8 +102,8 @@ function skipUnion(branches: readonly Skip[]): Skip {
   };
 }
 
-/** Blocks with a size, which our writers never make, are left to the whole decoder. */
-function skipItems(item: Skip): Skip {
+/** Skips an array or map; blocks with a size, which our writers never make, are left to the whole decoder. */
+export function skipItems(item: Skip): Skip {
   return (cursor) => {
     for (;;) {
       const count = readLength(cursor);
