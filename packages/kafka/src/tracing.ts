@@ -6,6 +6,12 @@ const HEADER = 'traceparent';
 /** Records of one call that get a header: 70 bytes each must not lift a full batch over the broker's bound of 1 MiB. */
 const TRACED_RECORDS_MAX = 1_000;
 
+/** The record with the span it comes from in its header `traceparent`; as it is without one, or behind the first 1,000 of a call. */
+export function withContext(record: OutgoingRecord, index: number, context: SpanContext | null): OutgoingRecord {
+  if (context === null || index >= TRACED_RECORDS_MAX) return record;
+  return { ...record, headers: { ...record.headers, [HEADER]: formatTraceparent(context) } };
+}
+
 /**
  * The same client with spans after OpenTelemetry's messaging conventions: `process` around each batch, linked to the contexts in its
  * records' headers, and `send` around what is produced inside a span, whose context the records carry on. Keys, values, order and
@@ -95,13 +101,6 @@ function sending<T>(
     ...(partition === null ? {} : { 'messaging.destination.partition.id': String(partition) }),
   };
   return tracer.span({ name: `send ${topic}`, kind: 'producer', attributes }, (span) =>
-    send(span === null ? records : carrying(records, span.context)),
-  );
-}
-
-function carrying(records: readonly OutgoingRecord[], context: SpanContext): readonly OutgoingRecord[] {
-  const traceparent = formatTraceparent(context);
-  return records.map((record, index) =>
-    index < TRACED_RECORDS_MAX ? { ...record, headers: { ...record.headers, [HEADER]: traceparent } } : record,
+    send(span === null ? records : records.map((record, index) => withContext(record, index, span.context))),
   );
 }

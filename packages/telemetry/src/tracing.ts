@@ -31,6 +31,8 @@ export type Tracing = {
   start(): Promise<void>;
   /** Sends what waits, `timeoutMs` at most; never rejects. */
   stop(): Promise<void>;
+  /** Bound of `stop` for a lifecycle: `timeoutMs` and a little. */
+  readonly stopTimeoutMs: number;
 };
 
 /** Longer texts are no `traceparent` of any version known; they are not even looked at. */
@@ -42,7 +44,10 @@ const TRACEPARENT_CHARACTERS_MAX = 512;
  */
 export function createTracing(options: TracingOptions, deps: { metrics: Metrics; logger: Logger }): Tracing {
   const { endpoint } = options;
-  if (endpoint === null) return { tracer: NO_TRACER, start: async () => undefined, stop: async () => undefined };
+  const stopTimeoutMs = options.timeoutMs + 1_000;
+  if (endpoint === null) {
+    return { tracer: NO_TRACER, start: async () => undefined, stop: async () => undefined, stopTimeoutMs };
+  }
   const counted = tracingMetrics(deps.metrics);
   let spans: OtlpSpans | null = null;
   let isReachable = true;
@@ -67,6 +72,7 @@ export function createTracing(options: TracingOptions, deps: { metrics: Metrics;
       spans = null;
       await last?.close();
     },
+    stopTimeoutMs,
   };
 }
 

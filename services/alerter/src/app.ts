@@ -301,7 +301,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
   let bringingUp: Promise<void> = Promise.resolve();
 
   const lifecycle = createLifecycle(logger)
-    .add('tracing', { ...tracing, stopTimeoutMs: config.tracing.timeoutMs + 1_000 })
+    .add('tracing', tracing)
     .add('internal server', {
       start: async () => {
         addresses.internal = await internal.start();

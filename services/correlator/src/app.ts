@@ -235,7 +235,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
   }
 
   const lifecycle = createLifecycle(logger)
-    .add('tracing', { ...tracing, stopTimeoutMs: config.tracing.timeoutMs + 1_000 })
+    .add('tracing', tracing)
     .add('internal server', {
       start: async () => {
         addresses.internal = await internal.start();

@@ -143,7 +143,7 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
   health.set('places', true, config.geoDatabases.length > 0 ? 'by the geo database' : 'unknown: no geo database');
 
   const lifecycle = createLifecycle(logger)
-    .add('tracing', { ...tracing, stopTimeoutMs: config.tracing.timeoutMs + 1_000 })
+    .add('tracing', tracing)
     .add('internal server', {
       start: async () => {
         addresses.internal = await internal.start();

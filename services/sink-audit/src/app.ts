@@ -193,7 +193,7 @@ export function createApp(config: SinkConfig, overrides: SinkOverrides = {}): Si
   }
 
   const lifecycle = createLifecycle(logger)
-    .add('tracing', { ...tracing, stopTimeoutMs: config.tracing.timeoutMs + 1_000 })
+    .add('tracing', tracing)
     .add('internal server', {
       start: async () => {
         addresses.internal = await internal.start();

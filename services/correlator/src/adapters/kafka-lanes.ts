@@ -1,12 +1,6 @@
 import type { AvroCodec } from '@tracehound/avro';
-import {
-  type DeadLetter,
-  type DetectionFinding,
-  formatTraceparent,
-  type LateEvent,
-  type RuleActivation,
-} from '@tracehound/event-model';
-import type { KafkaProducer, KafkaRecord, OutgoingRecord } from '@tracehound/kafka';
+import type { DeadLetter, DetectionFinding, LateEvent, RuleActivation } from '@tracehound/event-model';
+import { type KafkaProducer, type KafkaRecord, type OutgoingRecord, withContext } from '@tracehound/kafka';
 import type { TopicNames } from '../config.ts';
 import { MATCH_BATCH_BYTES_MAX } from '../domain/covered-range.ts';
 import { isOnTrial } from '../domain/on-trial.ts';
@@ -167,20 +161,12 @@ function requestsOf(records: readonly OutboxRecord[]): readonly OutgoingRecord[]
   return requests;
 }
 
-/** 70 bytes of header each must not lift a full request over the broker's bound. */
-const TRACED_RECORDS_MAX = 1_000;
-
 export function createMatchesAppender(
   deps: Pick<LaneDeps, 'producer' | 'topics'> & { readonly onAppended: (appendTimeMs: number | null) => void },
 ): MatchesAppender {
   return {
     async append(partition, values, contexts) {
-      const records = values.map((value, index) => {
-        const context = index < TRACED_RECORDS_MAX ? contexts?.[index] : null;
-        return context
-          ? { key: null, value, headers: { traceparent: formatTraceparent(context) } }
-          : { key: null, value };
-      });
+      const records = values.map((value, index) => withContext({ key: null, value }, index, contexts?.[index] ?? null));
       const { appendTimeMs } = await deps.producer.sendTo({ topic: deps.topics.matches, partition }, records);
       deps.onAppended(appendTimeMs);
     },
