@@ -1,12 +1,12 @@
 import { createInternalServer } from '@tracehound/http';
-import { createLifecycle, createWorkers, type WorkerState } from '@tracehound/lifecycle';
+import { createLifecycle, createWorkers, type RunnableApp, type WorkerState } from '@tracehound/lifecycle';
 import { createLogger, createMetrics, type HealthReport, type MetricsSnapshot, textOf } from '@tracehound/telemetry';
 import type { CorrelatorApp } from './app.ts';
 import type { CorrelatorConfig } from './config.ts';
 import { createWorkersMetrics } from './metrics.ts';
 
 /** Both kinds of health a worker says of itself. */
-export type WorkerHealth = { readonly ready: HealthReport; readonly live: HealthReport };
+export type WorkerHealth = ReturnType<CorrelatorApp['health']>;
 
 export type WorkersAppOptions = {
   /** 2 or more. */
@@ -26,7 +26,7 @@ const STOP_TIMEOUT_MS = 24_000;
  * machines, and this process only keeps them alive and answers the internal port for all. Ready when every worker is;
  * each sample of `/metrics` has the label `process`.
  */
-export function createWorkersApp(config: CorrelatorConfig, options: WorkersAppOptions): CorrelatorApp {
+export function createWorkersApp(config: CorrelatorConfig, options: WorkersAppOptions): RunnableApp {
   const { count, env, onFatal, entry } = options;
   const logger = createLogger({ service: 'correlator', level: config.logLevel });
   const metrics = createMetrics('correlator');
@@ -49,22 +49,17 @@ export function createWorkersApp(config: CorrelatorConfig, options: WorkersAppOp
     await metrics.snapshot('parent'),
     ...(await workers.details()),
   ];
-  const health = (): WorkerHealth => ({
-    ready: healthOfAll(workers.states(), 'ready', Date.now()),
-    live: healthOfAll(workers.states(), 'live', Date.now()),
-  });
+  const health = (kind: keyof WorkerHealth): HealthReport => healthOfAll(workers.states(), kind, Date.now());
   const internal = createInternalServer({
     ...config.server,
     port: config.server.internalPort,
     metrics: { contentType: metrics.contentType, text: async () => textOf(await snapshots()) },
-    health: { ready: () => health().ready, live: () => health().live },
+    health: { ready: () => health('ready'), live: () => health('live') },
   });
-  const addresses = { internal: '' };
-  const lifecycle = createLifecycle(logger)
+  return createLifecycle(logger)
     .add('internal server', {
       start: async () => {
-        addresses.internal = await internal.start();
-        logger.info('listening', { internal: addresses.internal, workers: count });
+        logger.info('listening', { internal: await internal.start(), workers: count });
       },
       stop: () => internal.stop(),
     })
@@ -73,13 +68,6 @@ export function createWorkersApp(config: CorrelatorConfig, options: WorkersAppOp
       stop: () => workers.stop(),
       stopTimeoutMs: STOP_TIMEOUT_MS,
     });
-  return {
-    start: () => lifecycle.start(),
-    stop: () => lifecycle.stop(),
-    addresses,
-    health,
-    metrics: async (process) => metrics.snapshot(process),
-  };
 }
 
 /**

@@ -23,8 +23,8 @@ export type DecodedRecord = {
 type DecodeVerdict = Verdict<DecodedRecord, DetectReason | 'registry_unavailable'>;
 
 /**
- * Avro to what rules see; only what the live rules ask for is ever read. Bytes that can never be read are a dead letter; a registry that does not answer is a
- * retry. Synchronous once the schema id is known.
+ * Avro to what rules see; only what the live rules ask for is ever read. Bytes that can never be read are a dead letter; a
+ * registry that does not answer is a retry. Synchronous once the schema id is known.
  */
 export function createDecodeStage(
   codec: Pick<AvroCodec, 'decodeEvent'>,
