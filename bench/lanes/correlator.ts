@@ -18,7 +18,7 @@
  *   npm run bench -- correlator --groups 1000000 [--json] [--runs 3]
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -38,6 +38,7 @@ import type { OutboxRecord } from '../../services/correlator/src/ports.ts';
 import { externalEvent, ORGANIZATION, type WorkloadLine } from '../measure/avro-workload.ts';
 import {
   activationOf,
+  DETECTIONS,
   LATENESS_MS,
   MATCHES,
   type OpenPartitions,
@@ -50,7 +51,7 @@ import {
 } from '../measure/correlator-partitions.ts';
 import { type GroupsCell, type GroupsResult, groupsText, runGroups, runGroupsCell } from '../measure/live-groups.ts';
 import { type Counts, type ProcessRun, runPeer } from '../measure/peer.ts';
-import { cellOf, cpuMicros, NODE_FLAGS, peakRssMb, runCell } from '../measure/processes.ts';
+import { cellOf, cpuMicros, cpuSecondsOf, NODE_FLAGS, peakRssMb, residentMb, runCell } from '../measure/processes.ts';
 import { assertSameCounts, inThousands, type Spread, spreadOf } from '../measure/statistics.ts';
 import { workload } from '../workload/events.ts';
 import { expectedEpisodes } from '../workload/expected.ts';
@@ -75,7 +76,6 @@ type Run = {
 };
 type KafkaRun = Run & { readonly brokerCpuSeconds: number };
 
-const DETECTIONS = 100;
 const BATCH = 1_000;
 
 function finalsOf(alerts: readonly OutboxRecord[], decode: (value: Buffer) => { name: string; value: object }): Counts {
@@ -266,16 +266,8 @@ function feedService(rules: RuleSetCompiled, { codec, partitions }: OpenPartitio
 }
 
 const MAIN = fileURLToPath(new URL('../../services/correlator/src/main.ts', import.meta.url));
-const CLOCK_TICKS_PER_SECOND = 100;
 /** Partitions of security.events in the profile `local`. */
 const EVENT_PARTITIONS = 4;
-
-function cpuOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
-}
 
 /** A filled topic, then one correlator from its first matches to its last alert. */
 async function runFromKafka(stack: Stack, load: Load, events: number, namespace: string): Promise<KafkaRun> {
@@ -316,7 +308,12 @@ async function runFromKafka(stack: Stack, load: Load, events: number, namespace:
     return all.reduce((sum, { offset }) => sum + (offset ?? 0n), 0n) >= until;
   };
   while ((await high('security.matches')) === 0n) await delay(20);
-  const [began, cpu, broker, redisBefore] = [performance.now(), cpuOf(pid), cpuOf(brokerPid), await redisCpu(redis)];
+  const [began, cpu, broker, redisBefore] = [
+    performance.now(),
+    cpuSecondsOf(pid),
+    cpuSecondsOf(brokerPid),
+    await redisCpu(redis),
+  ];
   const input = await high('security.events');
   while (!(await done('correlator-a', 'security.events', input))) await delay(50);
   // Ticks go on for ever; what follows the end of the input does not count.
@@ -324,12 +321,12 @@ async function runFromKafka(stack: Stack, load: Load, events: number, namespace:
   while (!(await done('correlator-b', 'security.matches', written))) await delay(50);
   const wallSeconds = (performance.now() - began) / 1_000;
   const result = {
-    cpuSeconds: cpuOf(pid) - cpu,
-    brokerCpuSeconds: cpuOf(brokerPid) - broker,
+    cpuSeconds: cpuSecondsOf(pid) - cpu,
+    brokerCpuSeconds: cpuSecondsOf(brokerPid) - broker,
     redisCpuSeconds: (await redisCpu(redis)) - redisBefore,
     wallSeconds,
   };
-  const rss = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  const peak = residentMb(pid, 'VmHWM');
   child.kill('SIGTERM');
   const alerts: OutboxRecord[] = [];
   for (const { partition, low, high: end } of await admin.offsets(topic('security.alerts'))) {
@@ -345,7 +342,7 @@ async function runFromKafka(stack: Stack, load: Load, events: number, namespace:
   redis.disconnect();
   await admin.close();
   await kafka.close();
-  return { ...result, matches: 0, correlations, peakRssMb: Math.round(rss / 1_024) };
+  return { ...result, matches: 0, correlations, peakRssMb: peak };
 }
 
 /** Event times as append times: the broker keeps what the producer says on this topic. */

@@ -20,6 +20,7 @@ import {
   waitSettled,
 } from '@tracehound/cli';
 import { openStack, repositoryRoot } from '@tracehound/stack';
+import { cpuSecondsOf } from '../measure/processes.ts';
 
 const { values } = parseArgs({
   options: {
@@ -34,7 +35,6 @@ const EVENTS = Number(values.events);
 const RATE = Number(values.rate);
 const SENDERS = 4;
 const ATTACKS = 100;
-const CLOCK_TICKS_PER_SECOND = 100;
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
 /** Five refused keys of one actor make one alert; each attack is an actor of its own, so alerts = attacks. */
@@ -67,14 +67,7 @@ const event = (type: string, actor: string, session: string): ScenarioEvent => (
   session_id: session,
 });
 
-/** CPU seconds used so far, user and system, as Linux counts them. */
-function cpuSeconds(pid: number | undefined): number {
-  if (pid === undefined) return 0;
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
-}
+const cpuSeconds = (pid: number | undefined): number => (pid === undefined ? 0 : cpuSecondsOf(pid));
 
 const quantile = (sorted: readonly number[], q: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;

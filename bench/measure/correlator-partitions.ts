@@ -15,7 +15,7 @@ import type { OutboxRecord } from '../../services/correlator/src/ports.ts';
 import { FlushPolicy } from '../../services/correlator/src/stages/flush.ts';
 import { workloadRules } from '../workload/rules.ts';
 
-const DETECTIONS = 100;
+export const DETECTIONS = 100;
 export const LATENESS_MS = 120_000;
 /** Partitions of security.matches in the profile `local`. */
 export const TARGETS = 4;

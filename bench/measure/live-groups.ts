@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import type { Match } from '@tracehound/event-model';
 import { connectRedis, type Redis } from '@tracehound/redis';
-import { type CorrelationRule, groupKeyOf, loadRuleSet } from '@tracehound/sigma';
+import { type CorrelationRule, groupKeyOf, loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
 import { packRange, type RoutedMatch } from '../../services/correlator/src/domain/covered-range.ts';
 import { partitionOf } from '../../services/correlator/src/domain/route.ts';
 import { flushAndEmit } from '../../services/correlator/src/pipeline.ts';
@@ -20,7 +19,7 @@ import {
   SOURCE,
   TARGETS,
 } from './correlator-partitions.ts';
-import { cpuMicros, peakRssMb } from './processes.ts';
+import { cpuMicros, peakRssMb, residentMb } from './processes.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 
 /** Hits per group: a count of five that is not there yet. */
@@ -119,7 +118,7 @@ export async function runGroupsCell(cell: GroupsCell): Promise<GroupsRun> {
     // As the consumer does on assignment: partitions by turns on one thread.
     await Promise.all(opened.partitions.map(({ owner }) => owner.acquire()));
   });
-  if (cell.kind === 'rebuild') await rebuild(opened, cell.groups, meter);
+  if (cell.kind === 'rebuild') await rebuild(opened, { rules, groups: cell.groups }, meter);
   const redisCpuSeconds = (await redisCpu(redis)) - redisBefore;
   redis.disconnect();
   globalThis.gc?.();
@@ -128,7 +127,7 @@ export async function runGroupsCell(cell: GroupsCell): Promise<GroupsRun> {
     wallSeconds: meter.wallMs / 1_000,
     redisCpuSeconds,
     live: [...opened.engines.values()].reduce((sum, { liveGroups }) => sum + liveGroups, 0),
-    rssMb: Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) / 1_024),
+    rssMb: residentMb('self', 'VmRSS'),
     peakRssMb: peakRssMb(),
   };
 }
@@ -146,8 +145,11 @@ class Meter {
   }
 }
 
-async function rebuild({ codec, partitions }: OpenPartitions, groups: number, meter: Meter): Promise<void> {
-  const rules = loadRuleSet(ruleFiles());
+async function rebuild(
+  { codec, partitions }: OpenPartitions,
+  { rules, groups }: { readonly rules: RuleSetCompiled; readonly groups: number },
+  meter: Meter,
+): Promise<void> {
   const rule = rules.correlations.find(({ description }) => description.title.endsWith('c01')) as CorrelationRule;
   const activation = activationOf(rules);
   const random = createRandom(42);

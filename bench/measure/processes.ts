@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** As the `tracehound` command starts Node. */
@@ -57,4 +58,20 @@ export function cpuMicros(): number {
 /** Largest resident size so far, MB. */
 export function peakRssMb(): number {
   return Math.round(process.resourceUsage().maxRSS / 1_024);
+}
+
+const CLOCK_TICKS_PER_SECOND = 100;
+
+/** CPU seconds of another process so far, user and system, as Linux counts them. */
+export function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+}
+
+/** Resident size of a process, MB: `VmRSS` now, `VmHWM` the largest so far. */
+export function residentMb(pid: number | 'self', size: 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Math.round(Number(new RegExp(`${size}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) / 1_024);
 }

@@ -7,19 +7,18 @@ import { createAvroCodec, createMemoryRegistry, type DecodedEvent, registerRecor
 import { createFieldView, RECORD_NAMES } from '@tracehound/event-model';
 import { loadRuleSet } from '@tracehound/sigma';
 import { externalEvent, type WorkloadLine } from '../measure/avro-workload.ts';
+import { ruleFiles } from '../measure/correlator-partitions.ts';
 import { cpuMicros } from '../measure/processes.ts';
 import { spreadOf } from '../measure/statistics.ts';
 import { workload } from '../workload/events.ts';
-import { workloadRules } from '../workload/rules.ts';
 
 const [events = 100_000, rounds = 7] = process.argv.slice(2).map(Number);
-const DETECTIONS = 100;
 
 const registry = createMemoryRegistry();
 await registerRecords(registry, RECORD_NAMES);
 const codec = createAvroCodec({ registry });
 await codec.prepare(RECORD_NAMES);
-const rules = loadRuleSet([{ path: 'workload.yml', content: workloadRules(DETECTIONS, true) }]);
+const rules = loadRuleSet(ruleFiles());
 const values = [...workload('real', events)].map((text) =>
   codec.encode('tracehound.events.v1.ExternalEvent', externalEvent(JSON.parse(text) as WorkloadLine)),
 );
