@@ -16,6 +16,9 @@ async function world(options: Parameters<typeof correlatorWorld>[0] = {}): Promi
   return made;
 }
 
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
 describe('events to alerts on real servers', () => {
   it('E1 E2 gives the alerts of the oracle for attacks among noise', async () => {
     const made = await world();
@@ -70,7 +73,9 @@ describe('events to alerts on real servers', () => {
       expect(opened.get(chain?.slice('chain:'.length) ?? '')).toBe('many_failures');
       expect(ids).toContain(`${group?.replace('-actor', '')}-5`);
     }
-    expect(of('twice')).toHaveLength(1);
+    // X10.3: true for an hour; what of it lies behind midnight belongs to the next frame and is said there.
+    const frames = Math.floor((endMs + HOUR_MS) / DAY_MS) - Math.floor(endMs / DAY_MS) + 1;
+    expect(of('twice')).toHaveLength(frames);
     expect(of('silent').map(([, organization, group]) => `${organization} ${group}`)).toEqual(
       expect.arrayContaining(['acme quiet-actor']),
     );
