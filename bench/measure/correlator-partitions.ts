@@ -97,7 +97,7 @@ export async function openPartitions(of: {
       nonce: () => `bench-${partition}`,
       faultPoint: () => undefined,
     });
-    const flushPolicy = new FlushPolicy({ clock: { nowMs: () => performance.now() }, sleep: delay, ...PACING });
+    const flushPolicy = new FlushPolicy({ clock: { steadyMs: () => performance.now() }, sleep: delay, ...PACING });
     const path = createCorrelatePath({
       owner,
       codec,

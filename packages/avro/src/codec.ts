@@ -79,7 +79,7 @@ export type AvroCodec = {
 
 export type AvroCodecOptions = {
   readonly registry: SchemaRegistry;
-  /** Milliseconds; only for how long a refusal is believed. Default `Date.now`. */
+  /** Milliseconds; only for how long a refusal is believed. Default `performance.now`, which never steps. */
   readonly now?: () => number;
   /** How long an unknown schema id is believed to be unknown; default 60,000 ms. */
   readonly negativeTtlMs?: number;
@@ -99,7 +99,7 @@ export function createAvroCodec(options: AvroCodecOptions): AvroCodec {
   const recordBytesMax = options.recordBytesMax ?? RECORD_BYTES_MAX;
   const writers = createWriterSchemas({
     registry: options.registry,
-    now: options.now ?? Date.now,
+    now: options.now ?? (() => performance.now()),
     negativeTtlMs: options.negativeTtlMs ?? 60_000,
     lookupsPerSecondMax: options.lookupsPerSecondMax ?? 20,
   });

@@ -81,7 +81,7 @@ export class FetchLoop {
 
   /** Finds the leader of lanes without one and starts a poll for every broker that has something to do. */
   private async dispatch(): Promise<void> {
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     const lanes = [...this.options.lanes()].filter((lane) => lane.wantsRecords(nowMs));
     const homeless = lanes.filter((lane) => lane.leader === null);
     if (homeless.length > 0) await this.findLeaders(homeless);
@@ -122,7 +122,7 @@ export class FetchLoop {
   private async poll(node: number): Promise<void> {
     try {
       while (!this.isClosed) {
-        const nowMs = Date.now();
+        const nowMs = performance.now();
         const lanes = [...this.options.lanes()].filter((lane) => !lane.isClosed);
         const wanting = lanes.filter((lane) => lane.leader === node && lane.wantsRecords(nowMs));
         if (wanting.length === 0) return;
@@ -174,7 +174,6 @@ export class FetchLoop {
   private async apply(lane: PartitionLane, asked: bigint, answer: FetchAnswer, wire: FetchWire): Promise<void> {
     if (answer.kind === 'records') {
       lane.fetchFailures = 0;
-      lane.answeredAtMs = Date.now();
       lane.offer(asked, answer);
       return;
     }
@@ -190,7 +189,8 @@ export class FetchLoop {
   private delay(lane: PartitionLane): void {
     lane.leader = null;
     lane.fetchFailures++;
-    lane.retryAtMs = Date.now() + Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(lane.fetchFailures - 1, 10));
+    lane.retryAtMs =
+      performance.now() + Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(lane.fetchFailures - 1, 10));
     this.scheduleRetry();
   }
 
@@ -201,7 +201,7 @@ export class FetchLoop {
     }
     clearTimeout(this.timer);
     if (this.isClosed || nextMs === Number.POSITIVE_INFINITY) return;
-    this.timer = setTimeout(() => this.wake(), Math.max(5, nextMs - Date.now()));
+    this.timer = setTimeout(() => this.wake(), Math.max(5, nextMs - performance.now()));
   }
 
   private faultOf(error: unknown): KafkaFault {

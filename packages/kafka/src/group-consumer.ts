@@ -118,7 +118,7 @@ export class GroupConsumer implements KafkaConsumer {
   private async supervise(): Promise<void> {
     let attempt = 0;
     while (!this.stopping.signal.aborted) {
-      const startedAtMs = Date.now();
+      const startedAtMs = performance.now();
       try {
         await this.liveOnce();
       } catch (error) {
@@ -126,7 +126,7 @@ export class GroupConsumer implements KafkaConsumer {
         this.log('warn', 'the group member ended and is made anew', { code: fault.code, err: error });
       }
       this.replaceAssignment([]);
-      attempt = Date.now() - startedAtMs > 60_000 ? 1 : attempt + 1;
+      attempt = performance.now() - startedAtMs > 60_000 ? 1 : attempt + 1;
       await sleepMs(backoffMs(attempt), this.stopping.signal);
     }
   }
@@ -135,21 +135,21 @@ export class GroupConsumer implements KafkaConsumer {
     const sessionTimeoutMs = this.options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS;
     const ended = new AbortController();
     let crash: unknown;
-    this.aliveAtMs = Date.now();
+    this.aliveAtMs = performance.now();
     const { groupId, topics } = this.options;
     const membership = await this.wires.join(
       { groupId, topics, sessionTimeoutMs },
       {
         joined: (assignment) => {
-          this.aliveAtMs = Date.now();
+          this.aliveAtMs = performance.now();
           if (!this.stopping.signal.aborted && !ended.signal.aborted) this.replaceAssignment(assignment);
         },
         rebalancing: () => {
-          this.aliveAtMs = Date.now();
+          this.aliveAtMs = performance.now();
           for (const lane of this.lanes.values()) lane.hold();
         },
         alive: () => {
-          this.aliveAtMs = Date.now();
+          this.aliveAtMs = performance.now();
         },
         crashed: (error) => {
           crash = error;
@@ -163,7 +163,7 @@ export class GroupConsumer implements KafkaConsumer {
       const stop = AbortSignal.any([ended.signal, this.stopping.signal]);
       while (!stop.aborted) {
         await sleepMs(Math.min(1_000, silentMsMax / 4), stop);
-        if (Date.now() - this.aliveAtMs > silentMsMax) {
+        if (performance.now() - this.aliveAtMs > silentMsMax) {
           throw new KafkaError('the group member shows no sign of life', FAULTS.timeout);
         }
       }

@@ -230,7 +230,7 @@ export class GuardedProducer implements KafkaProducer {
           this.waiters.splice(this.waiters.indexOf(waiter), 1);
           reject(new KafkaProduceError(FAULTS.queueFull, { indefinite: false, at: target }));
         },
-        Math.max(0, deadlineMs - Date.now()),
+        Math.max(0, deadlineMs - performance.now()),
       );
       const waiter = {
         bytes,
@@ -267,7 +267,7 @@ export class GuardedProducer implements KafkaProducer {
 
   /** What gathered since the last request, up to one request. Jobs whose time is up leave here, unsent. */
   private takeBatch(lane: Lane): Job[] {
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     const batch: Job[] = [];
     let bytes = 0;
     for (let job = lane.jobs[0]; job; job = lane.jobs[0]) {
@@ -304,7 +304,7 @@ export class GuardedProducer implements KafkaProducer {
         return;
       }
       const delayMs = Math.min(RETRY_DELAY_MS_MAX, RETRY_DELAY_MS_MIN * 2 ** Math.min(attempt - 1, 10));
-      const retryAtMs = Date.now() + delayMs;
+      const retryAtMs = performance.now() + delayMs;
       const alive: Job[] = [];
       for (const job of jobs) {
         if (fault.retriable && job.deadlineMs > retryAtMs) alive.push(job);
@@ -327,7 +327,7 @@ export class GuardedProducer implements KafkaProducer {
     | { kind: 'failed'; fault: KafkaFault; cause: unknown }
   > {
     const latestMs = Math.max(...jobs.map((job) => job.deadlineMs));
-    const timeoutMs = Math.max(100, Math.min(this.options.stallTimeoutMs, latestMs - Date.now()));
+    const timeoutMs = Math.max(100, Math.min(this.options.stallTimeoutMs, latestMs - performance.now()));
     let held: HeldWire<ProducerWire>;
     try {
       held = await withinMs(this.wires.acquire(), timeoutMs, lateConnection);
@@ -359,9 +359,9 @@ export class GuardedProducer implements KafkaProducer {
   /** Cached for a minute, so that added partitions are used; a topic that is not there is asked for until the deadline. */
   private async partitionCount(topic: string, deadlineMs: number): Promise<number> {
     const cached = this.partitionCounts.get(topic);
-    if (cached && Date.now() - cached.atMs < 60_000) return cached.count;
+    if (cached && performance.now() - cached.atMs < 60_000) return cached.count;
     const count = this.lookUpPartitionCount(topic, deadlineMs);
-    this.partitionCounts.set(topic, { count, atMs: Date.now() });
+    this.partitionCounts.set(topic, { count, atMs: performance.now() });
     count.catch(() => this.partitionCounts.delete(topic));
     return count;
   }
@@ -369,12 +369,16 @@ export class GuardedProducer implements KafkaProducer {
   private async lookUpPartitionCount(topic: string, deadlineMs: number): Promise<number> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const { wire } = await withinMs(this.wires.acquire(), Math.max(1, deadlineMs - Date.now()), lateConnection);
+        const { wire } = await withinMs(
+          this.wires.acquire(),
+          Math.max(1, deadlineMs - performance.now()),
+          lateConnection,
+        );
         return await wire.partitionCount(topic);
       } catch (cause) {
         const fault = this.faultOf(cause);
         const delayMs = backoffMs(attempt);
-        if (!fault.retriable || Date.now() + delayMs > deadlineMs) {
+        if (!fault.retriable || performance.now() + delayMs > deadlineMs) {
           throw new KafkaProduceError(fault, { indefinite: false, cause, at: { topic } });
         }
         await sleepMs(delayMs);
@@ -388,7 +392,7 @@ function lateConnection(): KafkaError {
 }
 
 function deadlineOf(timeoutMs: number | undefined): number {
-  return Date.now() + (timeoutMs ?? PRODUCE_TIMEOUT_MS);
+  return performance.now() + (timeoutMs ?? PRODUCE_TIMEOUT_MS);
 }
 
 /** Size of a record on the wire, estimated from above. */

@@ -36,9 +36,8 @@ export class PartitionLane {
   /** The offsets of this lane count in the topic of this id; null before `assigned`. */
   topicId: string | null = null;
   fetchFailures = 0;
+  /** On the steady clock (`performance.now`). */
   retryAtMs = 0;
-  /** When the broker last answered for this partition. */
-  answeredAtMs: number = Date.now();
 
   private readonly options: LaneOptions;
   private readonly buffer: { batch: KafkaBatch; bytes: number }[] = [];

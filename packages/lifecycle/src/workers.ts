@@ -28,7 +28,7 @@ export type WorkersOptions = {
   readonly restartsMax?: number;
 };
 
-/** State last said by the worker in a place; `null` while it is starting or gone. */
+/** State last said by the worker in a place; `null` while it is starting or gone. `saidAtMs` as `performance.now` counts. */
 export type WorkerState<State> = { readonly index: number; readonly state: State | null; readonly saidAtMs: number };
 
 export type Workers<State, Detail> = {
@@ -74,13 +74,13 @@ export function createWorkers<State, Detail>(options: WorkersOptions): Workers<S
   let questions = 0;
 
   function spawn(place: Place<State>, environment: NodeJS.ProcessEnv): void {
-    const startedAtMs = Date.now();
+    const startedAtMs = performance.now();
     const child = fork(entry, [], { env: environment });
     place.child = child;
     child.on('message', (message: FromWorker<State, Detail>) => {
       if (message.kind === 'answer') return waiting.get(message.id)?.(message.detail);
       place.state = message.state;
-      place.saidAtMs = Date.now();
+      place.saidAtMs = performance.now();
     });
     place.ended = new Promise((resolve) => {
       child.once('error', (error) => {
@@ -101,7 +101,7 @@ export function createWorkers<State, Detail>(options: WorkersOptions): Workers<S
     logger.warn('worker ended', { worker: place.index, pid: child.pid, exitCode, signal: signalCode });
     if (signalCode === null && exitCode !== 0)
       return onFatal(new Error(`worker ${place.index} ended with code ${exitCode}`));
-    place.restarts = Date.now() - startedAtMs > HEALTHY_AFTER_MS ? 0 : place.restarts;
+    place.restarts = performance.now() - startedAtMs > HEALTHY_AFTER_MS ? 0 : place.restarts;
     if (place.restarts >= restartsMax) {
       return onFatal(new Error(`worker ${place.index} was replaced ${place.restarts} times in a row`));
     }

@@ -47,7 +47,7 @@ const TIMEOUT_MS_DEFAULT = 2_000;
 export function createHealth(
   options: { now?: () => number; onChange?: (name: string, ok: boolean, detail: string) => void } = {},
 ): Health {
-  const now = options.now ?? Date.now;
+  const now = options.now ?? (() => performance.now());
   const entries = new Map<string, Entry>();
   const runners: (() => void)[] = [];
   const timers = new Set<NodeJS.Timeout>();

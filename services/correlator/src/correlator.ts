@@ -13,7 +13,7 @@ export type CorrelatorDeps = {
   };
   /** First kept and next offset of a matches partition. */
   readonly range: (partition: TopicPartition) => Promise<{ readonly low: bigint; readonly high: bigint }>;
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, 'steadyMs'>;
   readonly onLostRange: 'stop' | 'rebuild';
   readonly logger: LifecycleLogger;
   readonly onState?: (partition: TopicPartition, problem: string | null) => void;
@@ -118,7 +118,7 @@ export class Correlator implements PartitionHandler {
         if (lane.owner.isHeld) await flushAndEmit(lane.owner, lane.policy);
         else await this.retake(lane);
       }).catch((error: unknown) => {
-        if (!lane.owner.isHeld) lane.lostAtMs = this.deps.clock.nowMs();
+        if (!lane.owner.isHeld) lane.lostAtMs = this.deps.clock.steadyMs();
         this.deps.logger.warn('a flush on the timer failed', { partition: lane.partition.partition, err: error });
       });
     }
@@ -126,7 +126,7 @@ export class Correlator implements PartitionHandler {
 
   private isLookDue(lane: Lane): boolean {
     if (lane.owner.isHeld) return lane.policy.isDueAtEnd(lane.owner);
-    return lane.lostAtMs !== null && this.deps.clock.nowMs() - lane.lostAtMs >= RETAKE_MS;
+    return lane.lostAtMs !== null && this.deps.clock.steadyMs() - lane.lostAtMs >= RETAKE_MS;
   }
 
   /** A new epoch first, then the state, then the position (X8). */

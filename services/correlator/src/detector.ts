@@ -24,7 +24,7 @@ export type DetectorDeps = {
     partition: TopicPartition,
     marker: ReturnType<typeof markerRecord>,
   ) => Promise<{ readonly offset: bigint; readonly appendTimeMs: number | null }>;
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, 'steadyMs'>;
   readonly tickMs: number;
   readonly faultPoint: (name: string) => void;
   readonly logger: LifecycleLogger;
@@ -68,7 +68,7 @@ export class Detector implements PartitionHandler {
       this.sessions.set(keyOf(partition), {
         path: this.deps.createPath(source),
         progress: beginSource(source, offset),
-        heardAtMs: this.deps.clock.nowMs(),
+        heardAtMs: this.deps.clock.steadyMs(),
         marker: null,
       });
       this.deps.onState?.(partition, null);
@@ -82,7 +82,7 @@ export class Detector implements PartitionHandler {
   async batch(batch: KafkaBatch): Promise<void> {
     const session = this.sessions.get(keyOf(batch));
     invariant(session !== undefined, 'a batch of a source partition that was not assigned', { topic: batch.topic });
-    session.heardAtMs = this.deps.clock.nowMs();
+    session.heardAtMs = this.deps.clock.steadyMs();
     const records = batch.records.filter((record) => record.offset >= session.progress.next);
     if (records.length === 0) return;
     try {
@@ -111,7 +111,7 @@ export class Detector implements PartitionHandler {
    * log order, is the claim that nothing older is still to come. Call it a few times per tick.
    */
   markIdle(): void {
-    const nowMs = this.deps.clock.nowMs();
+    const nowMs = this.deps.clock.steadyMs();
     for (const [key, session] of this.sessions) {
       if (session.marker !== null || nowMs - session.heardAtMs < this.deps.tickMs) continue;
       session.marker = 'sending';
@@ -124,7 +124,7 @@ export class Detector implements PartitionHandler {
         },
         (error: unknown) => {
           session.marker = null;
-          session.heardAtMs = this.deps.clock.nowMs();
+          session.heardAtMs = this.deps.clock.steadyMs();
           this.deps.logger.warn('a marker was not acknowledged', { topic: key, err: error });
         },
       );

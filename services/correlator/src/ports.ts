@@ -4,8 +4,13 @@
  */
 import type { SpanContext } from '@tracehound/event-model';
 
-/** Wall clock for pacing and gauges only: no decision about events, windows or alerts may read it (X4). */
-export type Clock = { readonly nowMs: () => number };
+/** No decision about events, windows or alerts may read a clock of this machine (X4). */
+export type Clock = {
+  /** Wall clock, ms UTC; may step either way at any time. For gauges and the time in a dead letter. */
+  readonly nowMs: () => number;
+  /** Ms since an unknown start; never steps. For everything that waits or measures. */
+  readonly steadyMs: () => number;
+};
 
 /** Proof of ownership of one matches partition: every flush compares and swaps on all three (X8). */
 export type Fence = {

@@ -30,13 +30,13 @@ export type StateReport = {
  */
 export function createStateReport(deps: StateReportDeps): StateReport {
   const { metrics } = deps;
-  const startedAtMs = deps.clock.nowMs();
+  const startedAtMs = deps.clock.steadyMs();
   const silent = new Map<string, number>();
   const alarmed = new Set<string>();
 
   function ageMs(watermarkMs: number): number {
     const activation = deps.book.activations.latest()?.activation;
-    if (watermarkMs === NO_WATERMARK_MS) return deps.clock.nowMs() - startedAtMs;
+    if (watermarkMs === NO_WATERMARK_MS) return deps.clock.steadyMs() - startedAtMs;
     const claimedMs = watermarkMs + (activation?.lateness_ms ?? 0) + (activation?.clock_allowance_ms ?? 0);
     return Math.max(0, deps.clock.nowMs() - claimedMs);
   }

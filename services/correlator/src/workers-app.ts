@@ -49,7 +49,7 @@ export function createWorkersApp(config: CorrelatorConfig, options: WorkersAppOp
     await metrics.snapshot('parent'),
     ...(await workers.details()),
   ];
-  const health = (kind: keyof WorkerHealth): HealthReport => healthOfAll(workers.states(), kind, Date.now());
+  const health = (kind: keyof WorkerHealth): HealthReport => healthOfAll(workers.states(), kind, performance.now());
   const internal = createInternalServer({
     ...config.server,
     port: config.server.internalPort,
@@ -77,6 +77,7 @@ export function createWorkersApp(config: CorrelatorConfig, options: WorkersAppOp
 export function healthOfAll(
   states: readonly WorkerState<WorkerHealth>[],
   kind: keyof WorkerHealth,
+  /** As `performance.now` counts. */
   nowMs: number,
 ): HealthReport {
   const checks = states.flatMap(({ index, state, saidAtMs }) => {

@@ -235,7 +235,7 @@ export class DetectorSimulation {
           const record = this.appendSource(partition, { marker: 'idle' });
           return { offset: record.offset, appendTimeMs: record.appendTimeMs };
         }),
-      clock: { nowMs: () => this.nowMs },
+      clock: { steadyMs: () => this.nowMs },
       tickMs: 500,
       faultPoint: () => this.maybeKill(instance),
       logger: { info: () => undefined, warn: () => undefined, error: () => undefined },

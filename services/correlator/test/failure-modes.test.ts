@@ -8,6 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
 import { eventsOf, expectExact, flowing, sendSliced, untilReadiness } from './stream.fixture.ts';
 
+const STEPPED_CLOCK = new URL('./stepped-clock.fixture.mjs', import.meta.url).href;
+
 /** A Redis of its own: these tests empty and end it. */
 let redisStack: Stack;
 let directory: string;
@@ -118,12 +120,37 @@ describe.concurrent('failures in the middle of a stream', () => {
           timeoutMs: 40_000,
         });
         zombie.child.kill('SIGCONT');
-        await waitFor(async () => zombie.times('"ownership lost"') > 0 || zombie.times('revoked') > 0, {
-          what: `the zombie to hear that it lost its partitions\n${zombie.log()}`,
+        await waitFor(async () => zombie.times('"outcome":"fenced"') > 0, {
+          what: `the zombie's flush to be fenced\n${zombie.log()}`,
           timeoutMs: 40_000,
         });
       });
       await expectExact(world, events);
+    } finally {
+      await world.close();
+    }
+  });
+
+  it('clock-steps: the wall clock goes back an hour and then ahead of the right one, and nothing waits for it', async () => {
+    const world = await correlatorWorld();
+    try {
+      const events = eventsOf(7);
+      const stepped = world.spawn({ NODE_OPTIONS: `--import=${STEPPED_CLOCK}` });
+      let stalledMs = 0;
+      await sendSliced(world, events, async (slice) => {
+        if (slice === 0) await flowing(world);
+        if (slice !== 1 && slice !== 3) return;
+        const stalls = watchProgress(world);
+        stepped.child.kill('SIGUSR2');
+        await waitFor(async () => stepped.times('clock stepped') === (slice === 1 ? 1 : 2), {
+          what: `the clock to step\n${stepped.log()}`,
+        });
+        stalledMs = Math.max(stalledMs, await stalls.stop());
+      });
+      await expectExact(world, events);
+      expect(stalledMs).toBeLessThan(5_000);
+      expect(stepped.times('no sign of life')).toBe(0);
+      expect(stepped.child.exitCode).toBeNull();
     } finally {
       await world.close();
     }

@@ -296,7 +296,7 @@ export class OwnerSimulation {
   private open(instance: Instance, log: PartitionLog): ReturnType<ConstructorParameters<typeof Correlator>[0]['open']> {
     const codec = this.codec as AvroCodec; // `prepare` has run.
     const policy = new FlushPolicy({
-      clock: { nowMs: () => this.nowMs },
+      clock: { steadyMs: () => this.nowMs },
       sleep: () => new Promise((resolve) => this.gates.push(resolve)),
       flushMs: 150,
       flushGapMs: 10,
@@ -481,7 +481,7 @@ class Instance {
       open: () => open(this),
       range: async () => ({ low: 0n, high: BigInt(log.visible) }),
       onLostRange: 'stop',
-      clock: { nowMs },
+      clock: { steadyMs: nowMs },
       logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
     });
     this.correlator.bind({

@@ -105,6 +105,7 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
     buckets: createTokenBuckets({ perSecond: config.keyEventsPerSecond, burst: config.keyEventsBurst }),
     counter: verdictCounter(metrics),
     now,
+    steadyNow: overrides.now ?? (() => performance.now()),
     topicName: (topic) => namespaced(config.common.namespace, topic),
     onDedupUnknown: () => gatewayMetrics.dedupUnknown.inc(),
     enrichment: createEnrichment(await loadEnrichers(config.enrichers)),

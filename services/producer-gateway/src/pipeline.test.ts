@@ -77,6 +77,7 @@ function build(encoder: EventEncoder = codec): GatewayPipeline {
       },
     },
     now: () => clock.now(),
+    steadyNow: () => clock.now(),
     topicName: (topic) => `ns.${topic}`,
     clusterId: 'test',
     ipHashKey: addressKey,

@@ -30,6 +30,8 @@ export type GatewayPipelineOptions = {
   readonly buckets: TokenBuckets;
   readonly counter: VerdictCounter;
   readonly now: Clock;
+  /** For rates: a step of the wall clock must not refuse a key for as long. */
+  readonly steadyNow: Clock;
   readonly topicName: (topic: string) => string;
   readonly newEventId?: (nowMs: number) => string;
   readonly onDedupUnknown?: (error: unknown) => void;
@@ -89,7 +91,7 @@ export function createGatewayPipeline(options: GatewayPipelineOptions): GatewayP
     async take({ caller }, body) {
       const listed = listEvents(body.plain, body.kind, options.eventsMax);
       if (!listed.ok) return listed;
-      options.buckets.spend(caller.keyId, listed.value.length, options.now());
+      options.buckets.spend(caller.keyId, listed.value.length, options.steadyNow());
       const single = listed.value.length === 1;
       const request: RequestContext = { caller, receivedAtMs: options.now(), trace: single ? body.trace : null };
       const outcomes = await events.run(

@@ -1,7 +1,7 @@
 import type { ApiKeys } from './domain/api-key.ts';
 import type { Coordinates, EnrichedEvent } from './domain/intake-event.ts';
 
-/** Milliseconds UTC. */
+/** Milliseconds: UTC where it stamps events, since an unknown start (and never stepping) where it paces. */
 export type Clock = () => number;
 
 /** The API keys in force now; never waits. */

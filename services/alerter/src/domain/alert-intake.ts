@@ -37,7 +37,7 @@ export function createAlertIntake(
 ): AlertIntake {
   const intakes = new Map<
     string,
-    { readonly intake: PartitionIntake; readonly topicId: string; nextRetryMs: number; committed: bigint | null }
+    { readonly intake: PartitionIntake; readonly topicId: string; retriedAtMs: number | null; committed: bigint | null }
   >();
 
   function consumed(record: KafkaRecord, topicId: string, nowMs: number): ConsumedAlert {
@@ -57,7 +57,7 @@ export function createAlertIntake(
     };
   }
 
-  let nextSaveMs = 0;
+  let savedAtMs: number | null = null;
 
   async function commit(partition: TopicPartition, offset: bigint | null): Promise<void> {
     if (offset === null) return;
@@ -72,7 +72,7 @@ export function createAlertIntake(
       const partition = { topicId, topic: deps.topics.get(at.topic) ?? at.topic, partition: at.partition };
       const intake = known?.topicId === topicId ? known.intake : createPartitionIntake(partition, deps);
       const next = await intake.acquire();
-      intakes.set(keyOf(at), { intake, topicId, nextRetryMs: 0, committed: null });
+      intakes.set(keyOf(at), { intake, topicId, retriedAtMs: null, committed: null });
       return next === null ? { kind: 'earliest' } : { kind: 'offset', offset: next };
     },
     async batch(batch) {
@@ -105,14 +105,14 @@ export function createAlertIntake(
             held.committed = stored;
             await commit(partitionOf(key), stored);
           }
-          if (held.intake.waiting === 0 || nowMs < held.nextRetryMs) return;
-          held.nextRetryMs = nowMs + RETRY_MS;
+          if (held.intake.waiting === 0 || !isRetryDue(held.retriedAtMs, nowMs)) return;
+          held.retriedAtMs = nowMs;
           await commit(partitionOf(key), await held.intake.retry());
         }),
       );
       // What was told for a partition that has gone to another process since, or after its alert was stored.
-      if (deps.direct.unsaved > 0 && waiting() === 0 && nowMs >= nextSaveMs) {
-        nextSaveMs = nowMs + RETRY_MS;
+      if (deps.direct.unsaved > 0 && waiting() === 0 && isRetryDue(savedAtMs, nowMs)) {
+        savedAtMs = nowMs;
         let forget: () => void = () => undefined;
         await storeAlerts(deps, {
           before: async () => [],
@@ -136,4 +136,9 @@ function keyOf({ topic, partition }: TopicPartition): string {
 function partitionOf(key: string): TopicPartition {
   const slash = key.indexOf('/');
   return { partition: Number(key.slice(0, slash)), topic: key.slice(slash + 1) };
+}
+
+/** Also after a step of the wall clock in either direction, which must not make the store wait for as long. */
+function isRetryDue(lastMs: number | null, nowMs: number): boolean {
+  return lastMs === null || Math.abs(nowMs - lastMs) >= RETRY_MS;
 }

@@ -23,7 +23,7 @@ async function sendAll(producer: KafkaProducer, topic: string, records: readonly
 
 /** Records that can never succeed go to `<topic>.dlq`; while that fails, nothing is committed (contracts section 2). */
 export function createDeadLetters(
-  deps: LaneDeps & { readonly clock: Clock },
+  deps: LaneDeps & { readonly clock: Pick<Clock, 'nowMs'> },
 ): (entries: readonly { item: KafkaRecord; stage: string; verdict: DeadLetter }[]) => Promise<void> {
   return async function deadLetters(entries) {
     const perTopic = Map.groupBy(entries, (entry) => entry.item.topic);
@@ -38,7 +38,7 @@ export function createDeadLetters(
 }
 
 function deadLetterRecord(
-  deps: LaneDeps & { readonly clock: Clock },
+  deps: LaneDeps & { readonly clock: Pick<Clock, 'nowMs'> },
   entry: { readonly item: KafkaRecord; readonly stage: string; readonly verdict: DeadLetter },
 ): OutgoingRecord {
   const { item, stage, verdict } = entry;

@@ -2,7 +2,7 @@ import type { PartitionOwner } from '../domain/partition-owner.ts';
 import type { Clock } from '../ports.ts';
 
 export type FlushPolicyOptions = {
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, 'steadyMs'>;
   readonly sleep: (ms: number) => Promise<void>;
   readonly flushMs: number;
   readonly flushGapMs: number;
@@ -50,25 +50,25 @@ export class FlushPolicy {
   async gap(): Promise<void> {
     const restMs = this.options.flushGapMs - this.sinceFlushMs();
     if (restMs > 0) await this.options.sleep(restMs);
-    this.begunAtMs = this.options.clock.nowMs();
+    this.begunAtMs = this.options.clock.steadyMs();
   }
 
   flushed(): void {
-    const nowMs = this.options.clock.nowMs();
+    const nowMs = this.options.clock.steadyMs();
     this.flushedAtMs = nowMs;
     const tookMs = nowMs - this.begunAtMs;
     this.gapMs = Math.min(this.options.flushMs, Math.max(this.options.flushGapMs, GAP_PER_FLUSH * tookMs));
   }
 
   isCommitDue(): boolean {
-    return this.options.clock.nowMs() - this.committedAtMs >= this.options.commitMs;
+    return this.options.clock.steadyMs() - this.committedAtMs >= this.options.commitMs;
   }
 
   committed(): void {
-    this.committedAtMs = this.options.clock.nowMs();
+    this.committedAtMs = this.options.clock.steadyMs();
   }
 
   private sinceFlushMs(): number {
-    return this.options.clock.nowMs() - this.flushedAtMs;
+    return this.options.clock.steadyMs() - this.flushedAtMs;
   }
 }
