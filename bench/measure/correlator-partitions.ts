@@ -56,6 +56,8 @@ export function activationOf(rules: RuleSetCompiled): RuleActivation {
     reason: null,
     breakers: [],
     based_on: null,
+    matches_topic_id: null,
+    matches_partitions: null,
     ...ACTIVATION_LIMITS,
   };
 }

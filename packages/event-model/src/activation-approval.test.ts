@@ -30,6 +30,8 @@ const ACTIVATION: RuleActivation = {
   reason: null,
   breakers: [],
   based_on: null,
+  matches_topic_id: null,
+  matches_partitions: null,
 };
 const pair = (keyId: string) => ({ keyId, name: keyId.toUpperCase(), ...generateKeyPairSync('ed25519') });
 const [ada, bob, eve] = [pair('ada'), pair('bob'), pair('eve')];

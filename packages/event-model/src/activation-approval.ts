@@ -33,14 +33,18 @@ const SIGNED = [
   'breakers',
   'based_on',
 ] as const satisfies readonly (keyof RuleActivation)[];
+/** Signed too where they are set: activations from before they were have the first statement. */
+const SIGNED_2 = ['matches_topic_id', 'matches_partitions'] as const satisfies readonly (keyof RuleActivation)[];
 
 /**
  * What a signature is over: the rules (by content hash), lateness, sources, limits, who and why. Not the times: a second approver
  * signs later than the first, and the activation id can be used only once.
  */
 export function activationStatement(activation: RuleActivation): string {
-  const values = SIGNED.map((name) => activation[name]);
-  return JSON.stringify(['tracehound activation 1', ...values], (_, value: unknown) =>
+  const isFirst = SIGNED_2.every((name) => activation[name] === null);
+  const names = isFirst ? SIGNED : [...SIGNED, ...SIGNED_2];
+  const values = names.map((name) => activation[name]);
+  return JSON.stringify([`tracehound activation ${isFirst ? 1 : 2}`, ...values], (_, value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value,

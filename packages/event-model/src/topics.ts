@@ -12,6 +12,8 @@ export type TopicSettings = {
   readonly partitions: number;
   readonly replicationFactor: number;
   readonly config: Readonly<Record<string, string>>;
+  /** An existing topic keeps its number of partitions. */
+  readonly fixedPartitions: boolean;
 };
 
 /** All topics of `deploy/topics.yaml` for one profile, dead letters included, in alphabetical order. */
@@ -26,6 +28,8 @@ export function topicSettings(options: {
       topic: namespacedTopic(options.namespace, name),
       partitions: topic.partitions[options.profile],
       replicationFactor: profile.replication,
+      // Windows are spread over its partitions by their number: one more would split them (X3).
+      fixedPartitions: name === 'security.matches',
       config: {
         'cleanup.policy': topic.cleanup,
         'retention.ms': String(topic.retentionMs),

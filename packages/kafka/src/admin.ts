@@ -7,7 +7,7 @@ import {
 import { FAULTS, KafkaError } from './errors.ts';
 import { classifyPlatformatic } from './platformatic/classify.ts';
 import { baseOptions } from './platformatic/options.ts';
-import type { KafkaAdmin, KafkaClientOptions, TopicSpec } from './port.ts';
+import type { KafkaAdmin, KafkaClientOptions, TopicChange, TopicSpec } from './port.ts';
 
 const EARLIEST = -2n;
 const LATEST = -1n;
@@ -42,7 +42,7 @@ export function openAdmin(options: KafkaClientOptions): Promise<KafkaAdmin> {
     applyTopics: (specs) =>
       call(async () => {
         const existing = new Set(await admin.listTopics());
-        const done: { topic: string; action: 'created' | 'updated' | 'unchanged' }[] = [];
+        const done: { topic: string; action: TopicChange }[] = [];
         for (const spec of specs) {
           if (existing.has(spec.topic)) {
             done.push({ topic: spec.topic, action: await adjustTopic(admin, spec, await partitionCount(spec.topic)) });
@@ -127,7 +127,11 @@ async function createTopic(admin: Admin, spec: TopicSpec): Promise<'created' | '
 }
 
 /** Only settings that differ are touched, one by one; partitions may grow, never shrink. */
-async function adjustTopic(admin: Admin, spec: TopicSpec, partitions: number): Promise<'updated' | 'unchanged'> {
+async function adjustTopic(
+  admin: Admin,
+  spec: TopicSpec,
+  partitions: number,
+): Promise<Exclude<TopicChange, 'created'>> {
   const [described] = await admin.describeConfigs({
     resources: [
       {
@@ -154,10 +158,12 @@ async function adjustTopic(admin: Admin, spec: TopicSpec, partitions: number): P
       ],
     });
   }
-  if (spec.partitions > partitions) {
+  const grows = spec.partitions > partitions;
+  if (grows && spec.fixedPartitions === true) return 'kept';
+  if (grows) {
     await admin.createPartitions({ topics: [{ name: spec.topic, count: spec.partitions, assignments: null }] });
   }
-  return changed.length > 0 || spec.partitions > partitions ? 'updated' : 'unchanged';
+  return changed.length > 0 || grows ? 'updated' : 'unchanged';
 }
 
 function hasProtocolError(error: unknown, apiId: string): boolean {

@@ -108,14 +108,17 @@ export type TopicSpec = {
   readonly partitions: number;
   readonly replicationFactor: number;
   readonly config: Readonly<Record<string, string>>;
+  /** Default false. True: an existing topic with fewer partitions is left so, and the answer is `kept`. */
+  readonly fixedPartitions?: boolean;
 };
+
+/** `kept`: the topic has fewer partitions than asked for, and their number is fixed. */
+export type TopicChange = 'created' | 'updated' | 'unchanged' | 'kept';
 
 export type KafkaAdmin = {
   listTopics(): Promise<readonly string[]>;
   /** Creates what is missing, adjusts changed settings; never shrinks or deletes. Returns what it did per topic. */
-  applyTopics(
-    specs: readonly TopicSpec[],
-  ): Promise<readonly { topic: string; action: 'created' | 'updated' | 'unchanged' }[]>;
+  applyTopics(specs: readonly TopicSpec[]): Promise<readonly { topic: string; action: TopicChange }[]>;
   deleteTopics(topics: readonly string[]): Promise<void>;
   partitionCount(topic: string): Promise<number>;
   /** UUID of the topic as the broker gave it; changes when a topic is deleted and made again (X5). */

@@ -220,6 +220,9 @@ export function describeLogContract(bench: ContractBench): void {
       await waitFor(async () => (await bench.admin.applyTopics([longer]))[0]?.action === 'unchanged', {
         what: 'the changed setting to be seen',
       });
+      const fixed = { ...longer, partitions: 3, fixedPartitions: true };
+      expect(await bench.admin.applyTopics([fixed])).toEqual([{ topic, action: 'kept' }]);
+      expect(await bench.admin.partitionCount(topic)).toBe(2);
       expect(await bench.admin.applyTopics([{ ...longer, partitions: 3 }])).toEqual([{ topic, action: 'updated' }]);
       await waitFor(async () => (await bench.admin.partitionCount(topic)) === 3, { what: 'the third partition' });
       expect(await bench.admin.listTopics()).toContain(topic);

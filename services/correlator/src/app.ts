@@ -30,7 +30,7 @@ import { type CorrelatorConfig, topicNames } from './config.ts';
 import { BrokerTime } from './domain/broker-time.ts';
 import { RuleBook } from './domain/rule-book.ts';
 import { RulesInForceSource } from './domain/rules-in-force.ts';
-import { EvictingStoreError } from './errors.ts';
+import { ClusterStoreError, EvictingStoreError, MatchesGrownError } from './errors.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
 import { createCorrelatorMetrics } from './metrics.ts';
 import type { Clock, StateStore } from './ports.ts';
@@ -141,6 +141,9 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
     const missing = Object.values(topics).filter((topic) => !present.has(topic));
     if (missing.length > 0) throw missingTopics(missing);
     const ids = await admin.topicIds(Object.values(topics));
+    const matchesPartitions = await admin.partitionCount(topics.matches);
+    const ofGrowth = (before: number, now: number): MatchesGrownError | null =>
+      before === now ? null : new MatchesGrownError(topics.matches, { before, now });
     const reader = createRulesReader({
       client: kafka,
       admin,
@@ -160,14 +163,26 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
           latenessMs: lateness_ms,
         }),
     });
+    await reader.refresh();
+    const said = book.activations.latest()?.activation;
+    if (said?.matches_topic_id === ids.get(topics.matches)) {
+      const grown = ofGrowth(said?.matches_partitions ?? matchesPartitions, matchesPartitions);
+      if (grown !== null) throw grown;
+    }
     health
-      .check('kafka', async () => `${(await admin.offsets(topics.matches)).length} matches partitions`)
+      .check('kafka', async () => {
+        const { length } = await admin.offsets(topics.matches);
+        const grown = ofGrowth(matchesPartitions, length);
+        if (grown !== null) onFatal(grown);
+        return `${length} matches partitions`;
+      })
       .check('rules', async () => rulesSummary(book), { everyMs: 1_000 })
       .check('partitions', async () => shared.problems.summary(), { everyMs: 500 });
     return {
       ...shared,
       admin,
       rules: new RulesInForceSource(book, reader, brokerTime),
+      matchesPartitions,
       topicId: (topic) => {
         const id = ids.get(topic);
         invariant(id !== undefined, 'a topic without an id', { topic });
@@ -188,22 +203,22 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
         if (state !== 'up') return;
         // This build's library, also on a server that knows an older one of the same protocol version.
         void loadStateLibrary(redis).catch(() => undefined);
-        void refuseEviction();
+        void refuseUnfit();
       },
     });
     closers.push(async () => redis.disconnect());
     const store = createRedisStateStore({ redis, namespace: config.namespace, ttlMs: config.stateTtlMs });
-    let isPolicyKnown = false;
+    let isFit = false;
 
     /** At the first answer of the server, which may come long after the start; a policy changed later shows in readiness. */
-    async function refuseEviction(): Promise<void> {
-      if (isPolicyKnown) return;
+    async function refuseUnfit(): Promise<void> {
+      if (isFit) return;
       try {
         await store.ping();
-        isPolicyKnown = true;
+        isFit = true;
       } catch (error) {
         // Any other failure is an outage: the next connection asks again.
-        if (error instanceof EvictingStoreError) onFatal(error);
+        if (error instanceof EvictingStoreError || error instanceof ClusterStoreError) onFatal(error);
       }
     }
 

@@ -72,6 +72,35 @@ export class NotAcknowledgedError extends TracehoundError {
   }
 }
 
+/**
+ * The number of partitions of `security.matches` is another than windows were spread over: events of one window would go to two
+ * owners (X3). Partitions cannot be taken away again, so the way back is a new topic, which begins with empty windows.
+ */
+export class MatchesGrownError extends TracehoundError {
+  constructor(topic: string, partitions: { readonly before: number; readonly now: number }) {
+    super(
+      `${topic} has ${partitions.now} partitions and windows are spread over ${partitions.before}: stop all correlators, delete the topic, run \`tracehound topics apply\`, and start them again; open windows begin anew`,
+      {
+        code: 'SEC_CORRELATOR_MATCHES_GROWN',
+        category: 'permanent',
+        retriable: false,
+        fields: { topic, ...partitions },
+      },
+    );
+  }
+}
+
+/** The state Redis is a cluster: a partition's keys share a slot, but nothing here follows a slot that moves (MOVED, ASK). */
+export class ClusterStoreError extends TracehoundError {
+  constructor() {
+    super('the state Redis runs in cluster mode; give it a single primary (with replicas and Sentinel, if wanted)', {
+      code: 'SEC_CORRELATOR_STATE_CLUSTER',
+      category: 'permanent',
+      retriable: false,
+    });
+  }
+}
+
 /** The state Redis may evict keys: windows would vanish silently (X8). */
 export class EvictingStoreError extends TracehoundError {
   constructor(policy: string) {

@@ -22,6 +22,8 @@ export type Foundation = {
   readonly rules: RulesInForceSource;
   readonly brokerTime: BrokerTime;
   readonly clock: Clock;
+  /** Of `security.matches`, fixed for as long as the topic lives. */
+  readonly matchesPartitions: number;
   readonly logger: Logger;
   readonly tracer: Tracer;
   readonly metrics: CorrelatorMetrics;

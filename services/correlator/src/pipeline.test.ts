@@ -36,6 +36,8 @@ const ACTIVATION: RuleActivation = {
   reason: null,
   breakers: [],
   based_on: null,
+  matches_topic_id: null,
+  matches_partitions: null,
 };
 
 /** A field that cannot be read on every second event: what no rule should meet, and one does. */

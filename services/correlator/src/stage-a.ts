@@ -25,11 +25,9 @@ const DRAIN_MS = 8_000;
 
 /** Joins group correlator-a and runs stage A until stopped. */
 export async function startStageA(foundation: Foundation): Promise<RunningStage> {
-  const { admin, client, clock, codec, config, logger, metrics, topics, brokerTime, rules, tracer, faultPoint } =
-    foundation;
+  const { client, clock, codec, config, logger, metrics, topics, brokerTime, rules, tracer, faultPoint } = foundation;
   const groupId = namespaced(config.namespace, 'correlator-a');
   const producer = await client.producer();
-  const targets = await admin.partitionCount(topics.matches);
   const stopping = new AbortController();
   const appender = createMatchesAppender({ producer, topics, onAppended: (at) => brokerTime.saw(at) });
   const writer = new MatchWriter({
@@ -85,7 +83,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       codec,
       writer,
       currentSpan: () => tracer.current(),
-      targets,
+      targets: foundation.matchesPartitions,
       faultPoint,
       clusterId: config.clusterId,
       counter: foundation.counter,

@@ -35,7 +35,6 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
   const outlet = createAlertOutlet({ producer, topics });
   const deadLetters = createDeadLetters({ producer, codec, topics, clock });
   const engines = new Map<number, WindowEngine>();
-  const partitions = await admin.partitionCount(topics.matches);
   const holder: { consumer: KafkaConsumer | null } = { consumer: null };
 
   async function range({ topic, partition }: TopicPartition): Promise<{ low: bigint; high: bigint }> {
@@ -75,7 +74,11 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
       },
       openEngine: createOpenEngine({
         partition,
-        matches: { topic: topics.matches, topicId: foundation.topicId(topics.matches), partitions },
+        matches: {
+          topic: topics.matches,
+          topicId: foundation.topicId(topics.matches),
+          partitions: foundation.matchesPartitions,
+        },
         clusterId: config.clusterId,
         codec,
         book,

@@ -266,6 +266,8 @@ export class DetectorSimulation {
       reason: null,
       breakers: [],
       based_on: null,
+      matches_topic_id: null,
+      matches_partitions: null,
     };
   }
 

@@ -179,6 +179,8 @@ export class OwnerSimulation {
         reason: null,
         breakers: [],
         based_on: null,
+        matches_topic_id: null,
+        matches_partitions: null,
       },
       0,
     );

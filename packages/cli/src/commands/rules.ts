@@ -78,13 +78,16 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
   try {
     const known = await readActivations({ kafka, codec, admin, topic: topics.activations });
     const sources = options.sources ?? (await allSources(admin, options.namespace ?? ''));
+    const matches = await matchesOf(admin, options.namespace ?? '');
     const latenessMs = options.latenessMs ?? LATENESS_MS_DEFAULT;
     const latest = known.at(-1);
+    refuseGrowth(latest, matches);
     const limits = { ...(latest === undefined ? ACTIVATION_LIMITS : limitsOf(latest)), ...options.limits };
     const isSame =
       latest !== undefined &&
       latest.ruleset_id === rules.rulesetId &&
       latest.lateness_ms === latenessMs &&
+      latest.matches_topic_id === matches.matches_topic_id &&
       sameLimits(latest, limits) &&
       sameSources(latest.sources, sources);
     if (isSame && options.effectiveAtMs === undefined) {
@@ -118,6 +121,7 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
       // Another set does not end a flood.
       breakers: latest?.breakers ?? [],
       based_on: null,
+      ...matches,
     };
     const approvals = (options.keys ?? []).map((key) => approve(activation, key));
     await writeActivation(producer, topics.activations, { codec, activation, approvals });
@@ -155,6 +159,25 @@ async function allSources(admin: KafkaAdmin, namespace: string): Promise<RuleAct
     }
   }
   return sources;
+}
+
+type MatchesTopic = Pick<RuleActivation, 'matches_topic_id' | 'matches_partitions'>;
+
+async function matchesOf(admin: KafkaAdmin, namespace: string): Promise<MatchesTopic> {
+  const topic = namespacedTopic(namespace, 'security.matches');
+  const id = (await admin.topicIds([topic])).get(topic);
+  if (id === undefined) throw missingTopic(topic);
+  return { matches_topic_id: id, matches_partitions: await admin.partitionCount(topic) };
+}
+
+/** Windows are spread over the partitions of this topic by their number: with one more, events of one would go to two owners. */
+function refuseGrowth(latest: MatchesTopic | undefined, now: MatchesTopic): void {
+  if (latest === undefined || latest.matches_topic_id !== now.matches_topic_id) return;
+  if (latest.matches_partitions === now.matches_partitions) return;
+  throw new TracehoundError(
+    `security.matches has grown from ${latest.matches_partitions} to ${now.matches_partitions} partitions: stop the correlators, delete the topic, run \`tracehound topics apply\`, then apply the rules again`,
+    { code: 'SEC_RULES_MATCHES_GROWN', category: 'conflict', retriable: false },
+  );
 }
 
 function sameSources(a: RuleActivation['sources'], b: RuleActivation['sources']): boolean {

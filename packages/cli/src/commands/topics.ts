@@ -6,12 +6,12 @@ import {
   type TopicProfile,
   topicSettings,
 } from '@tracehound/event-model';
-import type { KafkaClient } from '@tracehound/kafka';
+import type { KafkaClient, TopicChange } from '@tracehound/kafka';
 import { columns } from '../render/columns.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
-export type TopicAction = { readonly topic: string; readonly action: 'created' | 'updated' | 'unchanged' };
+export type TopicAction = { readonly topic: string; readonly action: TopicChange };
 
 /** What the topic commands need; the caller opens and closes the client. */
 export type TopicsOptions = {
@@ -26,11 +26,13 @@ export type TopicsCommand = Omit<TopicsOptions, 'profile'> & {
   readonly terminal: Pick<Terminal, 'out'>;
 };
 
+const KEPT = 'it has fewer partitions than the profile says, and open windows hang on their number';
 const DAY_MS = 86_400_000;
 
 /**
  * Makes the topics of `deploy/topics.yaml` in the cluster and adjusts their settings. Idempotent; never shrinks or
- * deletes.
+ * deletes. `kept`: security.matches has fewer partitions than the profile says, and must not grow (`MatchesGrownError` of the
+ * correlator).
  */
 export async function applyTopics(options: TopicsOptions): Promise<readonly TopicAction[]> {
   const admin = await options.kafka.admin();
@@ -49,7 +51,7 @@ export async function runTopicsApply(command: TopicsCommand): Promise<number> {
     command.terminal.out(
       columns(
         ['TOPIC', 'ACTION'],
-        results.map(({ topic, action }) => [topic, action]),
+        results.map(({ topic, action }) => [topic, action === 'kept' ? `kept: ${KEPT}` : action]),
       ),
     );
   return 0;

@@ -1152,6 +1152,10 @@ export type RuleActivation = {
   readonly breakers: readonly ActivationBreaker[];
   /** Activation this one is a changed copy of: it counts only if that is the latest before it in the log. Null: it counts in any case. */
   readonly based_on: string | null;
+  /** Topic of matches the next field counts the partitions of; null in activations before 2. */
+  readonly matches_topic_id: string | null;
+  /** Partitions of security.matches. Windows are spread over them by this number, so the topic must not grow. */
+  readonly matches_partitions: number | null;
 };
 
 /** `RuleActivation` as given to an encoder: fields with a default may be left out. */
@@ -1175,6 +1179,8 @@ export type RuleActivationInput = {
   readonly reason?: string | null | undefined;
   readonly breakers?: readonly ActivationBreakerInput[] | undefined;
   readonly based_on?: string | null | undefined;
+  readonly matches_topic_id?: string | null | undefined;
+  readonly matches_partitions?: number | null | undefined;
 };
 
 /** One file of a rule set. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { FAULTS, KafkaError, type KafkaFault } from '../errors.ts';
-import type { KafkaRecord, OutgoingRecord, TopicPartition, TopicSpec } from '../port.ts';
+import type { KafkaRecord, OutgoingRecord, TopicChange, TopicPartition, TopicSpec } from '../port.ts';
 import type { MembershipEvents } from '../wire.ts';
 
 /** Default of Kafka's `max.message.bytes`. */
@@ -44,7 +44,7 @@ export class MemoryBroker {
     return [...this.topics.keys()];
   }
 
-  createTopic(spec: TopicSpec): 'created' | 'updated' | 'unchanged' {
+  createTopic(spec: TopicSpec): TopicChange {
     const found = this.topics.get(spec.topic);
     if (!found) {
       this.topics.set(spec.topic, {
@@ -57,6 +57,7 @@ export class MemoryBroker {
     const changed = Object.entries(spec.config).filter(([name, value]) => found.config.get(name) !== value);
     for (const [name, value] of changed) found.config.set(name, value);
     const grows = spec.partitions > found.logs.length;
+    if (grows && spec.fixedPartitions === true) return 'kept';
     while (found.logs.length < spec.partitions) found.logs.push({ low: 0n, records: [] });
     if (grows) this.rebalanceSubscribers(spec.topic);
     return changed.length > 0 || grows ? 'updated' : 'unchanged';

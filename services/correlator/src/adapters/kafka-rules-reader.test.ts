@@ -27,6 +27,8 @@ function activation(id: string): RuleActivation {
     reason: null,
     breakers: [],
     based_on: null,
+    matches_topic_id: null,
+    matches_partitions: null,
   };
 }
 

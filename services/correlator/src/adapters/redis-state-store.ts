@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { TracehoundError } from '@tracehound/event-model';
 import { callFunction, classifyRedisError, type FunctionLibrary, loadFunctions, type Redis } from '@tracehound/redis';
-import { EvictingStoreError, OwnershipLostError } from '../errors.ts';
+import { ClusterStoreError, EvictingStoreError, OwnershipLostError } from '../errors.ts';
 import type { AcquiredState, AcquiredStatus, FlushOutcome, FlushRequest, GroupPage, StateStore } from '../ports.ts';
 
 /** Library and functions carry the protocol version: names are unique over all libraries of a server. */
@@ -85,10 +85,11 @@ export function createRedisStateStore(options: RedisStateStoreOptions): StateSto
     async ping(): Promise<void> {
       let info: string;
       try {
-        info = await redis.info('memory');
+        info = await redis.info('memory', 'cluster');
       } catch (error) {
         throw classifyRedisError(error);
       }
+      if (/^cluster_enabled:1/m.test(info)) throw new ClusterStoreError();
       const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? 'unknown';
       if (policy !== 'noeviction') throw new EvictingStoreError(policy);
     },

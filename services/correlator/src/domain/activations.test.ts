@@ -19,6 +19,8 @@ function activation(id: string, effectiveAt: number, more: Partial<RuleActivatio
     reason: null,
     breakers: [],
     based_on: null,
+    matches_topic_id: null,
+    matches_partitions: null,
     ...more,
   };
 }

@@ -20,6 +20,8 @@ const FIRST: RuleActivation = {
   reason: null,
   breakers: [],
   based_on: null,
+  matches_topic_id: null,
+  matches_partitions: null,
 };
 const FLOOD = { organizationId: 'mallory', ruleId: 'spray', matches: 1_000, events: 10 };
 const at = (brokerTimeMs: number, activationId: string) => ({ brokerTimeMs, nowMs: 5, activationId });

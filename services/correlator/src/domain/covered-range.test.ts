@@ -22,6 +22,8 @@ const ACTIVATION: RuleActivation = {
   reason: null,
   breakers: [],
   based_on: null,
+  matches_topic_id: null,
+  matches_partitions: null,
 };
 const SOURCE = { topic: 'security.events', topicId: 't1', partition: 3 };
 
