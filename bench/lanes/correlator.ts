@@ -219,6 +219,7 @@ function feedService(rules: RuleSetCompiled, { codec, partitions }: OpenPartitio
     guard: { saw: () => undefined },
     onWithheld: () => undefined,
     deadLetters: async () => undefined,
+    deadLetterLimit: { admit: () => undefined },
     late: async () => undefined,
     publishFindings: async () => undefined,
     faultPoint: () => undefined,

@@ -105,6 +105,7 @@ export async function openPartitions(of: {
       codec,
       counter: { consumed: () => undefined, verdict: () => undefined },
       deadLetters: async () => undefined,
+      deadLetterLimit: { admit: () => undefined },
       ensureRules: () => undefined,
       breathe: () => undefined,
       flushPolicy,

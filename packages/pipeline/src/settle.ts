@@ -1,4 +1,5 @@
 import { type DeadLetter, InvariantError, type Redirect, type Retry } from '@tracehound/event-model';
+import type { DeadLetterLimit } from './dead-letter-limit.ts';
 import type { Outcome } from './pipeline.ts';
 
 /** Counts verdicts; implemented over prom-client in `packages/telemetry`, over a map in tests. */
@@ -12,6 +13,8 @@ export type SettleEffects<In> = {
   readonly counter: VerdictCounter;
   /** Must be durable when it resolves. If it rejects, nothing is committed: a dead letter is never dropped. */
   readonly deadLetter: (entries: readonly { item: In; stage: string; verdict: DeadLetter }[]) => Promise<void>;
+  /** Of the partition the batch is of. When it refuses, nothing is counted and no effect runs: the batch comes again. */
+  readonly deadLetterLimit?: Pick<DeadLetterLimit, 'admit'>;
   readonly lanes?: Readonly<Record<string, (entries: readonly { item: In; verdict: Redirect }[]) => Promise<void>>>;
 };
 
@@ -60,6 +63,7 @@ export async function settle<In, Out>(
         throw new RetryRequested(stage, verdict);
     }
   }
+  effects.deadLetterLimit?.admit(outcomes.length, dead.length);
   if (dead.length > 0) await effects.deadLetter(dead);
   for (const [lane, entries] of lanes) {
     const effect = effects.lanes?.[lane];

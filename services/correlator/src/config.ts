@@ -18,6 +18,9 @@ import {
 } from '@tracehound/config';
 import { namespacedTopic } from '@tracehound/event-model';
 
+/** The setting that lets unreadable records go; named by the error of the limit. */
+export const DEAD_LETTER_SHARE_KEY = 'TRACEHOUND_CORRELATOR_DEAD_LETTER_SHARE_MAX';
+
 /** Processes not asked for by number: more would mostly idle, since partitions are fewer. */
 const WORKERS_MAX_UNASKED = 16;
 
@@ -143,6 +146,23 @@ const correlatorConfig = defineConfig(
       max: 1_000_000_000,
       unit: 'matches',
       about: 'Matches of one rule and organization within 10 s of log below which no breaker is proposed.',
+    }),
+    deadLetterSharePercentMax: integer({
+      key: DEAD_LETTER_SHARE_KEY,
+      default: 50,
+      min: 1,
+      max: 100,
+      unit: 'percent',
+      about:
+        'Share of the last 10,000 records of a partition that may become dead letters before it halts; 100 halts never. A wrong registry looks like poison.',
+    }),
+    deadLettersMin: integer({
+      key: 'TRACEHOUND_CORRELATOR_DEAD_LETTERS_MIN',
+      default: 1_000,
+      min: 1,
+      max: 10_000,
+      unit: 'records',
+      about: 'Dead letters among those records below which a partition never halts.',
     }),
     onLostRange: enumOf({
       key: 'TRACEHOUND_CORRELATOR_ON_LOST_RANGE',

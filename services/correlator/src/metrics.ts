@@ -54,6 +54,12 @@ const SPECS = {
     name: 'correlator_rules_over_budget_total',
     help: 'Rules found to take more than their share of a core; the log names them.',
   },
+  deadLetterLimit: {
+    type: 'counter',
+    name: 'correlator_dead_letter_limit_total',
+    help: 'Batches held back because too many of a partition would be dead letters.',
+    labels: ['stage'],
+  },
   markers: {
     type: 'counter',
     name: 'correlator_markers_total',

@@ -118,6 +118,7 @@ function pathOf({ activation }: { readonly activation: RuleActivation }) {
     onWithheld: (matches) => void withheld.push(matches),
     guard: { saw: ({ matches }) => void seen.push(matches.length) },
     faultPoint: () => undefined,
+    deadLetterLimit: { admit: () => undefined },
     deadLetters: async (entries) => {
       for (const { item, verdict } of entries) dead.push([item.offset, verdict.reason, verdict.detail ?? '']);
     },

@@ -11,7 +11,7 @@
 import type { AvroCodec } from '@tracehound/avro';
 import { type DeadLetter, type DetectionFinding, deadLetter, type LateEvent } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
-import { type Outcome, Pipeline, settle, type VerdictCounter } from '@tracehound/pipeline';
+import { type DeadLetterLimit, type Outcome, Pipeline, settle, type VerdictCounter } from '@tracehound/pipeline';
 import type { MatchesRecord, PartitionOwner } from './domain/partition-owner.ts';
 import type { SourceProgress } from './domain/source-progress.ts';
 import { createConsumeStage } from './stages/consume.ts';
@@ -28,6 +28,7 @@ export type DetectPathDeps = MatchStageDeps &
     readonly codec: Pick<AvroCodec, 'encode' | 'decodeEvent'>;
     readonly counter: VerdictCounter;
     readonly deadLetters: DeadLetters;
+    readonly deadLetterLimit: Pick<DeadLetterLimit, 'admit'>;
     readonly late: (events: readonly LateEvent[]) => Promise<void>;
     readonly publishFindings: (findings: readonly DetectionFinding[]) => Promise<void>;
   };
@@ -58,6 +59,7 @@ export function createDetectPath(deps: DetectPathDeps): DetectPath {
     const matched = await settle(outcomes, {
       counter: deps.counter,
       deadLetter: deps.deadLetters,
+      deadLetterLimit: deps.deadLetterLimit,
       // Only `match` redirects, and only late events.
       lanes: { late: (entries) => deps.late(entries.map(({ verdict }) => verdict.value as LateEvent)) },
     });
@@ -84,6 +86,7 @@ export type CorrelatePathDeps = {
   readonly codec: Pick<AvroCodec, 'decode'>;
   readonly counter: VerdictCounter;
   readonly deadLetters: DeadLetters;
+  readonly deadLetterLimit: Pick<DeadLetterLimit, 'admit'>;
   /** Resolves when the rules and sources a record names are known to the engine. */
   readonly ensureRules: (record: MatchesRecord) => Promise<void> | undefined;
   readonly flushPolicy: FlushPolicy;
@@ -104,7 +107,11 @@ export function createCorrelatePath(deps: CorrelatePathDeps): CorrelatePath {
   return async function correlate(records) {
     if (records[0] !== undefined) owner.begins(records[0].offset);
     await owner.emit();
-    const batches = await settle(await pipeline.run(records), { counter: deps.counter, deadLetter: deps.deadLetters });
+    const batches = await settle(await pipeline.run(records), {
+      counter: deps.counter,
+      deadLetter: deps.deadLetters,
+      deadLetterLimit: deps.deadLetterLimit,
+    });
     for (const record of batches) {
       await deps.ensureRules(record);
       owner.apply(record);

@@ -9,6 +9,7 @@ import {
   createLateLane,
   createMatchesAppender,
 } from './adapters/kafka-lanes.ts';
+import { createDeadLetterLimit } from './dead-letter-limit.ts';
 import { Detector } from './detector.ts';
 import { breakerProposal } from './domain/breaker-proposal.ts';
 import type { SourceRef } from './domain/covered-range.ts';
@@ -93,6 +94,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       onWithheld: (matches) => metrics.matchesWithheld.inc(matches),
       onGroupMissing: () => metrics.groupMissing.inc(),
       deadLetters: createDeadLetters({ producer, codec, topics, clock }),
+      deadLetterLimit: createDeadLetterLimit(config, () => metrics.deadLetterLimit.inc({ stage: 'a' })),
       late: createLateLane({ producer, codec, topics }),
       publishFindings: async (findings) => {
         await publishFindings(findings);

@@ -5,6 +5,7 @@ import type { KafkaConsumer, TopicPartition } from '@tracehound/kafka';
 import { createBreath } from './adapters/breath.ts';
 import { createAlertOutlet, createDeadLetters } from './adapters/kafka-lanes.ts';
 import { Correlator } from './correlator.ts';
+import { createDeadLetterLimit } from './dead-letter-limit.ts';
 import { PartitionOwner } from './domain/partition-owner.ts';
 import { createOpenEngine, type WindowEngine } from './domain/window.ts';
 import { createFlushTrace, type FlushTrace } from './flush-trace.ts';
@@ -109,6 +110,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
       codec,
       counter: foundation.counter,
       deadLetters,
+      deadLetterLimit: createDeadLetterLimit(config, () => metrics.deadLetterLimit.inc({ stage: 'b' })),
       flushPolicy: policy,
       breathe: createBreath(),
       ensureRules: ({ batch }) => {

@@ -218,6 +218,7 @@ export class DetectorSimulation {
           clusterId: 'test',
           counter: { consumed: () => undefined, verdict: () => undefined },
           deadLetters: async () => undefined,
+          deadLetterLimit: { admit: () => undefined },
           late: (events) => this.call(instance, 'late', () => this.noteLate(events)),
           publishFindings: async () => undefined,
           rulesAt: (at) => inForce.at(at),

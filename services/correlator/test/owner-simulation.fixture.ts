@@ -342,6 +342,7 @@ export class OwnerSimulation {
       codec,
       counter: { consumed: () => undefined, verdict: () => undefined },
       deadLetters: async () => undefined,
+      deadLetterLimit: { admit: () => undefined },
       ensureRules: () => undefined,
       breathe: () => undefined,
       flushPolicy: policy,

@@ -128,6 +128,26 @@ describe.concurrent('strange streams', { timeout: 90_000 }, () => {
       expect(await metricOf(app, /_verdicts_total\{.*verdict="deadLetter"/)).toBe(poison.length);
     }));
 
+  it('all-poison: a partition of which nothing can be read halts, and goes on with everything when the limit is raised', () =>
+    withWorld({}, async (world) => {
+      const few = { TRACEHOUND_CORRELATOR_DEAD_LETTERS_MIN: '50' };
+      const app = await world.app(few);
+      await untilReadiness(app, { status: 200 });
+      const poison = Array.from({ length: 200 }, (_, i) => ({ key: `acme|${i}`, value: Buffer.from('not Avro') }));
+      await world.producer.sendTo({ topic: world.topic('security.events'), partition: 1 }, poison);
+      const events = attack({ name: 'behind', endMs: Date.now() });
+      await world.send(events);
+      await untilReadiness(app, { status: 503, check: 'partitions', says: /would be dead letters.*SHARE_MAX/ });
+      expect(await metricOf(app, /^correlator_dead_letter_limit_total\{/)).toBeGreaterThan(0);
+      const held = await world.records('security.events.dlq');
+      expect(held.length).toBeLessThan(50);
+      await app.stop();
+      await world.app({ ...few, TRACEHOUND_CORRELATOR_DEAD_LETTER_SHARE_MAX: '100' });
+      await expectExact(world, events, 2);
+      const keys = (await world.records('security.events.dlq')).map(({ key }) => key?.toString());
+      expect(new Set(keys)).toEqual(new Set(poison.map(({ key }) => key)));
+    }));
+
   it('dlq-unavailable: a record that can go nowhere waits, and nothing behind it is lost', () =>
     withWorld({}, async (world) => {
       const app = await world.app();
