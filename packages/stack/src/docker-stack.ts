@@ -151,6 +151,7 @@ function dockerStack(directory: string, state: StackState, compose: Compose): St
   return {
     mode: 'docker',
     addresses,
+    brokerLinks: [],
     parts,
     part(name) {
       const found = parts.find((part) => part.name === name);

@@ -12,6 +12,7 @@ export function environmentStack(addresses: StackAddresses): Stack {
   return {
     mode: 'env',
     addresses,
+    brokerLinks: [],
     parts,
     part(name) {
       const found = parts.find((part) => part.name === name);

@@ -31,7 +31,14 @@ export async function openStack(options: StackOptions): Promise<Stack> {
     case 'docker':
       return openDockerStack({ directory, environment, onProgress });
     case 'native':
-      return openNativeStack({ directory, brokers, kinds, environment, onProgress });
+      return openNativeStack({
+        directory,
+        brokers,
+        brokerLinks: options.brokerLinks ?? false,
+        kinds,
+        environment,
+        onProgress,
+      });
   }
 }
 

@@ -39,10 +39,18 @@ export type PartStatus = {
   readonly log: string | null;
 };
 
+/**
+ * A second listener of a broker that names the proxy as its address: clients that begin at `listen` stay behind it (KIP-103).
+ * Both are `127.0.0.1:port`.
+ */
+export type BrokerLink = { readonly listen: string; readonly upstream: string };
+
 /** All servers Tracehound needs, wherever they run. */
 export type Stack = {
   readonly mode: StackMode;
   readonly addresses: StackAddresses;
+  /** With `brokerLinks`: per broker, where a proxy has to listen and what it leads to. Empty otherwise. */
+  readonly brokerLinks: readonly BrokerLink[];
   readonly parts: readonly StackPart[];
   /** The part of this name; throws `StackError` when the stack has none. */
   part(name: PartName): StackPart;
@@ -63,6 +71,8 @@ export type StackOptions = {
   readonly mode?: StackMode | 'auto';
   /** Kafka brokers, default 1. Three are native only: fault tests kill one of them. */
   readonly brokers?: 1 | 3;
+  /** Give brokers a listener for a proxy before them. Native only; default false. */
+  readonly brokerLinks?: boolean;
   /** Which servers; default all. The registry brings PostgreSQL along, where it keeps its schemas. */
   readonly kinds?: readonly PartKind[];
   /** Lines for a person: downloads, builds, starts. */

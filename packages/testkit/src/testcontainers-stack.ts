@@ -50,6 +50,7 @@ export async function openTestcontainersStack(): Promise<Stack> {
   const stack: Stack = {
     mode: 'docker',
     addresses,
+    brokerLinks: [],
     parts,
     part(name: PartName) {
       const found = parts.find((part) => part.name === name);

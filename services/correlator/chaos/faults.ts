@@ -10,10 +10,12 @@ export type FaultWorld = {
   readonly stack: Stack;
   /** To the state Redis, past the faulty link. */
   readonly redis: Redis;
-  /** Between the correlators and the state Redis; null where Toxiproxy could not be built. */
-  readonly link: FaultyLink | null;
+  readonly links: FaultyLinks | null;
   readonly brokers: 1 | 3;
 };
+
+/** Before the state Redis and every broker, for the correlators only; null where Toxiproxy could not be built. */
+export type FaultyLinks = { readonly redis: FaultyLink; readonly brokers: readonly FaultyLink[] };
 
 /** A fault from its beginning to its end. Resolves when what was taken away is back; the answer says what was done. */
 export type Fault = (world: FaultWorld) => Promise<string>;
@@ -91,13 +93,15 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     await redis.config('SET', 'maxmemory', '0');
     return 'out of memory, noeviction';
   },
-  async network({ random, link }) {
-    if (link === null) return 'no Toxiproxy here';
-    const toxic = random.pick(TOXICS);
-    await link.disturb(toxic);
-    await delay(1_000 + random.below(2_500)); // As above.
-    await link.heal();
-    return `${toxic.type} between correlators and Redis`;
+  async network({ random, links }) {
+    return links === null
+      ? 'no Toxiproxy here'
+      : `${await disturbed(random, links.redis)} between correlators and Redis`;
+  },
+  async 'kafka-network'({ random, links }) {
+    if (links === null) return 'no Toxiproxy here';
+    const index = random.below(links.brokers.length);
+    return `${await disturbed(random, links.brokers[index])} between correlators and kafka-${index + 1}`;
   },
   async 'broker-pause'({ random, stack, brokers }) {
     const broker = stack.part(brokers === 3 ? random.pick(['kafka-1', 'kafka-2', 'kafka-3'] as const) : 'kafka-1');
@@ -119,6 +123,14 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     return 'away';
   },
 };
+
+async function disturbed(random: SeededRandom, link: FaultyLink | undefined): Promise<string> {
+  const toxic = random.pick(TOXICS);
+  await link?.disturb(toxic);
+  await delay(1_000 + random.below(2_500)); // A fault of the network is a duration.
+  await link?.heal();
+  return toxic.type;
+}
 
 type Snapshot = readonly { readonly key: string; readonly dump: Buffer }[];
 

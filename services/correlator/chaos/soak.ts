@@ -2,11 +2,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectRedis } from '@tracehound/redis';
-import { type FaultyLink, openFaultyLink, openStack, repositoryRoot, type Stack } from '@tracehound/stack';
+import { openFaultyLink, openStack, repositoryRoot, type Stack } from '@tracehound/stack';
 import { sfc32, waitFor } from '@tracehound/testkit';
 import { type CorrelatorWorld, correlatorWorld } from '../test/correlator-world.fixture.ts';
 import { CHAOS_RULES, type TestEvent } from '../test/events.fixture.ts';
-import { FAULTS, type FaultWorld } from './faults.ts';
+import { FAULTS, type FaultWorld, type FaultyLinks } from './faults.ts';
 import { Fleet, type FleetCounts } from './fleet.ts';
 import { checkHistory, type History } from './history.ts';
 import { createTraffic } from './traffic.ts';
@@ -57,29 +57,39 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     directory,
     mode: 'native',
     brokers: options.brokers,
+    brokerLinks: true,
     onProgress: options.onProgress,
   });
-  const link = await openFaultyLink(new URL(stack.addresses.redisStateUrl).host, options.onProgress).catch(
-    (error: unknown) => {
-      options.onProgress(`no network faults: ${error instanceof Error ? error.message : 'Toxiproxy does not start'}`);
-      return null;
-    },
-  );
+  const links = await openLinks(stack, options.onProgress);
   try {
-    return await soakOn(stack, link, options);
+    return await soakOn(stack, links, options);
   } finally {
-    await link?.stop();
+    for (const link of links === null ? [] : [links.redis, ...links.brokers]) await link.stop();
     await stack.stop({ wipe: true });
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-async function soakOn(stack: Stack, link: FaultyLink | null, options: SoakOptions): Promise<SoakReport> {
+/** Null where Toxiproxy cannot be built. */
+async function openLinks(stack: Stack, onProgress: SoakOptions['onProgress']): Promise<FaultyLinks | null> {
+  const upstream = new URL(stack.addresses.redisStateUrl).host;
+  try {
+    const redis = await openFaultyLink({ upstream }, onProgress);
+    return { redis, brokers: await Promise.all(stack.brokerLinks.map((link) => openFaultyLink(link, onProgress))) };
+  } catch (error) {
+    onProgress(`no network faults: ${error instanceof Error ? error.message : 'Toxiproxy does not start'}`);
+    return null;
+  }
+}
+
+async function soakOn(stack: Stack, links: FaultyLinks | null, options: SoakOptions): Promise<SoakReport> {
   const world = await correlatorWorld({
     files: CHAOS_RULES,
     latenessMs: LATENESS_MS,
     environment: stack.environment(),
-    ...(link === null ? {} : { redisStateUrl: `redis://${link.address}` }),
+    ...(links === null ? {} : { redisStateUrl: `redis://${links.redis.address}` }),
+    // The correlators stand behind the proxies, the tools of the soak do not.
+    ...(links === null ? {} : { kafkaBrokers: links.brokers.map(({ address }) => address) }),
   });
   const redis = await connectRedis(stack.addresses.redisStateUrl, { role: 'state' });
   const fleet = new Fleet({ size: PROCESSES, spawn: (env) => world.spawn({ ...PACING, ...env }) });
@@ -90,7 +100,7 @@ async function soakOn(stack: Stack, link: FaultyLink | null, options: SoakOption
     const stalls = watchStalls(world);
     const [sent, faults] = await Promise.all([
       sendSteadily(world, { random: sfc32(options.seed ^ 0x5eed), untilMs, ...options }),
-      disturb({ random, fleet, stack, redis, link, brokers: options.brokers }, untilMs, options),
+      disturb({ random, fleet, stack, redis, links, brokers: options.brokers }, untilMs, options),
     ]);
     const longestStallMs = stalls.stop();
     options.onProgress(`${sent.size} events sent; ending the input`);

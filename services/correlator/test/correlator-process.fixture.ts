@@ -26,7 +26,10 @@ export const FAST_PACING: Readonly<Record<string, string>> = {
   TRACEHOUND_CORRELATOR_SESSION_TIMEOUT: '6s',
 };
 
-export function environmentFor(stack: TestStack, namespace: string): Record<string, string> {
+export function environmentFor(
+  stack: Pick<TestStack, 'kafkaBrokers' | 'registryUrl' | 'redisStateUrl'>,
+  namespace: string,
+): Record<string, string> {
   return {
     TRACEHOUND_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
     TRACEHOUND_REGISTRY_URL: stack.registryUrl,

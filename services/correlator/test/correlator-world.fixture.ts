@@ -25,6 +25,8 @@ export type CorrelatorWorld = TestWorld & {
 export async function correlatorWorld(
   options: Partial<TestWorldOptions> & {
     readonly redisStateUrl?: string;
+    /** Where the correlators find Kafka; default: where the tools of the test find it. */
+    readonly kafkaBrokers?: readonly string[];
     /** Where the servers are; default: those of the test run. */
     readonly environment?: NodeJS.ProcessEnv;
   } = {},
@@ -38,7 +40,11 @@ export async function correlatorWorld(
     ...options,
   });
   const environment = environmentFor(
-    options.redisStateUrl === undefined ? stack : { ...stack, redisStateUrl: options.redisStateUrl },
+    {
+      redisStateUrl: options.redisStateUrl ?? stack.redisStateUrl,
+      kafkaBrokers: options.kafkaBrokers ?? stack.kafkaBrokers,
+      registryUrl: stack.registryUrl,
+    },
     world.namespace,
   );
   const stops: (() => Promise<unknown>)[] = [];

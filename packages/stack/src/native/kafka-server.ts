@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { repositoryRoot } from '../repository-root.ts';
-import type { PartName } from '../stack.ts';
+import type { BrokerLink, PartName } from '../stack.ts';
 import { runTool } from './run-tool.ts';
 import type { ServerDefinition } from './server-process.ts';
 import type { StackFiles, StackState } from './stack-files.ts';
@@ -80,6 +80,19 @@ export function portOf(state: StackState, listener: string): number {
   return port;
 }
 
+/** Keys of the ports of a broker. The last two are for a proxy: where the broker listens for it, and where it listens itself. */
+export function brokerListeners(name: PartName, withLink: boolean): readonly string[] {
+  return [name, `${name}/controller`, ...(withLink ? [`${name}/linked`, `${name}/link`] : [])];
+}
+
+/** The link of a broker; null where it has none, and for other parts. */
+export function linkOf(state: StackState, name: PartName): BrokerLink | null {
+  const [upstream, listen] = [state.ports[`${name}/linked`], state.ports[`${name}/link`]];
+  return upstream === undefined || listen === undefined
+    ? null
+    : { upstream: `127.0.0.1:${upstream}`, listen: `127.0.0.1:${listen}` };
+}
+
 async function brokerProperties(options: { name: PartName; state: StackState; folder: string }): Promise<string> {
   const { name, state, folder } = options;
   const shared = await readFile(join(repositoryRoot(), 'deploy', 'servers', 'kafka.properties'), 'utf8');
@@ -88,12 +101,13 @@ async function brokerProperties(options: { name: PartName; state: StackState; fo
   const replication = state.brokers;
   // With three copies a write needs two (X1); a single broker can only promise one.
   const inSync = state.brokers === 3 ? 2 : 1;
+  const link = linkOf(state, name);
   const own = {
     'node.id': name.slice(-1),
     'controller.quorum.voters': voters.join(','),
-    listeners: `PLAINTEXT://127.0.0.1:${portOf(state, name)},CONTROLLER://127.0.0.1:${portOf(state, `${name}/controller`)}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${portOf(state, name)}`,
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    listeners: `PLAINTEXT://127.0.0.1:${portOf(state, name)},CONTROLLER://127.0.0.1:${portOf(state, `${name}/controller`)}${link === null ? '' : `,LINKED://${link.upstream}`}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${portOf(state, name)}${link === null ? '' : `,LINKED://${link.listen}`}`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LINKED:PLAINTEXT',
     'log.dirs': join(folder, 'log'),
     'default.replication.factor': replication,
     'min.insync.replicas': inSync,

@@ -24,7 +24,7 @@ import {
 } from './caches.ts';
 import { withFileLock } from './file-lock.ts';
 import { isPortFree, takeFreePort } from './free-ports.ts';
-import { kafkaServer, portOf } from './kafka-server.ts';
+import { brokerListeners, kafkaServer, linkOf, portOf } from './kafka-server.ts';
 import {
   MAIN_DATABASE,
   postgresDataOfRoot,
@@ -46,6 +46,7 @@ import { newClusterId, readState, type StackFiles, type StackState, stackFiles, 
 export type NativeStackOptions = {
   readonly directory: string;
   readonly brokers: 1 | 3;
+  readonly brokerLinks: boolean;
   readonly kinds: readonly PartKind[];
   readonly environment: NodeJS.ProcessEnv;
   readonly onProgress: (line: string) => void;
@@ -104,7 +105,7 @@ async function settleState(files: StackFiles, options: NativeStackOptions): Prom
     mode: 'native',
     brokers: options.brokers,
     parts: [...new Set([...(known?.parts ?? []), ...parts])],
-    ports: await settlePorts(files, parts, known),
+    ports: await settlePorts(files, known, { parts, brokerLinks: options.brokerLinks }),
     kafkaClusterId: known?.kafkaClusterId ?? newClusterId(),
     postgresPassword: known?.postgresPassword ?? randomBytes(12).toString('hex'),
   };
@@ -114,14 +115,14 @@ async function settleState(files: StackFiles, options: NativeStackOptions): Prom
 
 async function settlePorts(
   files: StackFiles,
-  parts: readonly PartName[],
   known: StackState | null,
+  { parts, brokerLinks }: { readonly parts: readonly PartName[]; readonly brokerLinks: boolean },
 ): Promise<Record<string, number>> {
   const ports: Record<string, number> = { ...known?.ports };
   const taken = new Set(Object.values(ports));
   for (const part of parts) {
     if ((await readLiveIdentity(files.pid(part))) !== null) continue;
-    for (const listener of kindOf(part) === 'kafka' ? [part, `${part}/controller`] : [part]) {
+    for (const listener of kindOf(part) === 'kafka' ? brokerListeners(part, brokerLinks) : [part]) {
       const port = ports[listener];
       if (port === undefined || !(await isPortFree(port))) ports[listener] = await takeFreePort(taken);
     }
@@ -277,6 +278,7 @@ function nativeStack(files: StackFiles, state: StackState, servers: readonly Ser
   return {
     mode: 'native',
     addresses,
+    brokerLinks: state.parts.flatMap((part) => linkOf(state, part) ?? []),
     parts,
     part(name) {
       const found = parts.find((part) => part.name === name);

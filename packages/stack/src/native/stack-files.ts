@@ -37,7 +37,7 @@ export type StackState = {
   readonly mode: Exclude<StackMode, 'env'>;
   readonly brokers: 1 | 3;
   readonly parts: readonly PartName[];
-  /** By part; `kafka-1/controller` is the second listener of a broker. */
+  /** By part; `kafka-1/controller` is the second listener of a broker, `…/linked` and `…/link` those of its link. */
   readonly ports: Readonly<Record<string, number>>;
   /** A random UUID in URL-safe base64, as Kafka's storage tool wants it. */
   readonly kafkaClusterId: string;

@@ -26,14 +26,18 @@ export type FaultyLink = {
 
 const PATIENCE_MS = 10_000;
 
-/** Starts Toxiproxy (built with Go once) with one proxy to `upstream` (`host:port`). @throws StackError without Go. */
+/**
+ * Starts Toxiproxy (built with Go once) with one proxy to `upstream` (`host:port`), on a free port unless `listen` names one.
+ * @throws StackError without Go.
+ */
 export async function openFaultyLink(
-  upstream: string,
+  { upstream, listen }: { readonly upstream: string; readonly listen?: string },
   onProgress: (line: string) => void = () => undefined,
 ): Promise<FaultyLink> {
   const binary = await ensureToxiproxyBinary(cacheDirectory(process.env), onProgress);
   const taken = new Set<number>();
-  const [port, apiPort] = [await takeFreePort(taken), await takeFreePort(taken)];
+  const address = listen ?? `127.0.0.1:${await takeFreePort(taken)}`;
+  const apiPort = await takeFreePort(taken);
   const child = spawn(binary, ['-host', '127.0.0.1', '-port', String(apiPort)], { stdio: 'ignore' });
   const ended = once(child, 'exit');
   const api = `http://127.0.0.1:${apiPort}/proxies`;
@@ -51,7 +55,6 @@ export async function openFaultyLink(
   }
 
   const deadline = Date.now() + PATIENCE_MS;
-  const address = `127.0.0.1:${port}`;
   for (;;) {
     try {
       await call('POST', '', { name: 'link', listen: address, upstream, enabled: true });
