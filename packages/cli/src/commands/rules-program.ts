@@ -8,7 +8,8 @@ import { runRulesList } from './rules-list.ts';
 import { runRulesTest } from './rules-test.ts';
 
 type Format = 'table' | 'ndjson' | 'json';
-type Exits = <A extends unknown[]>(run: (...args: A) => Promise<number>) => (...args: A) => Promise<void>;
+/** Runs a command; its number is the exit code. */
+export type Exits = <A extends unknown[]>(run: (...args: A) => Promise<number>) => (...args: A) => Promise<void>;
 
 const format = (): Option =>
   new Option('--format <form>', 'how results are printed').choices(['table', 'ndjson', 'json']).default('table');
