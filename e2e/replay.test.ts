@@ -24,7 +24,7 @@ async function replay(deployment: Deployment, namespace: string, flags: Partial<
     width: 120,
   };
   const { kafka, admin, codec } = deployment;
-  const context = { kafka, admin, codec, namespace, terminal, stdout, onProgress: () => undefined, now: Date.now };
+  const context = { kafka, admin, codec, namespace, terminal, stdout, now: Date.now };
   const code = await runReplay({ format: 'ndjson', ...flags }, context);
   return { code, lines: text.split('\n').filter((line) => line !== ''), notes };
 }
@@ -53,8 +53,9 @@ it('E2 replay of the topics says what the services said, and finds a draft that 
     const timeline = await replay(deployment, namespace, { trace: 'f'.repeat(32), format: 'table' });
     expect(timeline.lines).toEqual(['no events of that trace in this range']);
 
-    const estimate = await replay(deployment, namespace, { dryRun: true });
-    expect(estimate.lines.at(-1)).toMatch(/^[\d,]+ records, about \d+ seconds?; nothing was replayed$/);
+    const estimate = await replay(deployment, namespace, { dryRun: true, format: 'table' });
+    expect(estimate.lines.at(-3)).toMatch(/^at most [\d,]+ records, .*; this was only an estimate$/);
+    expect(estimate.lines.at(-2)).toMatch(/^measured.* bytes a record unpacked$/);
 
     // An analyst asks why: every alert comes out of its own evidence again.
     for (const id of [...finals].slice(0, 12)) {

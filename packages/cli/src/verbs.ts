@@ -224,7 +224,7 @@ Examples
     )
     .action((file: string) => runHandlerVerb(resolve(file)));
 
-  addLogCommands(program, { exits, withLog });
+  addLogCommands(program, { exits, interrupted, withLog });
 
   const schemas = program.command('schemas').description('Avro schemas of this build in the registry');
   for (const [name, about, run] of [

@@ -175,7 +175,6 @@ describe('events to alerts on real servers', () => {
       namespace,
       terminal,
       stdout: new Writable(),
-      onProgress: () => undefined,
     };
     expect(await runReplay({ diffLive: true, format: 'table' }, { ...context, now: Date.now }), lines.join('\n')).toBe(
       0,

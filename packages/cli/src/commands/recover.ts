@@ -1,12 +1,17 @@
 import type { AvroCodec } from '@tracehound/avro';
-import { createAffected, type RecoveryMatch, rebuildFromMs, recover } from '@tracehound/correlation';
+import { createAffected, type RecoveryMatch, recover } from '@tracehound/correlation';
 import { type CorrelationAlert, END_OF_INPUT_WATERMARK_MS, namespacedTopic } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import type { RuleSetCompiled } from '@tracehound/sigma';
+import type { Progress } from '../events/progress.ts';
 import { columns } from '../render/columns.ts';
 import { counted } from '../render/counted.ts';
-import { findIntake, readIntake } from '../replay/intake-log.ts';
+import { estimateJson, renderEstimate } from '../render/estimate.ts';
+import { estimateOf } from '../replay/estimate.ts';
+import { findIntake, type IntakePart } from '../replay/intake-log.ts';
 import { eventOf, readLateEvents, recoveryMatches } from '../replay/late-events.ts';
+import { leadFromMs } from '../replay/plan.ts';
+import { INTERRUPTED, type IntakeTaker, type ReplayProgress, readAll } from '../replay/read-all.ts';
 import { type RulesLog, readRuleSet, readRulesLog } from '../replay/rules-log.ts';
 import { readAlertLog } from '../scenario/alert-log.ts';
 import type { Terminal } from '../terminal.ts';
@@ -19,6 +24,8 @@ export type RecoverFlags = {
   readonly from?: string;
   readonly to?: string;
   readonly dryRun?: true;
+  /** Only say what it would read, and how long that takes. */
+  readonly estimate?: true;
   readonly format: 'table' | 'json';
 };
 
@@ -30,6 +37,9 @@ export type RecoverContext = {
   readonly clusterId: string;
   readonly terminal: Pick<Terminal, 'out' | 'note'>;
   readonly now: () => number;
+  readonly progress?: Progress<ReplayProgress>;
+  /** True once the user wants an end: then nothing is said. */
+  readonly stopped?: () => boolean;
 };
 
 export type RecoverReport = {
@@ -43,11 +53,24 @@ export type RecoverReport = {
 /**
  * `tracehound recover`: the recovery pass of X3. Late events of a range of append time are joined with what was in time around
  * them, the engine runs over the affected windows, and alerts that are there because of them are said, flagged `recovered`.
- * Idempotent: what an earlier pass said is not said again. Exit code 0.
+ * Idempotent: what an earlier pass said is not said again. Exit code 0; 130 when it was interrupted, then nothing was said.
  */
 export async function runRecover(flags: RecoverFlags, context: RecoverContext): Promise<number> {
-  const report = await recoverRange(flags, context);
   const { out, note } = context.terminal;
+  const task = await taskOf(flags, context);
+  if (flags.estimate) {
+    if (task === null) note('no late events: nothing to read');
+    else {
+      const estimate = await estimateOf(createOnTimeTaker(task, context.codec), { ...context, ...task });
+      out(flags.format === 'json' ? estimateJson(estimate) : renderEstimate(estimate));
+    }
+    return 0;
+  }
+  const report = task === null ? NOTHING_LATE : await recoverTask(task, flags, context);
+  if (report === null) {
+    note('interrupted: nothing was said');
+    return INTERRUPTED;
+  }
   const { recovered, contradicted, alreadySaid, lateEvents } = report;
   if (flags.format === 'json') out(JSON.stringify(report));
   else if (recovered.length > 0) {
@@ -70,14 +93,27 @@ export async function runRecover(flags: RecoverFlags, context: RecoverContext): 
   return 0;
 }
 
-async function recoverRange(flags: RecoverFlags, context: RecoverContext): Promise<RecoverReport> {
+const NOTHING_LATE: RecoverReport = { lateEvents: 0, recovered: [], alreadySaid: 0, contradicted: [] };
+
+/** The late events, and what has to be read around them. */
+type Task = {
+  readonly ruleSet: RuleSetCompiled;
+  readonly rulesLog: RulesLog;
+  /** By event id. */
+  readonly lateMatches: ReadonlyMap<string, readonly RecoveryMatch[]>;
+  readonly topicIds: ReadonlyMap<string, string>;
+  readonly parts: readonly IntakePart[];
+  readonly toMs: number;
+};
+
+/** Null without late events. */
+async function taskOf(flags: RecoverFlags, context: RecoverContext): Promise<Task | null> {
   const range = {
     fromMs: timeOption('--from', flags.from) ?? 0,
     toMs: timeOption('--to', flags.to) ?? Number.POSITIVE_INFINITY,
   };
-  const topic = (name: Parameters<typeof namespacedTopic>[1]): string => namespacedTopic(context.namespace, name);
-  const late = await readLateEvents(context, topic('security.late'), range);
-  if (late.length === 0) return { lateEvents: 0, recovered: [], alreadySaid: 0, contradicted: [] };
+  const late = await readLateEvents(context, namespacedTopic(context.namespace, 'security.late'), range);
+  if (late.length === 0) return null;
   const rulesLog = await readRulesLog(context);
   const ruleSet = await onlyRuleSet(
     rulesLog,
@@ -95,7 +131,21 @@ async function recoverRange(flags: RecoverFlags, context: RecoverContext): Promi
     (earliest, { event_time }) => Math.min(earliest, event_time),
     Number.POSITIVE_INFINITY,
   );
-  const { onTime, coveredMs, isClosed } = await readOnTime({ ruleSet, rulesLog, lateMatches, earliestMs }, context);
+  const topics = SOURCE_TOPICS.map((name) => namespacedTopic(context.namespace, name));
+  const topicIds = await context.admin.topicIds(topics);
+  const toMs = Number.POSITIVE_INFINITY;
+  const parts = await findIntake(context, topics, { fromMs: leadFromMs(ruleSet, earliestMs), toMs });
+  return { ruleSet, rulesLog, lateMatches, topicIds, parts, toMs };
+}
+
+/** Null when it was stopped. */
+async function recoverTask(task: Task, flags: RecoverFlags, context: RecoverContext): Promise<RecoverReport | null> {
+  const { ruleSet, rulesLog, parts, toMs } = task;
+  const { kafka, now, progress, stopped = () => false } = context;
+  const taker = createOnTimeTaker(task, context.codec);
+  if (!(await readAll(taker, { kafka, now, parts, toMs, progress, stopped }))) return null;
+  const { onTime, late, coveredMs } = taker;
+  const topic = (name: Parameters<typeof namespacedTopic>[1]): string => namespacedTopic(context.namespace, name);
   const known = [
     ...(await readAlertLog({ ...context, topic: () => topic('security.alerts') }, context.now())),
     ...(await readAlertLog({ ...context, topic: () => topic('security.shadow') }, context.now())),
@@ -105,8 +155,9 @@ async function recoverRange(flags: RecoverFlags, context: RecoverContext): Promi
     ruleSet,
     clusterId: context.clusterId,
     onTime,
-    late: [...lateMatches.values()].flat(),
-    watermarkMs: isClosed ? END_OF_INPUT_WATERMARK_MS : coveredMs - lateness_ms - clock_allowance_ms,
+    late: [...late.values()].flat(),
+    watermarkMs:
+      taker.closed >= parts.length ? END_OF_INPUT_WATERMARK_MS : coveredMs - lateness_ms - clock_allowance_ms,
     saidAtMs: known.reduce((latest, { watermark }) => Math.max(latest, watermark), coveredMs) + 1,
   });
   const before = new Set(known.filter(({ recovered }) => recovered).map(meaningOf));
@@ -115,45 +166,52 @@ async function recoverRange(flags: RecoverFlags, context: RecoverContext): Promi
   if (!flags.dryRun) await say(alerts, context);
   const finals = (list: readonly CorrelationAlert[]) => list.filter(({ kind }) => kind === 'FINAL');
   return {
-    lateEvents: lateMatches.size,
+    lateEvents: late.size,
     recovered: finals(alerts),
     alreadySaid: finals(found.alerts).length - finals(alerts).length,
     contradicted: found.contradicted,
   };
 }
 
-/** What was in time around the late events, of the windows they belong to. An id with a copy in time is not late (X3). */
-async function readOnTime(
-  given: {
-    readonly ruleSet: RuleSetCompiled;
-    readonly rulesLog: RulesLog;
-    readonly lateMatches: Map<string, readonly RecoveryMatch[]>;
-    readonly earliestMs: number;
-  },
-  context: RecoverContext,
-): Promise<{ readonly onTime: readonly RecoveryMatch[]; readonly coveredMs: number; readonly isClosed: boolean }> {
-  const { ruleSet, rulesLog, lateMatches, earliestMs } = given;
-  const isAffected = createAffected(ruleSet, [...lateMatches.values()].flat());
-  const topics = SOURCE_TOPICS.map((name) => namespacedTopic(context.namespace, name));
-  const topicIds = await context.admin.topicIds(topics);
-  const spans = ruleSet.correlations.map(({ definition }) => rebuildFromMs(earliestMs, definition.spanMs));
-  const range = { fromMs: Math.min(earliestMs, ...spans), toMs: Number.POSITIVE_INFINITY };
-  const parts = await findIntake(context, topics, range);
+type OnTimeTaker = IntakeTaker & {
+  readonly onTime: readonly RecoveryMatch[];
+  /** Matches of the late events that have no copy in time: an id with one is not late (X3). */
+  readonly late: ReadonlyMap<string, readonly RecoveryMatch[]>;
+  readonly coveredMs: number;
+  readonly closed: number;
+};
+
+/** What was in time around the late events, of the windows they belong to. */
+function createOnTimeTaker(
+  { ruleSet, rulesLog, lateMatches, topicIds }: Task,
+  codec: Pick<AvroCodec, 'decode'>,
+): OnTimeTaker {
+  const late = new Map(lateMatches);
+  const isAffected = createAffected(ruleSet, [...late.values()].flat());
   const onTime: RecoveryMatch[] = [];
   let coveredMs = 0;
   let closed = 0;
-  for await (const { record, coveredMs: covered } of readIntake(context.kafka, parts, range.toMs)) {
-    coveredMs = Math.max(coveredMs, Number.isFinite(covered) ? covered : 0);
-    if (record.headers['th_marker']?.toString() === 'end_of_input') closed++;
-    const event = await eventOf(context.codec, record);
-    if (event === null) continue;
-    if (record.appendTimeMs - event.envelope.event_time > rulesLog.at(record.appendTimeMs).lateness_ms) continue;
-    lateMatches.delete(event.envelope.event_id);
-    const { topic, partition } = record;
-    const place = { topic, topicId: topicIds.get(topic) ?? '', partition, offset: Number(record.offset) };
-    for (const one of recoveryMatches(ruleSet, event, place)) if (isAffected(one.match)) onTime.push(one);
-  }
-  return { onTime, coveredMs, isClosed: closed >= parts.length };
+  return {
+    onTime,
+    late,
+    get coveredMs() {
+      return coveredMs;
+    },
+    get closed() {
+      return closed;
+    },
+    async take({ record, coveredMs: covered }) {
+      const event = await eventOf(codec, record);
+      coveredMs = Math.max(coveredMs, Number.isFinite(covered) ? covered : 0);
+      if (record.headers['th_marker']?.toString() === 'end_of_input') closed++;
+      if (event === null) return;
+      if (record.appendTimeMs - event.envelope.event_time > rulesLog.at(record.appendTimeMs).lateness_ms) return;
+      late.delete(event.envelope.event_id);
+      const { topic, partition } = record;
+      const place = { topic, topicId: topicIds.get(topic) ?? '', partition, offset: Number(record.offset) };
+      for (const one of recoveryMatches(ruleSet, event, place)) if (isAffected(one.match)) onTime.push(one);
+    },
+  };
 }
 
 async function onlyRuleSet(

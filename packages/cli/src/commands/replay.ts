@@ -1,24 +1,23 @@
 import type { AvroCodec } from '@tracehound/avro';
-import { rebuildFromMs } from '@tracehound/correlation';
 import type { DetectResult } from '@tracehound/detect';
 import { namespacedTopic } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import { formatProblem, type RuleSetCompiled } from '@tracehound/sigma';
 import { loadRules } from '../events/load-rules.ts';
+import type { Progress } from '../events/progress.ts';
 import { createResultWriter } from '../events/result-writer.ts';
-import { counted } from '../render/counted.ts';
-import { type ReplayProgress, renderDiff, renderEstimate, renderTimeline } from '../render/replay.ts';
+import { estimateJson, renderEstimate } from '../render/estimate.ts';
+import { renderDiff, renderTimeline, runNotes } from '../render/replay.ts';
 import { diffLive, type LiveDiff, type ReplayedFinal } from '../replay/diff-live.ts';
-import { findIntake, type IntakePart, readIntake } from '../replay/intake-log.ts';
-import { createReplayRun, type ReplayRun, type TraceEvent } from '../replay/replay-run.ts';
+import { estimateOf } from '../replay/estimate.ts';
+import { planOf, type ReplayPlan, rangeOf } from '../replay/plan.ts';
+import { INTERRUPTED, type ReplayProgress, readAll } from '../replay/read-all.ts';
+import { createReplayRun, type ReplayRun, type ReplayRunOptions, type TraceEvent } from '../replay/replay-run.ts';
 import { type RulesLog, readRuleSet, readRulesLog } from '../replay/rules-log.ts';
 import { createSwitchingRun } from '../replay/switching-run.ts';
 import { readAlertLog } from '../scenario/alert-log.ts';
-import { patiently } from '../scenario/patiently.ts';
 import type { Terminal } from '../terminal.ts';
-import { timeOption } from '../time-option.ts';
 import { UsageError } from '../usage-error.ts';
-import { SOURCE_TOPICS } from './rules.ts';
 
 export type ReplayFlags = {
   /** RFC 3339, append time of the broker; default: everything that is kept. */
@@ -42,38 +41,35 @@ export type ReplayContext = {
   readonly namespace: string;
   readonly terminal: Terminal;
   readonly stdout: NodeJS.WritableStream;
-  /** Called now and then with how far the reading is. */
-  readonly onProgress: (progress: ReplayProgress) => void;
+  readonly progress?: Progress<ReplayProgress>;
+  /** True once the user wants an end: what was decided until then is told. */
+  readonly stopped?: () => boolean;
   /** The present, ms. */
   readonly now: () => number;
 };
 
-/** How long a registry that is away is waited for, and live alerts that may still be on their way. */
+/** How long live alerts that may still be on their way are waited for. */
 const PATIENCE_MS = 10_000;
-const ASKED_EVERY = 4_096;
 
 /** What is replayed, and with which rules. */
-type Plan = {
-  readonly fromMs: number;
-  readonly toMs: number;
-  /** Decided at or below this watermark: before the range. */
-  readonly decidedAfterMs: number;
+type Plan = ReplayPlan & {
   /** The draft, or the set in force at the end of the range. */
   readonly ruleSet: RuleSetCompiled;
   /** All sets that were in force, by id; one unless the rules changed. */
   readonly ruleSets: ReadonlyMap<string, RuleSetCompiled>;
-  readonly rulesLog: RulesLog;
-  readonly parts: readonly IntakePart[];
 };
 
 /**
  * `tracehound replay`: the events of a range of the log once more through the engine, apart from everything live: no state
- * store, no notices. Exit code 0; with `--diff-live` 1 when a final alert differs from `security.alerts` (E2).
+ * store, no notices. Exit code 0; with `--diff-live` 1 when a final alert differs from `security.alerts` (E2); 130 when interrupted.
  */
 export async function runReplay(flags: ReplayFlags, context: ReplayContext): Promise<number> {
-  const plan = await planOf(flags, context);
+  const plan = await rulesAndPlan(flags, context);
+  const { kafka, now, progress, stopped = () => false } = context;
+  const reading = { kafka, now, parts: plan.parts, toMs: plan.toMs, stopped };
   if (flags.dryRun) {
-    context.terminal.out(renderEstimate(plan.parts));
+    const estimate = await estimateOf(runOf(plan, flags, { codec: context.codec, ...UNHEARD }), reading);
+    context.terminal.out(flags.format === 'ndjson' ? estimateJson(estimate) : renderEstimate(estimate));
     return 0;
   }
   const finals: ReplayedFinal[] = [];
@@ -85,55 +81,56 @@ export async function runReplay(flags: ReplayFlags, context: ReplayContext): Pro
   const isTold = ({ event_ids, rule_id }: DetectResult): boolean =>
     (flags.trace === undefined || event_ids.some((id) => traceIds.has(id))) &&
     isOfRule(flags.rule, plan.ruleSet, rule_id);
-  const onFinal = (final: ReplayedFinal): void => {
-    if (isOfAnyRule(flags.rule, plan, final.projection.rule)) finals.push(final);
-  };
-  const shared = {
-    rulesLog: plan.rulesLog,
+  const run = runOf(plan, flags, {
     codec: context.codec,
-    sources: plan.parts.length,
-    ...(flags.org === undefined ? {} : { organization: flags.org }),
-    onFinal,
-  };
-  const hasSwitch = plan.ruleSets.size > 1;
-  const run = hasSwitch
-    ? createSwitchingRun({ ...shared, ruleSets: plan.ruleSets })
-    : createReplayRun({
-        ...shared,
-        ruleSet: plan.ruleSet,
-        ...(flags.trace === undefined ? {} : { traceId: flags.trace }),
-        onTraceEvent: (event) => {
-          traceIds.add(event.envelope.event_id);
-          trace.push(event);
-        },
-        onResult: (result, appendTimeMs) => {
-          if (appendTimeMs < plan.fromMs || !isTold(result)) return;
-          if (isTimeline) told.push(result);
-          else if (!flags.diffLive) writer.add(result);
-        },
-      });
-  await readAll(plan, run, { ...context, flush: writer.flush });
+    onFinal: (final) => {
+      if (isOfAnyRule(flags.rule, plan, final.projection.rule)) finals.push(final);
+    },
+    onTraceEvent: (event) => {
+      traceIds.add(event.envelope.event_id);
+      trace.push(event);
+    },
+    onResult: (result, appendTimeMs) => {
+      if (appendTimeMs < plan.fromMs || !isTold(result)) return;
+      if (isTimeline) told.push(result);
+      else if (!flags.diffLive) writer.add(result);
+    },
+  });
+  const isWhole = await readAll(run, { ...reading, progress, afterPage: () => writer.flush() });
   if (isTimeline) context.terminal.out(renderTimeline(trace, told, run.open().filter(isTold)));
   else if (!flags.diffLive) await writer.end();
-  for (const note of summary(run)) context.terminal.note(note);
-  return flags.diffLive ? tellDiff(await settledDiff(finals, run, { plan, flags, context }), flags, context) : 0;
+  for (const note of runNotes(run)) context.terminal.note(note);
+  const code = flags.diffLive
+    ? tellDiff(await settledDiff(finals, run, { plan, flags, context, isWhole }), flags, context)
+    : 0;
+  if (isWhole) return code;
+  context.terminal.note('interrupted: this is what was decided until then, a part of the range');
+  return INTERRUPTED;
 }
 
-async function planOf(flags: ReplayFlags, context: ReplayContext): Promise<Plan> {
-  const fromMs = timeOption('--from', flags.from) ?? Number.NEGATIVE_INFINITY;
-  const toMs = timeOption('--to', flags.to) ?? Number.POSITIVE_INFINITY;
-  if (fromMs >= toMs) throw new UsageError('--from must lie before --to');
+type Heard = Pick<ReplayRunOptions, 'codec' | 'onFinal' | 'onResult' | 'onTraceEvent'>;
+
+const UNHEARD = { onFinal: () => {}, onResult: () => {} };
+
+function runOf(plan: Plan, { org, trace }: ReplayFlags, heard: Heard): ReplayRun {
+  const shared = {
+    ...heard,
+    rulesLog: plan.rulesLog,
+    sources: plan.parts.length,
+    ...(org === undefined ? {} : { organization: org }),
+  };
+  if (plan.ruleSets.size > 1) return createSwitchingRun({ ...shared, ruleSets: plan.ruleSets });
+  return createReplayRun({ ...shared, ruleSet: plan.ruleSet, ...(trace === undefined ? {} : { traceId: trace }) });
+}
+
+/** What is replayed, and with which rules. */
+async function rulesAndPlan(flags: ReplayFlags, context: ReplayContext): Promise<Plan> {
+  const range = rangeOf(flags);
   const rulesLog = await readRulesLog(context);
-  const inForce = rulesLog.within(fromMs, Math.min(toMs, context.now()));
+  const inForce = rulesLog.within(range.fromMs, Math.min(range.toMs, context.now()));
   const ruleSets = await ruleSetsOf(flags, inForce, context);
   const ruleSet = [...ruleSets.values()].at(-1) as RuleSetCompiled; // There is one at least.
-  const { lateness_ms, clock_allowance_ms } = rulesLog.at(fromMs);
-  const decidedAfterMs = fromMs - lateness_ms - clock_allowance_ms;
-  const topics = SOURCE_TOPICS.map((name) => namespacedTopic(context.namespace, name));
-  const leads = [...ruleSets.values()].map((set) => leadFromMs(set, decidedAfterMs));
-  const range = { fromMs: Math.min(fromMs, ...leads), toMs };
-  const parts = await findIntake(context, topics, range);
-  return { fromMs, toMs, decidedAfterMs, ruleSet, ruleSets, rulesLog, parts };
+  return { ...(await planOf(range, { rulesLog, ruleSets: [...ruleSets.values()] }, context)), ruleSet, ruleSets };
 }
 
 /** The draft; else the sets that were in force, in order. Only finals can be told over a switch. */
@@ -163,34 +160,18 @@ function isOfAnyRule(wanted: string | undefined, { ruleSets }: Pick<Plan, 'ruleS
   return [...ruleSets.values()].some((set) => isOfRule(wanted, set, ruleId));
 }
 
-/** Events from here on can still matter to what is decided above the watermark (X12). */
-function leadFromMs({ correlations }: RuleSetCompiled, watermarkMs: number): number {
-  if (watermarkMs === Number.NEGATIVE_INFINITY) return watermarkMs;
-  const spans = correlations.map(({ definition }) => rebuildFromMs(watermarkMs, definition.spanMs));
-  return Math.min(watermarkMs, ...spans);
-}
-
-async function readAll(
-  plan: Plan,
-  run: ReplayRun,
-  context: ReplayContext & { readonly flush: () => Promise<void> },
-): Promise<void> {
-  const total = Number(plan.parts.reduce((sum, { from, until }) => sum + (until - from), 0n));
-  const until = context.now() + PATIENCE_MS;
-  for await (const intake of readIntake(context.kafka, plan.parts, plan.toMs)) {
-    await patiently(until, () => run.take(intake));
-    if (run.counters.records % ASKED_EVERY !== 0) continue;
-    context.onProgress({ done: run.counters.records, total });
-    await context.flush();
-  }
-  context.onProgress({ done: total, total });
-}
+type SettleOptions = {
+  readonly plan: Plan;
+  readonly flags: ReplayFlags;
+  readonly context: ReplayContext;
+  readonly isWhole: boolean;
+};
 
 /** The services may be some way behind the end of the log: what is missing is looked for until it is there. */
 async function settledDiff(
   finals: readonly ReplayedFinal[],
   run: ReplayRun,
-  { plan, flags, context }: { readonly plan: Plan; readonly flags: ReplayFlags; readonly context: ReplayContext },
+  { plan, flags, context, isWhole }: SettleOptions,
 ): Promise<LiveDiff> {
   const until = context.now() + PATIENCE_MS;
   const read = (name: 'security.alerts' | 'security.shadow') =>
@@ -202,7 +183,7 @@ async function settledDiff(
         (flags.org === undefined || organization_id === flags.org) && isOfAnyRule(flags.rule, plan, rule.rule_id),
     );
     const diff = diffLive(finals, log, { afterMs: plan.decidedAfterMs, uptoMs: run.watermarkMs });
-    if (diff.missing.length === 0 || flags.rules !== undefined || context.now() > until) return diff;
+    if (diff.missing.length === 0 || flags.rules !== undefined || !isWhole || context.now() > until) return diff;
     await new Promise((done) => setTimeout(done, 250));
   }
 }
@@ -216,19 +197,6 @@ function tellDiff(diff: LiveDiff, { format }: ReplayFlags, { terminal }: ReplayC
   if (format === 'table') terminal.out(text);
   else terminal.note(text);
   return diff.missing.length === 0 && diff.extra.length === 0 ? 0 : 1;
-}
-
-function summary({ counters, watermarkMs }: ReplayRun): string[] {
-  const { records, events, late, undecodable } = counters;
-  const decided = Number.isFinite(watermarkMs)
-    ? `decided up to ${new Date(watermarkMs).toISOString()}`
-    : watermarkMs > 0
-      ? 'decided to the end: the input is closed'
-      : 'nothing decided: a partition of the intake has no record yet';
-  const notes = [`${counted(records, 'record')}, ${counted(events, 'event')}; ${decided}`];
-  if (late > 0) notes.push(`${counted(late, 'event')} came too late: they are on security.late and take no part`);
-  if (undecodable > 0) notes.push(`${counted(undecodable, 'record')} no events: they are in the dead letters`);
-  return notes;
 }
 
 function isOfRule(wanted: string | undefined, ruleSet: RuleSetCompiled, ruleId: string): boolean {

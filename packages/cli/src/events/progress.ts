@@ -2,29 +2,38 @@
 const EVERY_MS = 250;
 
 /** One line on a terminal that says how far a run has come. */
-export type Progress = {
+export type Progress<State> = {
   /** Cheap: draws at most four times a second. */
-  update(state: { readonly bytes: number; readonly events: number }): void;
+  readonly update: (state: State) => void;
   /** Takes the line away, so that what follows stands alone. */
-  clear(): void;
+  readonly clear: () => void;
 };
 
-const SILENT: Progress = { update: () => {}, clear: () => {} };
+type Read = { readonly bytes: number; readonly events: number };
 
 /** Draws on `stream` when it is a terminal, else not at all. `bytesTotal` null: there is no end to foresee. */
 export function createProgress(
   stream: NodeJS.WriteStream,
-  { bytesTotal, now = Date.now }: { readonly bytesTotal: number | null; readonly now?: () => number },
-): Progress {
-  if (stream.isTTY !== true) return SILENT;
+  { bytesTotal, now }: { readonly bytesTotal: number | null; readonly now?: () => number },
+): Progress<Read> {
+  return createLine(stream, (read, elapsedMs) => progressText({ ...read, bytesTotal, elapsedMs }), now);
+}
+
+/** A line that is drawn anew. `textOf` gets the state and the ms since the line was made. */
+export function createLine<State>(
+  stream: NodeJS.WriteStream,
+  textOf: (state: State, elapsedMs: number) => string,
+  now: () => number = Date.now,
+): Progress<State> {
+  if (stream.isTTY !== true) return { update: () => {}, clear: () => {} };
   const beganMs = now();
   let drawnMs = beganMs;
   return {
-    update: ({ bytes, events }) => {
+    update: (state) => {
       const atMs = now();
       if (atMs - drawnMs < EVERY_MS) return;
       drawnMs = atMs;
-      const text = progressText({ bytes, events, bytesTotal, elapsedMs: atMs - beganMs });
+      const text = textOf(state, atMs - beganMs);
       stream.write(`\r\u001b[K${text.slice(0, Math.max(20, (stream.columns ?? 80) - 1))}`);
     },
     clear: () => {

@@ -1,30 +1,9 @@
 import type { DetectResult } from '@tracehound/detect';
 import type { LiveDiff } from '../replay/diff-live.ts';
-import type { IntakePart } from '../replay/intake-log.ts';
-import type { TraceEvent } from '../replay/replay-run.ts';
+import type { ReplayRun, TraceEvent } from '../replay/replay-run.ts';
 import type { AlertProjection } from '../scenario/alert-log.ts';
 import { columns } from './columns.ts';
 import { counted } from './counted.ts';
-
-/** Records read, of those there are. */
-export type ReplayProgress = { readonly done: number; readonly total: number };
-
-/** Records one core reads, decodes and matches in a second, roughly: with it an estimate is of the right order. */
-const RECORDS_PER_SECOND = 20_000;
-
-/** What a replay would read, and how long that takes. */
-export function renderEstimate(parts: readonly IntakePart[]): string {
-  const rows = parts.map(({ topic, partition, from, until }) => [
-    topic,
-    String(partition),
-    String(from),
-    String(until),
-    String(until - from),
-  ]);
-  const total = Number(parts.reduce((sum, { from, until }) => sum + (until - from), 0n));
-  const seconds = Math.max(1, Math.ceil(total / RECORDS_PER_SECOND));
-  return `${columns(['TOPIC', 'PARTITION', 'FROM', 'UNTIL', 'RECORDS'], rows)}\n${counted(total, 'record')}, about ${counted(seconds, 'second')}; nothing was replayed`;
-}
 
 /**
  * Events of a trace in order of time, each with what it met, then the alerts that stand on them: those that are decided, and
@@ -88,4 +67,19 @@ export function renderDiff(
   const excluded = degraded > 0 ? `; ${degraded} in degraded ranges not compared` : '';
   lines.push(`final alerts: ${same} the same, ${missing.length} missing live, ${extra.length} only live${excluded}`);
   return lines.join('\n');
+}
+
+/** What a run has seen and decided, one line each; for standard error. */
+export function runNotes({ counters, watermarkMs }: Pick<ReplayRun, 'counters' | 'watermarkMs'>): string[] {
+  const { records, events, late, undecodable, gaps } = counters;
+  const decided = Number.isFinite(watermarkMs)
+    ? `decided up to ${new Date(watermarkMs).toISOString()}`
+    : watermarkMs > 0
+      ? 'decided to the end: the input is closed'
+      : 'nothing decided: a partition of the intake has no record yet';
+  const notes = [`${counted(records, 'record')}, ${counted(events, 'event')}; ${decided}`];
+  if (late > 0) notes.push(`${counted(late, 'event')} came too late: they are on security.late and take no part`);
+  if (undecodable > 0) notes.push(`${counted(undecodable, 'record')} no events: they are in the dead letters`);
+  if (gaps > 0) notes.push(`results are not exact in ${counted(gaps, 'range')}: state was dropped for want of room`);
+  return notes;
 }

@@ -83,16 +83,21 @@ export async function* readIntake(
     const { value, done } = await records.next();
     if (done !== true) open.push({ part, records, next: value });
   }
-  while (open.length > 0) {
-    let reading = open[0] as Reading;
-    for (const other of open)
-      if ((other.next as KafkaRecord).appendTimeMs < (reading.next as KafkaRecord).appendTimeMs) reading = other;
-    const record = reading.next as KafkaRecord;
-    const { value, done } = await reading.records.next();
-    if (done === true) {
-      open.splice(open.indexOf(reading), 1);
-      if (reading.part.endsAtTop) capMs = Math.min(capMs, record.appendTimeMs);
-    } else reading.next = value;
-    yield { record, coveredMs: Math.min(record.appendTimeMs, capMs) };
+  try {
+    while (open.length > 0) {
+      let reading = open[0] as Reading;
+      for (const other of open)
+        if ((other.next as KafkaRecord).appendTimeMs < (reading.next as KafkaRecord).appendTimeMs) reading = other;
+      const record = reading.next as KafkaRecord;
+      const { value, done } = await reading.records.next();
+      if (done === true) {
+        open.splice(open.indexOf(reading), 1);
+        if (reading.part.endsAtTop) capMs = Math.min(capMs, record.appendTimeMs);
+      } else reading.next = value;
+      yield { record, coveredMs: Math.min(record.appendTimeMs, capMs) };
+    }
+  } finally {
+    // A reader may stop before the end.
+    for (const { records } of open) await records.return?.();
   }
 }

@@ -1,6 +1,7 @@
 import type { AvroCodec } from '@tracehound/avro';
 import type { RecoveryMatch } from '@tracehound/correlation';
 import {
+  classifyError,
   createFieldView,
   type EventEnvelope,
   type EventFieldView,
@@ -67,13 +68,20 @@ export function recoveryMatches(
   });
 }
 
-/** The event in a record of the intake; null for markers, and for what the services sent to the dead letters. */
+/**
+ * The event in a record of the intake; null for markers, and for what the services sent to the dead letters.
+ * @throws what may be otherwise the next time, as when the registry is away.
+ */
 export async function eventOf(
   codec: Pick<AvroCodec, 'decode'>,
   { value }: Pick<KafkaRecord, 'value'>,
 ): Promise<{ readonly envelope: EventEnvelope; readonly view: EventFieldView } | null> {
   if (value === null) return null;
-  const decoded = await Promise.resolve(codec.decode(value)).catch(() => null);
-  if (decoded === null || !('envelope' in decoded.value)) return null;
-  return { envelope: decoded.value.envelope, view: createFieldView(decoded.value) };
+  try {
+    const { value: read } = await codec.decode(value);
+    return 'envelope' in read ? { envelope: read.envelope, view: createFieldView(read) } : null;
+  } catch (error) {
+    if (classifyError(error).retriable) throw error;
+    return null;
+  }
 }

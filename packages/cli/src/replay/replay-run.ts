@@ -1,10 +1,11 @@
 import type { AvroCodec } from '@tracehound/avro';
 import type { OfflineFinal } from '@tracehound/correlation';
 import { createDecider, createMatchStage, type DetectEvent, type DetectResult } from '@tracehound/detect';
-import { classifyError, createFieldView, type EventEnvelope, type EventFieldView } from '@tracehound/event-model';
+import type { EventEnvelope, EventFieldView } from '@tracehound/event-model';
 import { groupOf, type RuleSetCompiled } from '@tracehound/sigma';
 import type { ReplayedFinal } from './diff-live.ts';
 import type { IntakeRecord } from './intake-log.ts';
+import { eventOf } from './late-events.ts';
 import type { RulesLog } from './rules-log.ts';
 
 export type ReplayCounters = {
@@ -15,6 +16,8 @@ export type ReplayCounters = {
   late: number;
   /** No event: undecodable, or a record of another kind. */
   undecodable: number;
+  /** Ranges in which state was dropped for want of room (X14): there results may not be exact. */
+  gaps: number;
 };
 
 /** An event of a wanted trace, with the detections it met. */
@@ -41,6 +44,8 @@ export type ReplayRunOptions = {
   readonly traceId?: string;
   readonly onResult: (result: DetectResult, appendTimeMs: number) => void;
   readonly onFinal: (final: ReplayedFinal) => void;
+  /** What `open` finds, as a final it would be. */
+  readonly onOpen?: (final: ReplayedFinal) => void;
   readonly onTraceEvent?: (event: TraceEvent) => void;
 };
 
@@ -49,12 +54,13 @@ const END_OF_INPUT = 'end_of_input';
 /** The whole way of an event through both stages, without a service, a store or a notice: the engine of `detect`. */
 export function createReplayRun(options: ReplayRunOptions): ReplayRun {
   const { ruleSet, rulesLog, codec, organization, traceId } = options;
-  const counters: ReplayCounters = { records: 0, events: 0, late: 0, undecodable: 0 };
+  const counters: ReplayCounters = { records: 0, events: 0, late: 0, undecodable: 0, gaps: 0 };
   const match = createMatchStage(ruleSet);
   const decider = createDecider(ruleSet, {
     latenessMs: Number.POSITIVE_INFINITY,
     onFinal: (final) => {
-      if (!isOver) options.onFinal({ projection: projectionOf(final), dueMs: final.dueMs });
+      const hear = isOver ? options.onOpen : options.onFinal;
+      hear?.({ projection: projectionOf(final), dueMs: final.dueMs });
     },
   });
   let watermarkMs = Number.NEGATIVE_INFINITY;
@@ -67,12 +73,13 @@ export function createReplayRun(options: ReplayRunOptions): ReplayRun {
 
   async function takeEvent({ record }: IntakeRecord): Promise<void> {
     if (record.value === null) return;
-    const found = await decoded(record.value, codec);
+    const found = await eventOf(codec, record);
     if (found === null) {
       counters.undecodable++;
       return;
     }
-    const { envelope, event } = found;
+    const { envelope } = found;
+    const event = detectEventOf(found);
     counters.events++;
     if (organization !== undefined && event.organization !== organization) return;
     if (traceId !== undefined && envelope.trace?.trace_id === traceId) {
@@ -96,9 +103,9 @@ export function createReplayRun(options: ReplayRunOptions): ReplayRun {
       return decider.end();
     },
     async take(intake) {
-      counters.records++;
       const { record, coveredMs } = intake;
       await takeEvent(intake);
+      counters.records++;
       if (record.headers['th_marker']?.toString('utf8') === END_OF_INPUT && ++closed === options.sources) {
         watermarkMs = Number.POSITIVE_INFINITY;
         tell(decider.end(), record.appendTimeMs);
@@ -108,26 +115,18 @@ export function createReplayRun(options: ReplayRunOptions): ReplayRun {
       if (claimMs <= watermarkMs) return;
       watermarkMs = claimMs;
       tell(decider.advance(claimMs), record.appendTimeMs);
+      counters.gaps += decider.takeGaps().length;
     },
   };
 }
 
-type Decoded = { readonly envelope: EventEnvelope; readonly event: DetectEvent };
-
-/** Null for what is no event: the services put it into the dead letters. @throws what may be otherwise the next time. */
-async function decoded(value: Buffer, codec: Pick<AvroCodec, 'decode'>): Promise<Decoded | null> {
-  try {
-    const { value: read } = await codec.decode(value);
-    return 'envelope' in read
-      ? { envelope: read.envelope, event: eventOf(read.envelope, createFieldView(read)) }
-      : null;
-  } catch (error) {
-    if (classifyError(error).retriable) throw error;
-    return null;
-  }
-}
-
-function eventOf(envelope: EventEnvelope, view: EventFieldView): DetectEvent {
+function detectEventOf({
+  envelope,
+  view,
+}: {
+  readonly envelope: EventEnvelope;
+  readonly view: EventFieldView;
+}): DetectEvent {
   return {
     id: envelope.event_id,
     timeMs: envelope.event_time,

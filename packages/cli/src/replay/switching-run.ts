@@ -29,7 +29,7 @@ const CLOCK: SourceRef = { topic: 'replay', topic_id: 'replay', partition: 0 };
  */
 export function createSwitchingRun(options: SwitchingRunOptions): ReplayRun {
   const { ruleSets, rulesLog, codec, organization } = options;
-  const counters: ReplayCounters = { records: 0, events: 0, late: 0, undecodable: 0 };
+  const counters: ReplayCounters = { records: 0, events: 0, late: 0, undecodable: 0, gaps: 0 };
   const engine = createPartitionEngine({
     clusterId: 'replay',
     partition: 0,
@@ -110,9 +110,9 @@ export function createSwitchingRun(options: SwitchingRunOptions): ReplayRun {
     // Windows that are still open are not told over a switch.
     open: () => [],
     async take(intake) {
-      counters.records++;
       const { record, coveredMs } = intake;
       await takeEvent(intake);
+      counters.records++;
       const { ruleset_id, lateness_ms, clock_allowance_ms } = rulesLog.at(record.appendTimeMs);
       if (record.headers['th_marker']?.toString('utf8') === 'end_of_input' && ++closed === options.sources) {
         watermarkMs = Number.POSITIVE_INFINITY;
