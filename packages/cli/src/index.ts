@@ -2,6 +2,7 @@
  * The parts of the `tracehound` command that tests, benches and repository tools use: a whole deployment on given
  * servers, plays of scenarios, and the checks on what came of them.
  */
+export { type BacktestTopicFlags, runBacktestTopic } from './commands/backtest-topic.ts';
 export { runExplainAlert } from './commands/explain-alert.ts';
 export { type RecoverFlags, runRecover } from './commands/recover.ts';
 export { type ReplayFlags, runReplay } from './commands/replay.ts';

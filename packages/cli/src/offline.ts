@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { BacktestFlags } from './commands/backtest.ts';
+import type { BacktestTopicFlags } from './commands/backtest-topic.ts';
 import type { DetectFlags } from './commands/detect.ts';
 import type { ExplainAlertFlags } from './commands/explain-alert.ts';
 import type { ExplainFlags } from './commands/rules-explain.ts';
@@ -16,7 +17,7 @@ export type OfflineContext = {
 /** First words that `registerOffline` knows; nothing else has to be loaded for them. */
 export const OFFLINE_VERBS: readonly string[] = ['detect', 'backtest'];
 
-/** The verbs that need no server. Each loads its code when it runs. */
+/** The verbs that need no server, but `backtest --topic`. Each loads its code when it runs. */
 export function registerOffline(program: Command, context: OfflineContext): void {
   registerDetect(program, context);
   registerBacktest(program, context);
@@ -123,16 +124,30 @@ Examples
     });
 }
 
+/** Options of `backtest` that say something of files, and those that say something of the log. */
+const OF_FILES = ['events', 'logsource', 'timeField', 'idField', 'lateness'] as const;
+const OF_TOPICS = ['organization', 'trace', 'dryRun', 'examples', 'pendingMax'] as const;
+
 function registerBacktest(program: Command, context: OfflineContext): void {
-  program
+  const backtest = program
     .command('backtest')
     .description('old and new rules over the same events: alerts gained, lost and changed')
     .requiredOption('--rules <path...>', 'the new rules')
-    .option('--against <path...>', 'the old rules; without them everything is gained')
+    .option('--against <path...>', 'the old rules; without them everything is gained, with --topic: those in force')
+    .addOption(new Option('--topic', 'the events of a deployment, from its topics').conflicts([...OF_FILES]))
     .option('--events <file>', 'NDJSON, also .gz and .zst; - is standard input', '-')
     .option(...PIPELINE)
-    .option('--from <time>', 'RFC 3339; alerts before it do not count')
-    .option('--to <time>', 'RFC 3339; alerts from it on do not count')
+    .option('--from <time>', 'RFC 3339; alerts before it do not count; with --topic append time')
+    .option('--to <time>', 'RFC 3339; alerts from it on do not count; with --topic append time')
+    .option('--org, --organization <id>', 'with --topic: events of one; platform for events without one')
+    .option('--trace <id>', 'with --topic: only what stands on events of that trace')
+    .option('--dry-run', 'with --topic: only say what would be read, and how long that takes, by a sample of a second')
+    .option('--examples <n>', 'with --topic: alerts shown per rule and change; default 3', wholeNumber)
+    .option(
+      '--pending-max <n>',
+      'with --topic: alerts that wait for the other side at once; default 100000, about 50 MB',
+      largeNumber,
+    )
     .addOption(expandOption())
     .addOption(profileOption())
     .option('--logsource <parts>', 'log source of every event: product=…,service=…,category=…')
@@ -145,15 +160,43 @@ function registerBacktest(program: Command, context: OfflineContext): void {
     .addHelpText(
       'after',
       `
-Exit code 0 whatever differs, 2 for rules or input that cannot be used.
+Exit code 0 whatever differs, 2 for rules or input that cannot be used, 130 when interrupted.
 
-Example
-  ./tracehound backtest --rules rules-new --against rules --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --events jan.ndjson.gz`,
+With --topic the draft and the rules in force run over the topics in one reading, apart from everything live: nothing is written,
+nobody is told. Per rule: alerts (of detections that speak for themselves: matches) before and after; the same rule, organization
+and group at an overlapping time is changed, the rest is added or removed. Lateness is that of the deployment.
+
+Examples
+  ./tracehound backtest --rules rules-new --against rules --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --events jan.ndjson.gz
+  ./tracehound backtest --topic --rules my-draft --dry-run
+  ./tracehound backtest --topic --rules my-draft --from 2026-11-20T00:00:00Z --to 2026-11-27T00:00:00Z
+  ./tracehound backtest --topic --rules my-draft --organization acme --format ndjson | jq 'select(.added > 0)'`,
     )
-    .action(async (flags: BacktestFlags) => {
+    .action(async (flags: BacktestFlags & BacktestTopicFlags & { readonly topic?: true }) => {
+      if (flags.topic) {
+        process.exitCode = await backtestTopic(flags, context);
+        return;
+      }
+      const meant = OF_TOPICS.find((name) => backtest.getOptionValueSource(name) !== undefined);
+      if (meant !== undefined) throw new UsageError(`--${dashed(meant)} needs --topic: files are read as a whole`);
       const { runBacktest } = await import('./commands/backtest.ts');
       process.exitCode = await runBacktest(flags, context.terminal);
     });
+}
+
+/** The drivers of servers are loaded only for this. */
+async function backtestTopic(flags: BacktestTopicFlags, { terminal, interrupted }: OfflineContext): Promise<number> {
+  const { runBacktestTopic } = await import('./commands/backtest-topic.ts');
+  const { openServers } = await import('./deployment/servers.ts');
+  const { createReplayProgress } = await import('./render/replay-progress.ts');
+  const { stopHook } = await import('./replay/read-all.ts');
+  const stopped = stopHook(interrupted());
+  const progress = createReplayProgress(process.stderr);
+  return openServers(terminal).withLog((log) => runBacktestTopic(flags, { ...log, progress, stopped }));
+}
+
+function dashed(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 /** `--expand`, for every verb that loads rules. */
@@ -170,6 +213,11 @@ export function profileOption(): Option {
     '--profile <name>',
     'only rules of this custom.profile, with what they stand on (pack: default, extended)',
   );
+}
+
+function largeNumber(text: string): number {
+  if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError('a whole number below ten million is expected.');
+  return Number(text);
 }
 
 function wholeNumber(text: string): number {

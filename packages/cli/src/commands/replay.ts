@@ -97,7 +97,7 @@ export async function runReplay(flags: ReplayFlags, context: ReplayContext): Pro
     },
   });
   const isWhole = await readAll(run, { ...reading, progress, afterPage: () => writer.flush() });
-  if (isTimeline) context.terminal.out(renderTimeline(trace, told, run.open().filter(isTold)));
+  if (isTimeline) context.terminal.out(renderTimeline(trace, told, openOf(run).filter(isTold)));
   else if (!flags.diffLive) await writer.end();
   for (const note of runNotes(run)) context.terminal.note(note);
   const code = flags.diffLive
@@ -106,6 +106,10 @@ export async function runReplay(flags: ReplayFlags, context: ReplayContext): Pro
   if (isWhole) return code;
   context.terminal.note('interrupted: this is what was decided until then, a part of the range');
   return INTERRUPTED;
+}
+
+function openOf(run: ReplayRun): readonly DetectResult[] {
+  return run.open().map(({ result }) => result);
 }
 
 type Heard = Pick<ReplayRunOptions, 'codec' | 'onFinal' | 'onResult' | 'onTraceEvent'>;

@@ -66,4 +66,23 @@ export function leadFromMs({ correlations }: { readonly correlations: readonly L
   return leadMs;
 }
 
+/** By rule id, the earliest time (ms) at which an alert can begin that is decided above the watermark; along chains as above. */
+export function decidedFromMs(
+  { correlations }: { readonly correlations: readonly (Lead & Pick<CorrelationRule, 'description'>)[] },
+  watermarkMs: number,
+): ReadonlyMap<string, number> {
+  const hitsFromMs = correlations.map(() => watermarkMs);
+  const byRule = new Map<string, number>();
+  const innermostFirst = [...correlations.entries()].toSorted(([, a], [, b]) => a.depth - b.depth);
+  for (const [index, { definition, feeds, description }] of innermostFirst) {
+    const fromMs = Number.isFinite(watermarkMs)
+      ? rebuildFromMs(hitsFromMs[index] ?? watermarkMs, definition.spanMs)
+      : watermarkMs;
+    for (const { correlation } of feeds)
+      hitsFromMs[correlation] = Math.min(hitsFromMs[correlation] ?? watermarkMs, fromMs);
+    byRule.set(description.rule_id, Math.min(byRule.get(description.rule_id) ?? fromMs, fromMs));
+  }
+  return byRule;
+}
+
 type Lead = Pick<CorrelationRule, 'depth' | 'feeds'> & { readonly definition: { readonly spanMs: number } };

@@ -23,11 +23,14 @@ export type ReplayCounters = {
 /** An event of a wanted trace, with the detections it met. */
 export type TraceEvent = { readonly envelope: EventEnvelope; readonly detections: readonly string[] };
 
+/** A window that is still open, as it would be told if nothing more came. */
+export type OpenResult = { readonly result: DetectResult; readonly final: ReplayedFinal };
+
 export type ReplayRun = {
   /** In the order of `readIntake`. A registry that is away rejects. */
   take(record: IntakeRecord): Promise<void>;
-  /** What would be decided if nothing more came; ends the run. */
-  open(): readonly DetectResult[];
+  /** What would be decided if nothing more came, with the finals it would be; ends the run. */
+  open(): readonly OpenResult[];
   readonly counters: Readonly<ReplayCounters>;
   /** Everything before it is decided; Infinity once all partitions were closed by `end_of_input`. */
   readonly watermarkMs: number;
@@ -42,10 +45,9 @@ export type ReplayRunOptions = {
   /** Only events of that organization; windows never cross organizations (X13). */
   readonly organization?: string;
   readonly traceId?: string;
-  readonly onResult: (result: DetectResult, appendTimeMs: number) => void;
+  /** `final`: of a correlation, as E2 compares it; else null. */
+  readonly onResult: (result: DetectResult, appendTimeMs: number, final: ReplayedFinal | null) => void;
   readonly onFinal: (final: ReplayedFinal) => void;
-  /** What `open` finds, as a final it would be. */
-  readonly onOpen?: (final: ReplayedFinal) => void;
   readonly onTraceEvent?: (event: TraceEvent) => void;
 };
 
@@ -59,16 +61,20 @@ export function createReplayRun(options: ReplayRunOptions): ReplayRun {
   const decider = createDecider(ruleSet, {
     latenessMs: Number.POSITIVE_INFINITY,
     onFinal: (final) => {
-      const hear = isOver ? options.onOpen : options.onFinal;
-      hear?.({ projection: projectionOf(final), dueMs: final.dueMs });
+      const told = { projection: projectionOf(final), dueMs: final.dueMs };
+      finals.push(told);
+      if (!isOver) options.onFinal(told);
     },
   });
   let watermarkMs = Number.NEGATIVE_INFINITY;
   let closed = 0;
   let isOver = false;
+  /** Of the results to be told next, in their order. */
+  const finals: ReplayedFinal[] = [];
 
   function tell(results: readonly DetectResult[], appendTimeMs: number): void {
-    for (const result of results) options.onResult(result, appendTimeMs);
+    for (const result of results)
+      options.onResult(result, appendTimeMs, result.kind === 'correlation' ? (finals.shift() ?? null) : null);
   }
 
   async function takeEvent({ record }: IntakeRecord): Promise<void> {
@@ -100,7 +106,8 @@ export function createReplayRun(options: ReplayRunOptions): ReplayRun {
     },
     open() {
       isOver = true;
-      return decider.end();
+      // Every correlation has told its final before its result.
+      return decider.end().map((result) => ({ result, final: finals.shift() as ReplayedFinal }));
     },
     async take(intake) {
       const { record, coveredMs } = intake;
