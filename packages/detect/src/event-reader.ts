@@ -2,7 +2,7 @@ import { PLATFORM_ORGANIZATION } from '@tracehound/event-model';
 import { createJsonFieldView, type LogSource } from '@tracehound/sigma';
 import type { DetectEvent } from './event.ts';
 import { parseEventTime, uuidTimeMs } from './event-time.ts';
-import { readIntakeEvent } from './intake-view.ts';
+import { type NativeEvent, readIntakeEvent } from './intake-view.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -60,7 +60,11 @@ export type EventReaderOptions = {
 };
 
 /** An event of a file. `timeSource` none: no time was found, the previous event's is taken. */
-export type ReadEvent = DetectEvent & { readonly timeSource: 'field' | 'uuid' | 'none' };
+export type ReadEvent = DetectEvent & {
+  readonly timeSource: 'field' | 'uuid' | 'none';
+  /** What it is when it is an event of our own catalogue in intake form; else null. */
+  readonly native: NativeEvent | null;
+};
 
 /**
  * Turns parsed JSON objects into events. Keeps the last time seen, for events without one: use one reader per file, in
@@ -97,6 +101,7 @@ export function createEventReader(options: EventReaderOptions = {}): EventReader
       logSource: options.logSource ?? intake?.logSource ?? null,
       instance: intake?.instance ?? null,
       sequence: intake?.sequence ?? null,
+      native: intake?.native ?? null,
     };
   };
 }

@@ -19,7 +19,12 @@ export type IntakeEvent = {
   readonly skewMs: number;
   readonly instance: string | null;
   readonly sequence: number | null;
+  /** Null for a third-party record. */
+  readonly native: NativeEvent | null;
 };
+
+/** An event of our own catalogue, as the gateway would have put it into the log. */
+export type NativeEvent = { readonly envelope: EventEnvelope; readonly payload: Readonly<Record<string, string>> };
 
 /**
  * Reads an event in the form the gateway takes it: `event_type` of the catalogue, or a third-party record inside
@@ -60,26 +65,28 @@ function readExternal(event: Json): IntakeEvent | undefined {
       service: textOf(source['service']),
       category: textOf(source['category']),
     },
+    native: null,
     ...placeOf(event),
   };
 }
 
 function readNative(event: Json, definition: EventTypeDefinition): IntakeEvent {
+  const native = { envelope: envelopeOf(event, definition), payload: textsOf(event['payload']) };
   const own = createFieldView({
     schema_rev: 1,
-    envelope: envelopeOf(event, definition),
-    payload: textsOf(event['payload']),
+    ...native,
     changes: changesOf(event['changes']),
   });
   const asWritten = createJsonFieldView(event);
   return {
     view: { values: (field) => own.values(field) ?? asWritten.values(field), keywords: () => own.keywords() },
     logSource: own.logSource,
+    native,
     ...placeOf(event),
   };
 }
 
-function placeOf(event: Json): Omit<IntakeEvent, 'view' | 'logSource'> {
+function placeOf(event: Json): Omit<IntakeEvent, 'view' | 'logSource' | 'native'> {
   const source = objectOf(event['source']);
   return {
     organization: organizationOf(event),

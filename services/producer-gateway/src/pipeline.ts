@@ -1,8 +1,7 @@
-import type { Enrichment } from '@tracehound/enrich';
+import type { Enrichment, GeoLookup } from '@tracehound/enrich';
 import { ENRICHED_FIELDS } from '@tracehound/event-model';
 import { Pipeline, type VerdictCounter } from '@tracehound/pipeline';
 import { type BodyKind, listEvents } from './domain/event-list.ts';
-import type { GeoLookup } from './domain/geo.ts';
 import type { InFlight } from './domain/in-flight.ts';
 import type { RawEvent, RequestContext } from './domain/intake-event.ts';
 import type { Admission, AuthenticatedRequest, IntakeRequest } from './domain/intake-request.ts';

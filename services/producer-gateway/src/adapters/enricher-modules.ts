@@ -1,18 +1,11 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigError } from '@tracehound/config';
-import { daysIdle, type Enricher, geoSpeed, newDevice, newNetwork } from '@tracehound/enrich';
-
-const BUILT_IN: Readonly<Record<string, Enricher>> = {
-  'days-idle': daysIdle,
-  'geo-speed': geoSpeed,
-  'new-device': newDevice,
-  'new-network': newNetwork,
-};
+import { BUILT_IN_ENRICHERS, type Enricher } from '@tracehound/enrich';
 
 /** Built-in ones by name, others by the default export of a module. @throws ConfigError that says which is wrong and how. */
 export async function loadEnrichers(wanted: readonly string[]): Promise<readonly Enricher[]> {
-  return Promise.all(wanted.map(async (word) => BUILT_IN[word] ?? load(word)));
+  return Promise.all(wanted.map(async (word) => BUILT_IN_ENRICHERS[word] ?? load(word)));
 }
 
 async function load(path: string): Promise<Enricher> {
@@ -21,11 +14,11 @@ async function load(path: string): Promise<Enricher> {
       {
         key: 'TRACEHOUND_GATEWAY_ENRICHERS',
         problem,
-        allowed: `${Object.keys(BUILT_IN).join(', ')}, or paths of modules`,
+        allowed: `${Object.keys(BUILT_IN_ENRICHERS).join(', ')}, or paths of modules`,
       },
     ]);
   const module: unknown = await import(pathToFileURL(resolve(path)).href).catch((cause: unknown) => {
-    const known = Object.keys(BUILT_IN).join(', ');
+    const known = Object.keys(BUILT_IN_ENRICHERS).join(', ');
     throw wrong(
       `${path} is neither one of ${known} nor a module: ${cause instanceof Error ? cause.message : 'unreadable'}`,
     );

@@ -1,7 +1,6 @@
-import type { EnrichableEvent } from '@tracehound/enrich';
+import { type EnrichableEvent, enrichableOf, type GeoLookup } from '@tracehound/enrich';
 import { type EventEnvelopeInput, type NetworkContextInput, ok, type Verdict } from '@tracehound/event-model';
 import { eventTimeOf } from '../domain/event-time.ts';
-import type { GeoLookup } from '../domain/geo.ts';
 import type { EnrichedEvent, EventRecordInput, SanitisedEvent } from '../domain/intake-event.ts';
 import { canonicalAddress, hashAddress, type IpHashKey } from '../domain/ip-hash.ts';
 import { typedFields } from '../domain/typed-fields.ts';
@@ -72,7 +71,7 @@ export function createEnrichStage(options: {
       intakeOrg: event.placement.intakeOrg,
       topic: !external && event.definition.topic === 'security.telemetry' ? 'security.telemetry' : 'security.events',
       ...recordOf(event, envelope),
-      enrichable: enrichableOf(event, {
+      enrichable: facts(event, {
         timeMs: time.eventTimeMs,
         asn: network.context?.asn ?? null,
         place: network.place,
@@ -81,21 +80,24 @@ export function createEnrichStage(options: {
   };
 }
 
-function enrichableOf(
+/** What enrichers look at; null for third-party events. */
+function facts(
   event: SanitisedEvent,
   known: Pick<EnrichableEvent, 'timeMs' | 'asn' | 'place'>,
 ): EnrichableEvent | null {
   if (event.body.kind === 'external') return null;
-  const { payload } = event.body;
-  return {
-    ...known,
-    eventId: event.eventId,
-    eventType: event.definition.name,
-    outcome: event.outcome,
-    organization: event.placement.intakeOrg,
-    actorId: event.actor?.id ?? null,
-    deviceId: Object.hasOwn(payload, 'device_id') ? (payload['device_id'] ?? null) : null,
-  };
+  const { eventId, outcome } = event;
+  return enrichableOf(
+    {
+      ...known,
+      eventId,
+      eventType: event.definition.name,
+      outcome,
+      organization: event.placement.intakeOrg,
+      actorId: event.actor?.id ?? null,
+    },
+    event.body.payload,
+  );
 }
 
 function recordOf(

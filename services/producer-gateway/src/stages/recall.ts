@@ -1,4 +1,4 @@
-import type { EnrichableEvent, Enrichment } from '@tracehound/enrich';
+import { type EnrichableEvent, type Enrichment, withValues } from '@tracehound/enrich';
 import { ok, type Verdict } from '@tracehound/event-model';
 import type { EnrichedEvent } from '../domain/intake-event.ts';
 import type { EnrichmentStates } from '../ports.ts';
@@ -30,7 +30,7 @@ export function createRecallStage(options: {
       const valuesOf = new Map<EnrichableEvent, Readonly<Record<string, string>>>(
         known.map((event, index) => [event, values[index] ?? {}]),
       );
-      return events.map((event) => ok(withValues(event, event.enrichable && valuesOf.get(event.enrichable))));
+      return events.map((event) => ok(enriched(event, event.enrichable && valuesOf.get(event.enrichable))));
     } catch (error) {
       options.onUnknown?.(error);
       return events.map((event) => ok(event.enrichable === null ? event : flagged(event)));
@@ -38,9 +38,11 @@ export function createRecallStage(options: {
   };
 }
 
-function withValues(event: EnrichedEvent, values: Readonly<Record<string, string>> | null | undefined): EnrichedEvent {
-  if (!values || Object.keys(values).length === 0 || !('payload' in event.record)) return event;
-  return { ...event, record: { ...event.record, payload: { ...event.record.payload, ...values } } };
+function enriched(event: EnrichedEvent, values: Readonly<Record<string, string>> | null | undefined): EnrichedEvent {
+  if (!values || !('payload' in event.record)) return event;
+  const { payload: sent = {} } = event.record;
+  const payload = withValues(sent, values);
+  return payload === sent ? event : { ...event, record: { ...event.record, payload } };
 }
 
 function flagged(event: EnrichedEvent): EnrichedEvent {
