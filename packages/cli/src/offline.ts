@@ -53,17 +53,27 @@ function registerDetect(program: Command, context: OfflineContext): void {
       new Option('--format <form>', 'how results are printed').choices(['ndjson', 'table', 'json']).default('ndjson'),
     )
     .option('--explain', 'adds why: the values that matched, the evidence')
+    .option(
+      '--enrich',
+      "adds what the gateway would: days_idle, geo.speed_kmh, device_is_new, network_is_new, by the file's past",
+    )
+    .option('--geo-db <file...>', 'with --enrich: MaxMind DB files, for places and networks of addresses')
+    .option('--enrich-states <n>', 'with --enrich: states held at once; default 1000000, about 300 MB', largeNumber)
     .addHelpText(
       'after',
       `
 Results go to standard output, everything else to standard error. Exit code 0 whatever is found, 2 for rules or input
 that cannot be used. Correlations are told when no event within --lateness can change them any more.
 
+With --enrich the file is an account's whole past: facts about it begin with its first event there, and time is event time. Events
+in our own form only; what they bring under these names is replaced. Sort the file by time, and leave --jobs at 1.
+
 Examples
   ./tracehound detect --rules rules --events events.ndjson
   zcat logs.gz | ./tracehound detect --rules my-rules --logsource product=aws,service=cloudtrail --format table
   ./tracehound detect --rules ssh.yml --events auth.ndjson.zst --on-match every | jq .group
   ./tracehound detect --rules rules --profile default --events events.ndjson
+  ./tracehound detect --rules rules --events events.ndjson --enrich --geo-db city.mmdb --geo-db asn.mmdb
   ./tracehound detect --rules rules --expand lists.yml --expand admins=root,admin --events events.ndjson
   ./tracehound detect --rules sigma/rules/cloud/aws --pipeline cloudtrail --events from-elastic.ndjson`,
     )

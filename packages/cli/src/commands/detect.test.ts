@@ -46,6 +46,34 @@ const SSH_RULES = join(DATA, 'auth-elastic/ssh-rules.yml');
 const SSH_EVENTS = join(DATA, 'auth-elastic/events.jsonl');
 
 describe('tracehound detect', { timeout: 60_000 }, () => {
+  it('with --enrich, rules about the past of an account work on a file', async () => {
+    const login = (id: string, time: string) =>
+      JSON.stringify({
+        event_id: id,
+        event_type: 'auth.login.success',
+        occurred_at: time,
+        organization_id: 'acme',
+        actor: { type: 'user', id: 'mia' },
+        source: { platform: 'web' },
+      });
+    const path = file(
+      'logins.ndjson',
+      `${login('a', '2026-01-01T00:00:00Z')}\n${login('b', '2026-03-05T00:00:00Z')}\n${login('c', '2026-03-06T00:00:00Z')}\n`,
+    );
+    const detect = ['detect', '--rules', join(ROOT, 'rules/detections/auth/login-dormant.yml'), '--events', path];
+    const [plain, enriched, threads, alone] = await Promise.all([
+      tracehound(detect),
+      tracehound([...detect, '--enrich']),
+      tracehound([...detect, '--enrich', '--jobs', '2']),
+      tracehound([...detect, '--geo-db', 'x.mmdb']),
+    ]);
+    expect(plain.out).toBe('');
+    expect(parse(enriched.out).map(({ event_ids }) => event_ids)).toEqual([['b']]);
+    expect(threads).toMatchObject({ code: 2, out: '' });
+    expect(threads.err).toContain('leave --jobs at 1');
+    expect(alone.code).toBe(2);
+  });
+
   it('finds the same in a file, a packed pipe and with more threads', async () => {
     const detect = ['detect', '--rules', SSH_RULES];
     const events = readFileSync(SSH_EVENTS);

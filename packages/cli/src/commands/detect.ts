@@ -3,6 +3,7 @@ import type { DetectCounters, DetectOptions, Detector } from '@tracehound/detect
 import { formatProblem, type LogSource, type OnMatch, type RuleSetCompiled } from '@tracehound/sigma';
 import { createDetectRun } from '../events/detect-run.ts';
 import { parseDuration } from '../events/duration.ts';
+import type { EventEnricher } from '../events/event-enricher.ts';
 import { EventInputError, openEvents } from '../events/event-input.ts';
 import type { StreamCounters } from '../events/event-stream.ts';
 import { loadRules } from '../events/load-rules.ts';
@@ -12,6 +13,7 @@ import { createProgress } from '../events/progress.ts';
 import { createResultWriter, type ResultFormat } from '../events/result-writer.ts';
 import { counted } from '../render/counted.ts';
 import type { Terminal } from '../terminal.ts';
+import { UsageError } from '../usage-error.ts';
 
 export type DetectFlags = {
   readonly rules: readonly string[];
@@ -27,10 +29,19 @@ export type DetectFlags = {
   readonly explain?: true;
   readonly expand?: readonly string[];
   readonly profile?: string;
+  /** Adds what an account's past in the file says. */
+  readonly enrich?: true;
+  /** MaxMind DB files for `enrich`. */
+  readonly geoDb?: readonly string[];
+  /** States of `enrich` held at once; default a million. */
+  readonly enrichStates?: number;
 };
 
 /** Lines that are no events are named up to here, then only counted. */
 const INVALID_NAMED_MAX = 10;
+
+/** About 300 MB. */
+const ENRICH_STATES_DEFAULT = 1_000_000;
 
 /** Ended by a signal, as shells report it. */
 const INTERRUPTED = 130;
@@ -47,6 +58,8 @@ export async function runDetect(
     latenessMs: parseDuration(flags.lateness, '--lateness'),
     ...(flags.onMatch === undefined ? {} : { onMatch: flags.onMatch }),
   };
+  const jobs = flags.jobs === 0 ? availableParallelism() : flags.jobs;
+  const enricher = await enricherOf(flags, jobs);
   const logSource = flags.logsource === undefined ? undefined : parseLogSource(flags.logsource);
   const { ruleSet, refused } = loadRules(flags.rules, flags);
   for (const problem of refused) terminal.note(`refused ${formatProblem(problem)}`);
@@ -64,7 +77,8 @@ export async function runDetect(
     detect: options,
     expand: readPlaceholderLists(flags.expand),
     reader: readerOptions(flags, logSource),
-    jobs: flags.jobs === 0 ? availableParallelism() : flags.jobs,
+    jobs,
+    ...(enricher === null ? {} : { enrich: enricher.enrich }),
     explain: flags.explain ?? false,
     onResult: writer.add,
     onInvalid: invalidLines(terminal, progress.clear),
@@ -87,6 +101,10 @@ export async function runDetect(
   for (const note of summary({ ruleSet, refused: refused.length, stream: run.stream, found: run.counters() }))
     terminal.note(note);
   for (const gap of gapNotes(run.takeGaps())) terminal.note(gap);
+  if (enricher !== null && enricher.dropped > 0)
+    terminal.note(
+      `${counted(enricher.dropped, 'state')} of enrichers dropped for want of room: those accounts count as never seen; raise --enrich-states`,
+    );
   terminal.note(counted(writer.count, 'result'));
   if (broken && !stop) {
     terminal.note(`tracehound: ${broken.message}; results are those of what could be read`);
@@ -106,6 +124,24 @@ export type DetectContext = {
   /** Resolves when the user wants an end. */
   readonly interrupted: Promise<void>;
 };
+
+/** Loaded only when it is asked for: the start of every other run is shorter. */
+async function enricherOf(
+  { enrich, geoDb = [], enrichStates }: DetectFlags,
+  jobs: number,
+): Promise<EventEnricher | null> {
+  if (!enrich) {
+    if (geoDb.length > 0 || enrichStates !== undefined)
+      throw new UsageError('--geo-db and --enrich-states say something of --enrich: add it');
+    return null;
+  }
+  if (jobs > 1) throw new UsageError('--enrich needs the events in their order: leave --jobs at 1');
+  const { createEventEnricher, openGeoDatabases } = await import('../events/event-enricher.ts');
+  return createEventEnricher({
+    geo: openGeoDatabases(geoDb),
+    statesMax: enrichStates ?? ENRICH_STATES_DEFAULT,
+  });
+}
 
 function readerOptions(
   flags: DetectFlags,

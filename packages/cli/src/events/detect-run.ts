@@ -9,7 +9,13 @@ import {
 } from '@tracehound/detect';
 import type { PlaceholderLists, RuleSetCompiled } from '@tracehound/sigma';
 import type { EventInput } from './event-input.ts';
-import { createEventStream, LINE_BYTES_MAX, readEvents, type StreamCounters } from './event-stream.ts';
+import {
+  createEventStream,
+  type EventStreamOptions,
+  LINE_BYTES_MAX,
+  readEvents,
+  type StreamCounters,
+} from './event-stream.ts';
 import { createExplainingDetector } from './explaining-detector.ts';
 import { createLineBlocks } from './line-blocks.ts';
 import type { MatchedBlock } from './match-block.ts';
@@ -34,6 +40,8 @@ export type DetectRunOptions = {
   readonly reader: EventReaderOptions;
   readonly jobs: number;
   readonly explain: boolean;
+  /** Needs the events in their order: one thread. */
+  readonly enrich?: EventStreamOptions['enrich'];
   onResult(result: DetectResult): void;
   onInvalid(line: number, reason: string): void;
   /** Awaited between reads. */
@@ -43,14 +51,15 @@ export type DetectRunOptions = {
 
 /** One thread, or `jobs` threads that parse and match while this one decides; the results are the same. */
 export function createDetectRun(options: DetectRunOptions): DetectRun {
-  return options.jobs > 1 && !options.explain ? parallelRun(options) : sequentialRun(options);
+  return options.jobs > 1 && !options.explain && !options.enrich ? parallelRun(options) : sequentialRun(options);
 }
 
 function sequentialRun(options: DetectRunOptions): DetectRun {
-  const { ruleSet, detect, reader, explain, onResult, onInvalid } = options;
+  const { ruleSet, detect, reader, explain, enrich, onResult, onInvalid } = options;
   const detector = explain ? createExplainingDetector(ruleSet, detect) : createDetector(ruleSet, detect);
   const stream = createEventStream({
     ...reader,
+    ...(enrich === undefined ? {} : { enrich }),
     onEvent: (event) => {
       for (const result of detector.push(event)) onResult(result);
     },

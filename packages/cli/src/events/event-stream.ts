@@ -15,8 +15,12 @@ export type StreamCounters = {
   untimed: number;
 };
 
+type Json = Readonly<Record<string, unknown>>;
+
 export type EventStreamOptions = EventReaderOptions & {
   readonly lineBytesMax?: number;
+  /** Adds to an event what those before it say of it; gives the same object back when there is nothing to add. */
+  readonly enrich?: (event: Json, read: ReadEvent) => Json;
   onEvent(event: ReadEvent, line: number): void;
   onInvalid(line: number, reason: string): void;
 };
@@ -48,7 +52,8 @@ export function createEventStream(options: EventStreamOptions): EventStream {
       invalid(line, parsed.reason);
       return;
     }
-    const event = tryRead(parsed.event, line);
+    const asWritten = tryRead(parsed.event, line);
+    const event = asWritten && options.enrich ? enriched(options.enrich, parsed.event, asWritten, line) : asWritten;
     if (!event) {
       invalid(line, 'nested too deeply');
       return;
@@ -58,7 +63,17 @@ export function createEventStream(options: EventStreamOptions): EventStream {
     onEvent(event, line);
   }
 
-  function tryRead(event: Readonly<Record<string, unknown>>, line: number): ReadEvent | undefined {
+  function enriched(
+    enrich: NonNullable<EventStreamOptions['enrich']>,
+    event: Json,
+    asWritten: ReadEvent,
+    line: number,
+  ): ReadEvent | undefined {
+    const more = enrich(event, asWritten);
+    return more === event ? asWritten : tryRead(more, line);
+  }
+
+  function tryRead(event: Json, line: number): ReadEvent | undefined {
     try {
       return read(event, line);
     } catch (error) {
