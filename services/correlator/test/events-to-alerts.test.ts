@@ -203,19 +203,25 @@ describe('events to alerts on real servers', () => {
     await made.settled();
     const live = await made.finals();
     expect(live).toEqual(oracleLines(kept));
-    const recover = async (flags: object = {}): Promise<readonly string[]> => {
+    const recover = async (flags: object = {}, more: object = {}): Promise<readonly string[]> => {
       const notes: string[] = [];
-      const context = { kafka: made.kafka, admin: made.admin, codec: made.codec, namespace: made.namespace };
-      const terminal = { out: () => undefined, note: (line: string) => void notes.push(line) };
+      const { kafka, admin, codec, namespace } = made;
+      const context = { kafka, admin, codec, namespace, ...more };
+      const terminal = { out: (text: string) => void said.push(text), note: (line: string) => void notes.push(line) };
       await runRecover({ format: 'table', ...flags }, { ...context, clusterId: 'local', terminal, now: Date.now });
       return notes;
     };
+    const said: string[] = [];
     const all = oracleLines([...whole, ...spooled, ...kept]);
     const added = all.filter((line) => !live.includes(line));
     expect(added.length).toBeGreaterThan(1);
     expect(await recover({ dryRun: true })).toEqual([
       `9 late events, ${added.length} alerts would be said, 0 said before`,
     ]);
+    said.length = 0;
+    expect(await recover({ estimate: true, format: 'json' })).toEqual([]);
+    expect(JSON.parse(said[0] ?? '')).toMatchObject({ kind: 'estimate', sample: { is_all: true } });
+    expect(await recover({}, { stopped: () => true })).toEqual(['interrupted: nothing was said']);
     expect(await made.finals()).toEqual(live);
     expect(await recover()).toEqual([`9 late events, ${added.length} alerts said, 0 said before`]);
     expect(await recover()).toEqual([`9 late events, 0 alerts said, ${added.length} said before`]);

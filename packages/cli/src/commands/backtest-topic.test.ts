@@ -213,6 +213,52 @@ describe('a backtest over the topics', () => {
     expect(notes.slice(0, 2).join('\n')).toMatch(/since .*T00:30:00.000Z\n1 other set in force earlier in the range/);
   });
 
+  it('X11 pairs what chains say by the events they stand on', async () => {
+    const chain =
+      'title: Broke in\nid: chain\ncorrelation: {type: temporal_ordered, rules: [many_failures, success], group-by: [actor.id], timespan: 5m}\n';
+    const rules = (gte: number): string[] => [
+      FAILURE,
+      detection('success', 'auth.login.success'),
+      many({ gte }).replace('correlation:', 'name: many_failures\ncorrelation:'),
+      chain,
+    ];
+    const world = await deployment(rules(3));
+    await world.until(0);
+    for (const [minute, actor] of [
+      [1, 'u1'],
+      [60, 'u2'],
+    ] as const) {
+      await world.burst(actor === 'u1' ? 4 : 3, { minute, actor });
+      await world.login('success', { minute: minute + 1, actor });
+    }
+    await world.until(3_000);
+    const same = await world.backtest({ rules: [ruleFile(rules(3))] });
+    const row = (report: { rules: { rule_id: string }[] }) => report.rules.find(({ rule_id }) => rule_id === 'chain');
+    expect(row(same.json())).toMatchObject({ before: 2, same: 2 });
+    const stricter = await world.backtest({ rules: [ruleFile(rules(4))] });
+    expect(row(stricter.json())).toMatchObject({ before: 2, after: 1, removed: 1, added: 0 });
+  });
+
+  it('holds what waits for the other side no longer than that side could still speak', async () => {
+    const world = await deployment();
+    await world.until(0);
+    const DAYS = 120;
+    for (let day = 0; day < DAYS; day++) {
+      const minute = day * 24 * 60 + 1;
+      await world.burst(3, { minute, actor: 'u1' });
+      for (let n = 0; n < 80; n++) await world.login('success', { minute: minute + n, actor: 'u2' });
+    }
+    await world.until(DAYS * 24 * 60 + 3_000);
+    const draft = [ruleFile([FAILURE, many({ gte: 4 }), RULES[2] as string])];
+    const { json, notes } = await world.backtest({ rules: draft, pendingMax: 60 });
+    expect(json()).toMatchObject({ alerts: counts(DAYS, 0, 0, DAYS, 0), matches: counts(9_600, 9_600, 0, 0, 0) });
+    expect(json().rules[0].examples.removed).toHaveLength(3);
+    expect(notes.join()).not.toContain('before their time');
+    const hurried = await world.backtest({ rules: draft, pendingMax: 5 });
+    expect(hurried.json()).toMatchObject({ alerts: counts(DAYS, 0, 0, DAYS, 0) });
+    expect(hurried.notes.at(-1)).toMatch(/^\d+ alerts compared before their time/);
+  });
+
   it('interrupted, tells a part and says so', async () => {
     const { backtest } = await twoBursts();
     let looks = 0;

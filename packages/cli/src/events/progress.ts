@@ -23,7 +23,7 @@ export function createProgress(
 export function createLine<State>(
   stream: NodeJS.WriteStream,
   textOf: (state: State, elapsedMs: number) => string,
-  now: () => number = Date.now,
+  now: () => number = () => performance.now(),
 ): Progress<State> {
   if (stream.isTTY !== true) return { update: () => {}, clear: () => {} };
   const beganMs = now();
