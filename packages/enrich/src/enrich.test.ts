@@ -167,3 +167,39 @@ describe('copies', () => {
     expect(() => createEnrichment([newDevice, { ...newDevice, name: 'other' }])).toThrow(/field device_is_new/);
   });
 });
+
+describe('what cannot be told', () => {
+  const known = (actorId: string): ReadonlyMap<string, string> => {
+    const { changed } = createEnrichment([newDevice]).run([login({ actorId, deviceId: 'old' })], new Map());
+    return new Map(changed.map(({ id, state }) => [id, state]));
+  };
+
+  it('a state that cannot be read flags its event alone, says no false first sight, and begins anew', () => {
+    const enrichment = createEnrichment([newDevice]);
+    const [bad, good] = [login({ actorId: 'eve', deviceId: 'd' }), login({ actorId: 'mallory', deviceId: 'd' })];
+    const [first] = enrichment.keysOf([bad]);
+    const id = first?.id ?? '';
+    for (const text of ['{', 'null', '{"s":1,"a":[]}', '{"s":"x"}']) {
+      const { values, changed, unknown } = enrichment.run([bad, good], new Map([...known('mallory'), [id, text]]));
+      expect([...unknown]).toEqual([0]);
+      expect(values).toEqual([{}, { device_is_new: 'true' }]);
+      const anew = changed.find((state) => state.id === id);
+      expect(anew?.before).toBe(text);
+      const again = login({ actorId: 'eve', deviceId: 'd', timeMs: T0 + 1 });
+      expect(enrichment.run([again], new Map([[id, anew?.state ?? '']])).values).toEqual([{ device_is_new: 'false' }]);
+    }
+  });
+
+  it('an enricher that throws flags its event; the others go on, and its state stays', () => {
+    const broken = { ...newDevice, name: 'broken', fields: ['broken'], step: () => fail() };
+    const enrichment = createEnrichment([broken, newDevice]);
+    const { values, changed, unknown } = enrichment.run([login({ actorId: 'eve', deviceId: 'd' })], known('eve'));
+    expect([...unknown]).toEqual([0]);
+    expect(values).toEqual([{ device_is_new: 'true' }]);
+    expect(changed).toHaveLength(1);
+  });
+});
+
+function fail(): never {
+  throw new Error('broken on purpose');
+}

@@ -7,7 +7,7 @@ export { BUILT_IN_ENRICHERS } from './built-in.ts';
 export { daysIdle } from './days-idle.ts';
 export { enrichableOf, withValues } from './enrichable.ts';
 export type { EnrichableEvent, Enricher, Place, Step } from './enricher.ts';
-export { createEnrichment, type Enrichment } from './enrichment.ts';
+export { type ChangedState, createEnrichment, type Enrichment } from './enrichment.ts';
 export { newDevice, newNetwork } from './first-seen.ts';
 export { type GeoLookup, geoLookup, NO_GEO } from './geo.ts';
 export { geoSpeed } from './geo-speed.ts';

@@ -111,6 +111,7 @@ export async function createApp(config: GatewayConfig, overrides: GatewayOverrid
     enrichment: createEnrichment(await loadEnrichers(config.enrichers)),
     states: createRedisEnrichmentStates({ redis, namespace: config.common.namespace }),
     onEnrichUnknown: () => gatewayMetrics.enrichUnknown.inc(),
+    onEnrichForgotten: () => gatewayMetrics.enrichForgotten.inc(),
     geo: openGeoDatabases(config.geoDatabases),
     clusterId: config.common.clusterId,
     ipHashKey: addressKey(config, logger),

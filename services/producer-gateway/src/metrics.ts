@@ -47,7 +47,12 @@ const SPECS = {
   enrichUnknown: {
     type: 'counter',
     name: 'gateway_enrich_unknown_total',
-    help: 'Batches whose past could not be asked for and that went on without.',
+    help: 'Batches of which the past of some event could not be told; those went on without, flagged.',
+  },
+  enrichForgotten: {
+    type: 'counter',
+    name: 'gateway_enrich_forgotten_total',
+    help: 'Batches that may be missing in the past of their accounts.',
   },
   dedupUnknown: {
     type: 'counter',

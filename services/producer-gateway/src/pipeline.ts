@@ -37,6 +37,7 @@ export type GatewayPipelineOptions = {
   readonly enrichment: Enrichment;
   readonly states: EnrichmentStates;
   readonly onEnrichUnknown?: (error: unknown) => void;
+  readonly onEnrichForgotten?: (error: unknown) => void;
   readonly geo: GeoLookup;
   readonly clusterId: string;
   readonly ipHashKey: IpHashKey;
@@ -76,7 +77,13 @@ export function createGatewayPipeline(options: GatewayPipelineOptions): GatewayP
     .each(createSanitiseStage({ reserved: reservedFields(options.enrichment) }))
     .each(createEnrichStage(options))
     .batch(createDeduplicateStage(options.recent, options.onDedupUnknown))
-    .batch(createRecallStage({ ...options, onUnknown: options.onEnrichUnknown ?? (() => undefined) }))
+    .batch(
+      createRecallStage({
+        ...options,
+        onUnknown: options.onEnrichUnknown ?? (() => undefined),
+        onForgotten: options.onEnrichForgotten ?? (() => undefined),
+      }),
+    )
     .each(createEncodeStage(options.encoder, options.topicName))
     .batch(createProduceStage(options.producer, options.recent));
   const respond = createRespondStage(options.counter);

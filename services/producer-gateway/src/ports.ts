@@ -1,3 +1,4 @@
+import type { ChangedState } from '@tracehound/enrich';
 import type { ApiKeys } from './domain/api-key.ts';
 import type { Coordinates, EnrichedEvent } from './domain/intake-event.ts';
 
@@ -30,12 +31,12 @@ export type EventProducer = {
 };
 
 /**
- * States of enrichers. `load` is one call for the whole batch and rejects when it cannot tell in time; `save` never throws and is not
- * waited for.
+ * States of enrichers. `load` is one call for the whole batch and rejects when it cannot tell in time. `save` writes each state only
+ * over the one it was made from, and resolves with those that were others by then; it rejects when the outcome is not known.
  */
 export type EnrichmentStates = {
   load(ids: readonly string[]): Promise<readonly (string | null)[]>;
-  save(changed: readonly { readonly id: string; readonly state: string; readonly keptMs: number }[]): void;
+  save(changed: readonly ChangedState[]): Promise<readonly { readonly id: string; readonly state: string | null }[]>;
 };
 
 /**

@@ -64,8 +64,14 @@ export function createMemoryEnrichmentStates(): MemoryEnrichmentStates {
       if (states.down) throw new Error('redis is away');
       return ids.map((id) => kept.get(id) ?? null);
     },
-    save(changed) {
-      if (!states.down) for (const { id, state } of changed) kept.set(id, state);
+    async save(changed) {
+      if (states.down) throw new Error('redis is away');
+      return changed.flatMap(({ id, state, before }) => {
+        const now = kept.get(id) ?? null;
+        if (now !== before) return [{ id, state: now }];
+        kept.set(id, state);
+        return [];
+      });
     },
   };
   return states;
