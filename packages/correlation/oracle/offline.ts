@@ -66,6 +66,7 @@ export function offlineMatches(ruleSet: RuleSetCompiled, events: readonly Offlin
     const detections = ruleSet.matchEvent(event.view, event.logSource);
     return ruleSet.matchesOf(event.view, detections).matches.map((match) => ({
       ...match,
+      rule: ruleSet.inOrganization(match.rule, event.organization),
       organization_id: event.organization,
       event_id: event.id,
       event_time: event.timeMs,

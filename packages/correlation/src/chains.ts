@@ -12,6 +12,7 @@ export function chainHits(
   inner: {
     readonly rule: CorrelationRule;
     readonly groupKey: string;
+    readonly organization: string;
     readonly id: string;
     readonly chain: FirmChainHit;
   },
@@ -19,7 +20,7 @@ export function chainHits(
   const { rule, chain } = inner;
   const newest = chain.evidence.at(-1);
   return set.chainMatchesOf(rule.index, inner.groupKey).matches.flatMap((match) => {
-    const outer = set.correlations[match.rule];
+    const outer = set.correlations[set.inOrganization(match.rule, inner.organization)];
     if (!outer || (countsBursts(outer) && !chain.isNewBurst)) return [];
     const hit: Hit = {
       timeMs: chain.timeMs,

@@ -278,8 +278,9 @@ class Engine implements PartitionEngine {
   /** X14: what A withholds under this activation is a range that is not exact, of those rules and organizations alone. */
   private noteBreakers({ activation_id, ruleset_id }: MatchBatch): void {
     for (const breaker of this.breakersOf(activation_id)) {
-      const { rules } = this.planOf(ruleset_id);
-      const plan = rules.find(({ rule }) => rule.uid === breaker.ruleId);
+      const { rules, set } = this.planOf(ruleset_id);
+      const index = rules.findIndex(({ rule }) => rule.uid === breaker.ruleId);
+      const plan = rules[set.inOrganization(index, breaker.organization)];
       if (!plan) continue;
       const who = { instance: plan.instance, organization: breaker.organization };
       this.windows.withhold(who, breaker.cause, withheldLoss(plan.instance, breaker));
@@ -434,7 +435,7 @@ class Engine implements PartitionEngine {
     const { organization } = ref.family;
     const { rules, set } = this.planOf(rule.description.ruleset_id);
     const id = `chain:${this.idOf(ref, chain.frame, chain.triggerId)}`;
-    for (const { outer, groupKey, hit } of chainHits(set, { rule, groupKey: ref.groupKey, id, chain })) {
+    for (const { outer, groupKey, hit } of chainHits(set, { rule, groupKey: ref.groupKey, organization, id, chain })) {
       this.tally.chained++;
       if (this.config.chains === 'effects') {
         const { depth, description, index } = outer;

@@ -125,8 +125,9 @@ class Offline implements OfflineEngine {
   add(match: RuleMatch, event: OfflineEvent): void {
     this.tally.seen++;
     this.offset++;
-    const streamed = this.streamed[match.rule] as StreamRule | null;
-    if (streamed === null) this.apply(match, event);
+    const rule = this.ruleSet.inOrganization(match.rule, event.organization);
+    const streamed = this.streamed[rule] as StreamRule | null;
+    if (streamed === null) this.apply(this.plans[rule] as Plan, match, event);
     else this.stream(streamed, match, event);
     if (this.offset % LIMITS_EVERY === 0) {
       this.windows.keepLimits();
@@ -145,8 +146,8 @@ class Offline implements OfflineEngine {
     });
   }
 
-  private apply(match: RuleMatch, event: OfflineEvent): void {
-    this.windows.apply(this.plans[match.rule] as Plan, event.organization, match.group_key, {
+  private apply(plan: Plan, match: RuleMatch, event: OfflineEvent): void {
+    this.windows.apply(plan, event.organization, match.group_key, {
       timeMs: event.timeMs,
       id: event.id,
       step: match.step,
@@ -223,7 +224,13 @@ class Offline implements OfflineEngine {
     const parts = { organization, correlation, semanticHash, groupKey, frame: chain.frame, trigger: chain.triggerId };
     const id = `chain:${alertIdOf(parts)}`;
     this.chained?.keep(id, evidenceIds(chain.evidence));
-    for (const { outer, groupKey: outerKey, hit } of chainHits(this.ruleSet, { rule, groupKey, id, chain })) {
+    for (const { outer, groupKey: outerKey, hit } of chainHits(this.ruleSet, {
+      rule,
+      groupKey,
+      organization,
+      id,
+      chain,
+    })) {
       this.tally.chained++;
       this.windows.enqueue({ plan: this.plans[outer.index] as Plan, organization, groupKey: outerKey, hit });
     }

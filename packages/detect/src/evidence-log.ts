@@ -26,7 +26,9 @@ type Seen = { readonly timeMs: number; readonly steps: number[] };
 
 /** @see EvidenceLog */
 export function createEvidenceLog(ruleSet: RuleSetCompiled): EvidenceLog {
-  const rules = new Map(ruleSet.correlations.map((rule) => [rule.description.rule_id, rule]));
+  const rules = new Map(
+    ruleSet.correlations.flatMap((rule) => (rule.override ? [] : [[rule.description.rule_id, rule] as const])),
+  );
   let young = new Map<string, Seen>();
   let old = new Map<string, Seen>();
   const keyOf = (rule: number, organization: string, id: string): string => `${rule} ${organization} ${id}`;
@@ -50,13 +52,14 @@ export function createEvidenceLog(ruleSet: RuleSetCompiled): EvidenceLog {
       const rule = rules.get(result.rule_id);
       if (!rule) return undefined;
       const organization = result.organization_id ?? PLATFORM_ORGANIZATION;
+      const form = ruleSet.correlations[ruleSet.inOrganization(rule.index, organization)] ?? rule;
       const evidence = result.event_ids.map((id) => {
         const key = keyOf(rule.index, organization, id);
         return { id, seen: young.get(key) ?? old.get(key) };
       });
       evidence.sort((a, b) => (a.seen?.timeMs ?? 0) - (b.seen?.timeMs ?? 0) || (a.id < b.id ? -1 : 1));
       return {
-        asked: askedText(ruleSet, rule),
+        asked: askedText(ruleSet, form),
         timespan_ms: rule.timespanMs,
         evidence: evidence.map(({ id, seen }) =>
           seen

@@ -56,7 +56,7 @@ export function createCorrelationExplainer(ruleSet: RuleSetCompiled): Correlatio
   return {
     add: (event, { matches }) => {
       for (const match of matches) {
-        const ofRule = groups[match.rule];
+        const ofRule = groups[ruleSet.inOrganization(match.rule, event.organization)];
         if (!ofRule) continue;
         const key = JSON.stringify([event.organization, match.group_key]);
         const group = ofRule.get(key) ?? { organization: event.organization, groupKey: match.group_key, hits: [] };

@@ -61,7 +61,8 @@ function handlesOf(ruleSet: RuleSetCompiled): readonly RuleHandle[] {
     }),
   );
   const names = namesOfCorrelations(ruleSet);
-  const correlations = ruleSet.correlations.map(
+  const themselves = ruleSet.correlations.filter(({ override }) => override === null);
+  const correlations = themselves.map(
     (rule): RuleHandle => ({
       kind: 'correlation',
       index: rule.index,

@@ -5,6 +5,7 @@
  */
 
 export { meetsBounds } from './bounds.ts';
+export type { CorrelationRule, DetectionRule, RuleDescription, RuleFile, RuleSetCompiled } from './compiled-rules.ts';
 export { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
 export type {
   Bound,
@@ -29,16 +30,7 @@ export type { Pipeline } from './pipeline/pipeline-definition.ts';
 export { readPipeline } from './pipeline/read-pipeline.ts';
 export { formatProblem, SigmaError, type SigmaProblem, type SigmaProblemCode } from './problems.ts';
 export type { Feed, RuleMatch, RuleMatches } from './rule-matches.ts';
-export {
-  type CorrelationRule,
-  type DetectionRule,
-  groupOf,
-  loadRuleSet,
-  type RuleDescription,
-  type RuleFile,
-  type RuleSetCompiled,
-  type RuleSetOptions,
-} from './rule-set.ts';
+export { groupOf, loadRuleSet, type RuleSetOptions } from './rule-set.ts';
 export { RULE_KEYS, RULE_LEVELS } from './rule-words.ts';
 export type { Relation, Test, TimeUnit } from './test-tree.ts';
 export type { Triage, TriageGuide } from './triage.ts';

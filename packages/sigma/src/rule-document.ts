@@ -6,6 +6,7 @@ import type { Pipeline } from './pipeline/pipeline-definition.ts';
 import { rewritten, ruleDraftOf } from './pipeline/rule-pipelines.ts';
 import type { SigmaProblem, SigmaProblemCode } from './problems.ts';
 import { type ParsedFilter, parseFilter } from './rule-filter.ts';
+import { type ParsedOverride, parseOverride } from './rule-override.ts';
 import { RULE_KEYS, RULE_LEVELS } from './rule-words.ts';
 import type { Test } from './test-tree.ts';
 import { readTriage, type Triage } from './triage.ts';
@@ -59,7 +60,7 @@ export type ParsedCorrelation = RuleHead & {
   readonly document: YamlMap;
   readonly correlation: YamlMap;
 };
-export type ParsedRule = ParsedDetection | ParsedCorrelation | (RuleHead & ParsedFilter);
+export type ParsedRule = ParsedDetection | ParsedCorrelation | (RuleHead & ParsedFilter) | (RuleHead & ParsedOverride);
 
 /** A sink that remembers whether anything was reported to it. */
 export type RuleSink = ProblemSink & { hasFailed: boolean };
@@ -97,17 +98,22 @@ export function parseRuleDocument(rule: YamlMap, context: DocumentContext): Pars
   }
   warnOfKeys(rule, warnings);
   const head = readHead(rule, context);
-  const parts = ['detection', 'correlation', 'filter'].flatMap((key) => entryOf(rule, key) ?? []);
+  const parts = ['detection', 'correlation', 'filter', 'override'].flatMap((key) => entryOf(rule, key) ?? []);
   const [part, second] = parts;
   if (second) {
-    sink.report('value_invalid', second.keyAt, 'a rule is one of: detection, correlation, filter');
+    sink.report('value_invalid', second.keyAt, 'a rule is one of: detection, correlation, filter, override');
     return undefined;
   }
   if (part?.value.kind !== 'map') {
-    sink.report('key_missing', part?.keyAt ?? rule.at, "a rule needs 'detection', 'correlation' or 'filter', a map");
+    sink.report(
+      'key_missing',
+      part?.keyAt ?? rule.at,
+      "a rule needs 'detection', 'correlation', 'filter' or 'override', a map",
+    );
     return undefined;
   }
   if (part.key === 'correlation') return { ...head, kind: 'correlation', document: rule, correlation: part.value };
+  if (part.key === 'override') return { ...head, ...parseOverride(part.value, sink) };
   if (part.key === 'filter') {
     const logSource = readLogSource(rule, sink, false);
     const rewriteFor = (source: LogSource | null) => {

@@ -1,126 +1,24 @@
-import { createHash } from 'node:crypto';
+import type { CorrelationRule, DetectionRule, RuleFile, RuleSetCompiled, RuleText } from './compiled-rules.ts';
 import type { CorrelationDefinition, StepSource } from './correlation-definition.ts';
 import { type LinkedCorrelation, linkCorrelations } from './correlation-link.ts';
 import type { PlaceholderLists } from './expand.ts';
-import { type FieldView, fieldPath, type LogSource } from './field-view.ts';
+import { fieldPath } from './field-view.ts';
 import { applyFilters, type FilterRule } from './filter-link.ts';
 import { tagsOf, untagged } from './group-key.ts';
 import { RULE_LIMITS, type RuleLimits } from './limits.ts';
-import { createEventMatcher, type MatchWatch } from './match/event-matcher.ts';
+import { createEventMatcher } from './match/event-matcher.ts';
+import { type Overridden, type OverrideRule, readOverrides } from './override-link.ts';
 import { inOrder } from './pipeline/apply-pipelines.ts';
 import type { Pipeline } from './pipeline/pipeline-definition.ts';
 import { SigmaError, type SigmaProblem } from './problems.ts';
 import { createRuleSink, type ParsedCorrelation, type ParsedDetection, parseRuleDocument } from './rule-document.ts';
-import { chainMatches, createEventMatches, type Feed, type MatchPlan, type RuleMatches } from './rule-matches.ts';
+import { formsOf, indexForms, thresholdOf } from './rule-forms.ts';
+import { hashAll, hashOf } from './rule-hash.ts';
+import { chainMatches, createEventMatches, type Feed, type MatchPlan } from './rule-matches.ts';
 import { indexNames, type NamedRule } from './rule-names.ts';
 import type { Test } from './test-tree.ts';
-import { type Triage, type TriageGuide, triageGuide } from './triage.ts';
+import { triageGuide } from './triage.ts';
 import { createProblemSink, readYamlDocuments } from './yaml-tree.ts';
-
-/** One rule file; `path` is relative, with forward slashes, and is part of the rule set's identity. */
-export type RuleFile = { readonly path: string; readonly content: string };
-
-/** What records on the wire say about a rule (`RuleRef` of the alert and finding records). */
-export type RuleDescription = {
-  readonly rule_id: string;
-  readonly title: string;
-  readonly level: string;
-  readonly type: string;
-  readonly semantic_hash: string;
-  readonly ruleset_id: string;
-  readonly author: string | null;
-  readonly description: string | null;
-  readonly status: string | null;
-  readonly tags: string[];
-  readonly timespan_ms: number;
-  readonly triage: TriageGuide | null;
-};
-
-/** Where a rule stands, and what people want to read of it. */
-type RuleText = {
-  readonly path: string;
-  /** 1-based line of the document in its file. */
-  readonly line: number;
-  readonly falsePositives: readonly string[];
-  readonly references: readonly string[];
-  readonly date: string | null;
-  readonly modified: string | null;
-  readonly triage: Triage | null;
-};
-
-/** A detection that another part of the set, or a finding, stands on. */
-export type DetectionRule = RuleText & {
-  readonly index: number;
-  readonly id: string;
-  readonly name: string | null;
-  readonly logSource: LogSource;
-  /** What it asks of an event, filters included. */
-  readonly test: Test;
-  /** `fields`: what to look at in a matching event. */
-  readonly fields: readonly string[];
-  /** True when a match is a finding of its own: no correlation stands on it, or one that says `generate`. */
-  readonly emitsFinding: boolean;
-  /** Correlations fed by this detection, in order of their index. */
-  readonly feeds: readonly Feed[];
-  readonly description: RuleDescription;
-};
-
-/** A correlation ready to run. `index` is stable within the set: order of paths, then of documents. */
-export type CorrelationRule = RuleText & {
-  readonly index: number;
-  /** Id, or else name: the correlation's uid in alert ids and partition keys. */
-  readonly uid: string;
-  readonly name: string | null;
-  /**
-   * For an engine that knows three types only: `temporal` counts as ordered, everything over values or numbers as a
-   * count. The type itself is `definition.type`.
-   */
-  readonly type: 'event_count' | 'value_count' | 'temporal_ordered';
-  /** Detection index per step; -1 for a step that is a correlation. */
-  readonly steps: readonly number[];
-  readonly groupBy: readonly string[];
-  /** Fields whose tuples or numbers hits carry, as named in the rule. */
-  readonly valueFields: readonly string[];
-  readonly timespanMs: number;
-  /** Counts: the lower bound, else 0; temporal_ordered: steps. The whole condition is `definition`. */
-  readonly threshold: number;
-  readonly strict: boolean;
-  /** What it asks of a group's matches, whole (docs/design/correlation-semantics.md). */
-  readonly definition: CorrelationDefinition;
-  /** Where each step's hits come from. */
-  readonly stepSources: readonly StepSource[];
-  /** 0 for a correlation over detections only; 1 + the deepest inner correlation in a chain (EXACTNESS X11). */
-  readonly depth: number;
-  /** Correlations that stand on this one, in order of their index. */
-  readonly feeds: readonly Feed[];
-  /** False when a correlation stands on it and none of those says `generate`: its alerts are only steps of others. */
-  readonly emitsAlert: boolean;
-  /** Equal as long as nothing changed that could change what it alerts on: its window state may be kept. */
-  readonly semanticHash: string;
-  readonly description: RuleDescription;
-};
-
-export type RuleSetCompiled = {
-  /** SHA-256 over the canonical content: files by path, line ends as LF; and the placeholder lists and pipelines, if any. */
-  readonly rulesetId: string;
-  readonly files: readonly RuleFile[];
-  /** Pipelines that the rules went through, in their order; `readPipeline` makes the same of them again. */
-  readonly pipelines: readonly RuleFile[];
-  readonly detections: readonly DetectionRule[];
-  readonly correlations: readonly CorrelationRule[];
-  /** Things that load but deserve a look. */
-  readonly warnings: readonly SigmaProblem[];
-  /** Why rules were left out, with `onProblem: 'refuse-rule'`; else empty. */
-  readonly refused: readonly SigmaProblem[];
-  /** Indices of the detections that match the event, growing. Log source null: every rule is tried, whatever its own. */
-  matchEvent(view: FieldView, logSource: LogSource | null, watch?: MatchWatch): readonly number[];
-  /** What those detections give to correlations, ordered by (rule, step, group key). */
-  matchesOf(view: FieldView, detections: readonly number[]): RuleMatches;
-  /** What a hit of a correlation in one of its groups gives to the correlations over it. */
-  chainMatchesOf(correlation: number, groupKey: string): RuleMatches;
-  /** The longest window, along chains the longest sum; what must be kept of the log follows from it. */
-  readonly timespanMsMax: number;
-};
 
 export type RuleSetOptions = {
   /**
@@ -158,15 +56,20 @@ export function loadRuleSet(files: readonly RuleFile[], options: RuleSetOptions 
     parsed.rules.filter((rule) => rule.kind === 'correlation'),
     { limits, names, isLenient, pipelines },
   );
+  const overridden = readOverrides(parsed.overrides, { linked, names, limits });
   if (problems.length > 0 && !isLenient) throw new SigmaError(problems);
   const contents = canonical.flatMap(({ path, content }) => [path, content]);
   const rulesetId = hashOf([...contents, ...listsOf(options.expand), ...contentsOf(pipelines)]);
-  const set = compile({ rules: parsed.rules, tests, linked, rulesetId });
+  const set = compile({ rules: parsed.rules, tests, linked, overridden, rulesetId });
   const applied = pipelines.map(({ path, content }) => ({ path, content }));
   return { ...set, rulesetId, files: canonical, pipelines: applied, warnings, refused: problems };
 }
 
-type ParsedFiles = { readonly rules: readonly NamedRule[]; readonly filters: readonly FilterRule[] };
+type ParsedFiles = {
+  readonly rules: readonly NamedRule[];
+  readonly filters: readonly FilterRule[];
+  readonly overrides: readonly OverrideRule[];
+};
 
 function parseFiles(
   files: readonly RuleFile[],
@@ -181,6 +84,7 @@ function parseFiles(
   const { problems, warnings, limits, expand, pipelines } = context;
   const rules: NamedRule[] = [];
   const filters: FilterRule[] = [];
+  const overrides: OverrideRule[] = [];
   for (const { path, content } of files) {
     const fileSink = createProblemSink(path, problems);
     for (const document of readYamlDocuments(content, fileSink, limits)) {
@@ -191,14 +95,15 @@ function parseFiles(
       const documentContext = { sink: createRuleSink(path, problems), warnings: createProblemSink(path, warnings) };
       const rule = parseRuleDocument(document, { ...documentContext, limits, expand, pipelines });
       if (rule?.kind === 'filter') filters.push(rule);
+      else if (rule?.kind === 'override') overrides.push(rule);
       else if (rule) rules.push(rule);
-      if (rules.length + filters.length > limits.rulesMax) {
+      if (rules.length + filters.length + overrides.length > limits.rulesMax) {
         fileSink.report('limit_exceeded', document.at, `the set has more than ${limits.rulesMax} rules`);
-        return { rules, filters };
+        return { rules, filters, overrides };
       }
     }
   }
-  return { rules, filters };
+  return { rules, filters, overrides };
 }
 
 /** Rules with the id of an earlier one. */
@@ -226,17 +131,11 @@ function contentsOf(pipelines: readonly Pipeline[]): readonly string[] {
   return pipelines.length === 0 ? [] : [JSON.stringify({ pipelines: pipelines.map(({ content }) => content) })];
 }
 
-/** SHA-256 in hex over length-prefixed parts, so that no two lists of parts have the same bytes. */
-function hashOf(parts: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
-  return hash.digest('hex');
-}
-
 type Compilation = {
   readonly rules: readonly NamedRule[];
   readonly tests: ReadonlyMap<ParsedDetection, Test>;
   readonly linked: ReadonlyMap<ParsedCorrelation, LinkedCorrelation>;
+  readonly overridden: readonly Overridden[];
   readonly rulesetId: string;
 };
 type Compiled = Omit<RuleSetCompiled, 'files' | 'pipelines' | 'warnings' | 'refused' | 'rulesetId'>;
@@ -250,7 +149,7 @@ function compile(compilation: Compilation): Compiled {
     ...parsed.map((rule, index) => [rule, index] as const),
     ...ready.map(({ rule }, index) => [rule, index] as const),
   ]);
-  const hashes = hashAll(compilation, ready);
+  const hashes = hashAll(tests, linked, ready);
   const feedsOf = feedsByRule(ready);
   const detections = parsed.map((rule, index): DetectionRule => {
     const feeds = feedsOf.get(rule) ?? [];
@@ -274,7 +173,7 @@ function compile(compilation: Compilation): Compiled {
       },
     };
   });
-  const correlations = ready.map((one, index) =>
+  const rulesThemselves = ready.map((one, index) =>
     correlationOf(one, {
       index,
       indices,
@@ -284,6 +183,9 @@ function compile(compilation: Compilation): Compiled {
       hash: hashes.get(one.rule) ?? '',
     }),
   );
+  const forms = formsOf(compilation, { ready, hashes, correlations: rulesThemselves });
+  const correlations = [...rulesThemselves, ...forms];
+  const inOrganization = indexForms(forms);
   const plans = ready.map(planOf);
   const matcher = createEventMatcher(detections);
   const eventMatches = createEventMatches(plans);
@@ -291,6 +193,7 @@ function compile(compilation: Compilation): Compiled {
     detections,
     correlations,
     timespanMsMax: Math.max(0, ...ready.map(({ horizonMs }) => horizonMs)),
+    inOrganization,
     matchEvent: (view, logSource, watch) => matcher.match(view, logSource, watch),
     matchesOf: (view, matched) => {
       const [first, second] = matched;
@@ -321,22 +224,6 @@ function feedsByRule(ready: readonly LinkedCorrelation[]): ReadonlyMap<NamedRule
     }
   }
   return feeds;
-}
-
-/** Semantic hashes, inner rules first: a correlation's holds those of everything it stands on. */
-function hashAll({ tests, linked }: Compilation, ready: readonly LinkedCorrelation[]): ReadonlyMap<NamedRule, string> {
-  const hashes = new Map<NamedRule, string>();
-  for (const [rule, test] of tests) hashes.set(rule, hashOf([JSON.stringify([rule.logSource, test])]));
-  // The linker's order is from the inside out.
-  const isReady = new Set(ready);
-  for (const one of linked.values()) {
-    if (!isReady.has(one)) continue;
-    const { source, definition, groupFields, valueFields, groupPositions, valuePositions } = one;
-    const steps = one.targets.map((target) => hashes.get(target) ?? null);
-    const fields = [source.groupBy, groupFields, valueFields, groupPositions, valuePositions, source.nullGroup];
-    hashes.set(one.rule, hashOf([JSON.stringify([definition, steps, fields])]));
-  }
-  return hashes;
 }
 
 function correlationOf(
@@ -374,6 +261,7 @@ function correlationOf(
     feeds: context.feeds,
     emitsAlert: isSpoken(context.feeds, context.ready),
     semanticHash: context.hash,
+    override: null,
     description: {
       ...rule.description,
       type: definition.type,
@@ -388,12 +276,6 @@ function correlationOf(
 function nearestType({ type }: CorrelationDefinition): CorrelationRule['type'] {
   if (type === 'temporal' || type === 'temporal_ordered') return 'temporal_ordered';
   return type === 'value_count' ? type : 'event_count';
-}
-
-function thresholdOf(definition: CorrelationDefinition): number {
-  if (definition.type === 'temporal_ordered') return definition.ordered.length;
-  if (definition.type !== 'event_count' && definition.type !== 'value_count') return 0;
-  return Math.max(0, ...definition.bounds.map(({ relation, value }) => (relation === 'gte' ? value : 0)));
 }
 
 function planOf(one: LinkedCorrelation, index: number): MatchPlan {

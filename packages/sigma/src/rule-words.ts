@@ -1,7 +1,7 @@
 /** Levels of Sigma 2.1, weakest first. */
 export const RULE_LEVELS: readonly string[] = ['informational', 'low', 'medium', 'high', 'critical'];
 
-/** Top-level keys of Sigma 2.1, and `custom`; keys that begin with `x-` pass as well. */
+/** Top-level keys of Sigma 2.1, `custom`, and our `override`; keys that begin with `x-` pass as well. */
 export const RULE_KEYS: readonly string[] = [
   'title',
   'id',
@@ -18,6 +18,7 @@ export const RULE_KEYS: readonly string[] = [
   'detection',
   'correlation',
   'filter',
+  'override',
   'fields',
   'falsepositives',
   'level',

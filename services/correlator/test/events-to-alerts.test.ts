@@ -3,7 +3,7 @@ import { publishRuleSet, runRecover, runReplay } from '@tracehound/cli';
 import { sfc32, waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
-import { attack, CHAIN_RULES, mixedEvents, oracleLines, TEST_RULES } from './events.fixture.ts';
+import { attack, CHAIN_RULES, mixedEvents, OVERRIDE_RULES, oracleLines, TEST_RULES } from './events.fixture.ts';
 
 const worlds: CorrelatorWorld[] = [];
 afterEach(async () => {
@@ -34,6 +34,23 @@ describe('events to alerts on real servers', () => {
     await made.settled();
     const wanted = oracleLines(events);
     expect(wanted.length).toBeGreaterThan(10);
+    expect(await made.finals()).toEqual(wanted);
+    expect(await made.brokenE1()).toEqual([]);
+  });
+
+  it('R-212 another number in one organization: both equal the oracle, in the same stream', async () => {
+    const made = await world({ files: OVERRIDE_RULES });
+    await made.app();
+    const endMs = Date.now();
+    const events = mixedEvents({ random: sfc32(212), count: 400, endMs, spreadMs: 90_000 });
+    await made.send(events);
+    await made.endInput();
+    await made.settled();
+    const wanted = oracleLines(events, { 'many_failures|umbrella': 5 });
+    const of = (organization: string, lines: readonly string[]) =>
+      lines.filter((line) => line.startsWith(`["many_failures","${organization}"`));
+    expect(of('umbrella', wanted).length).toBeLessThan(of('umbrella', oracleLines(events)).length);
+    expect(of('umbrella', wanted).length).toBeGreaterThan(0);
     expect(await made.finals()).toEqual(wanted);
     expect(await made.brokenE1()).toEqual([]);
   });

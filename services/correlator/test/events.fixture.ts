@@ -59,6 +59,18 @@ correlation: {type: temporal_ordered, rules: [login_failed, login_ok, export], g
   },
 ];
 
+/** Two organizations of one set: `umbrella` needs five failures where others need three. */
+export const OVERRIDE_RULES: readonly RuleFile[] = [
+  ...TEST_RULES,
+  {
+    path: 'overrides.yml',
+    content: `title: Umbrella is clumsy
+override: {rule: many_failures, organization: umbrella, condition: {gte: 5}}
+custom: {owner: ada, reason: a test, expires: 2099-01-01}
+`,
+  },
+];
+
 /** Rules over rules, whose windows lie in other partitions than those they stand on, and a group that must be heard from. */
 export const CHAIN_RULES: readonly RuleFile[] = [
   ...TEST_RULES,
@@ -152,7 +164,11 @@ export function finalLine(parts: {
 }
 
 /** What the oracle says of events that came in time, sorted. */
-export function oracleLines(events: readonly TestEvent[]): readonly FinalLine[] {
+/** `thresholds`: another number than the rule's, by `rule|organization`. */
+export function oracleLines(
+  events: readonly TestEvent[],
+  thresholds: Readonly<Record<string, number>> = {},
+): readonly FinalLine[] {
   return ORACLE_RULES.flatMap(({ id, rule, group, value, steps }) => {
     const asked = events.flatMap((event): OracleEvent[] => {
       const step = steps.indexOf(event.kind);
@@ -160,7 +176,11 @@ export function oracleLines(events: readonly TestEvent[]): readonly FinalLine[] 
       const { organization, timeMs } = event;
       return [{ organization, group: group(event), id: event.id, timeMs, step, value: value(event) }];
     });
-    return finalAlerts(rule, asked).map((alert) =>
+    const organizations = [...Map.groupBy(asked, ({ organization }) => organization)];
+    const finals = organizations.flatMap(([organization, own]) =>
+      finalAlerts({ ...rule, threshold: thresholds[`${id}|${organization}`] ?? rule.threshold }, own),
+    );
+    return finals.map((alert) =>
       finalLine({
         rule: id,
         organization: alert.organization,

@@ -184,6 +184,11 @@ function textOf(alert: CorrelationAlert, { rule, events, chained, log, verdict }
     ],
     ['trigger', alert.trigger_event_id ?? `none; decided at ${time(alert.timer_due ?? alert.last_at)}`],
   ];
+  if (rule.override !== null) {
+    const { from, organization } = rule.override;
+    const why = from === null ? 'by a rule it stands on' : `'${from.title}' (${from.path}:${from.line})`;
+    rows.splice(3, 0, ['override', `in ${organization}: ${why}`]);
+  }
   const lines = rows.map(([name = '', text = '']) => `${name.padEnd(8)} ${text}`);
   if (events.length > 0) {
     lines.push(

@@ -93,7 +93,7 @@ async function healthOf(live: RulesLive): Promise<RulesHealth> {
 function speakers({ detections, correlations }: RuleSetCompiled) {
   return [
     ...detections.filter(({ emitsFinding }) => emitsFinding),
-    ...correlations.filter(({ emitsAlert }) => emitsAlert),
+    ...correlations.filter(({ emitsAlert, override }) => emitsAlert && override === null),
   ];
 }
 
@@ -154,9 +154,9 @@ function tell({ ruleset_id, rules, expiring }: RulesHealth, nowMs: number, { ter
     String(kept),
   ]);
   terminal.out(columns(['RULE', 'LEVEL', 'STATE', 'LAST', '24 H', '7 D', 'KEPT'], rows));
-  for (const { title, owner, reason, expiresMs } of expiring) {
+  for (const { kind, title, owner, reason, expiresMs } of expiring) {
     const when = `${(expiresMs ?? 0) <= nowMs ? 'expired' : 'expires'} ${dayOf(expiresMs ?? 0)}`;
-    terminal.out(`filter '${title}' of ${owner ?? 'nobody'} ${when}: ${reason ?? 'no reason given'}`);
+    terminal.out(`${kind} '${title}' of ${owner ?? 'nobody'} ${when}: ${reason ?? 'no reason given'}`);
   }
   const silent = rules.filter(({ kept }) => kept === 0).length;
   terminal.note(`set ${ruleset_id.slice(0, 12)}: ${counted(rules.length, 'rule')} that speak, ${silent} never did`);

@@ -160,6 +160,30 @@ describe('rules of a deployment', () => {
     expect(table.lines.at(-1)).toBe("filter 'Build robots' of ada expires 1970-01-05: ticket 9");
   });
 
+  it('with an override nobody answers for are refused; diff and status name the organization', async () => {
+    const { live, said, pass } = await deployment();
+    const rules = [detection('a', 'auth.login.failure'), count('1m')];
+    const override = (custom: string): string =>
+      ruleFile(
+        ...rules,
+        `title: Acme is large\noverride: {rule: many, organization: acme, condition: {gte: 40}}\n${custom}`,
+      );
+    const owned = override('custom: {owner: ada, reason: ticket 12, expires: 1970-01-05}\n');
+    await expect(runRulesApply({ paths: [override('')], format: 'table' }, live)).rejects.toThrow(
+      /override 'Acme is large' needs custom: \{owner/,
+    );
+    await said(runRulesApply({ paths: [ruleFile(...rules)], format: 'table' }, live));
+    const diff = await said(runRulesDiff({ paths: [owned], format: 'table' }, live));
+    expect(diff.lines).toEqual(['+ Many, in acme', '1 rule added, 0 removed, 0 changed, 0 only in words']);
+    await said(runRulesApply({ paths: [owned], format: 'table' }, live));
+    pass(60_000);
+    const status = await said(runRulesStatus({ format: 'table' }, live));
+    expect(status.lines.join('\n')).toMatch(/1 \+ 1, 1 overridden/);
+    const health = await said(runRulesHealth({ format: 'table' }, live));
+    expect(health.lines.at(-1)).toBe("override 'Acme is large' of ada expires 1970-01-05: ticket 12");
+    expect(health.lines.filter((line) => line.startsWith('Many '))).toHaveLength(1);
+  });
+
   it('wait for a second approver where the deployment asks for one', async () => {
     const { live, memory, said } = await deployment();
     const out: string[] = [];

@@ -72,16 +72,32 @@ export function diffRules(before: RuleSetCompiled | null, after: RuleSetCompiled
   };
 }
 
+/** `74 + 12`, and how many correlations are others in some organization. */
+function countsOf(detections: readonly DetectionRule[], correlations: readonly CorrelationRule[]): string {
+  const forms = correlations.filter(({ override }) => override !== null).length;
+  const counts = `${detections.length} + ${correlations.length - forms}`;
+  return forms === 0 ? counts : `${counts}, ${forms} overridden`;
+}
+
 type RuleOf = DetectionRule | CorrelationRule;
 
 function rulesOf(set: RuleSetCompiled | null): ReadonlyMap<string, RuleOf> {
-  return new Map(
-    [...(set?.detections ?? []), ...(set?.correlations ?? [])].map((rule) => [rule.description.rule_id, rule]),
-  );
+  return new Map([...(set?.detections ?? []), ...(set?.correlations ?? [])].map((rule) => [keyOf(rule), rule]));
 }
 
-function nameOf(rules: ReadonlyMap<string, RuleOf>, uid: string): string {
-  return rules.get(uid)?.description.title ?? uid;
+/** A rule is known by its uid; its form in an organization by both. */
+function keyOf(rule: RuleOf): string {
+  const organization = 'override' in rule ? rule.override?.organization : undefined;
+  return organization === undefined
+    ? rule.description.rule_id
+    : JSON.stringify([rule.description.rule_id, organization]);
+}
+
+function nameOf(rules: ReadonlyMap<string, RuleOf>, key: string): string {
+  const rule = rules.get(key);
+  if (rule === undefined) return key;
+  const organization = 'override' in rule ? rule.override?.organization : undefined;
+  return organization === undefined ? rule.description.title : `${rule.description.title}, in ${organization}`;
 }
 
 function words({ description, falsePositives, references, triage }: RuleOf): string {
@@ -292,7 +308,7 @@ export async function runRulesStatus(
         ruleset_id.slice(0, 12),
         state,
         effective_at ?? 'from the beginning',
-        `${detections.length} + ${correlations.length}`,
+        countsOf(detections, correlations),
         `${lateness_ms / 1_000} s`,
         principal,
         created_at,

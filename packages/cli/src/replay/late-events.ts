@@ -51,7 +51,7 @@ export function recoveryMatches(
   const source = { topic: place.topic, topic_id: place.topicId, partition: place.partition };
   return ruleSet.matchesOf(view, detections).matches.map((one) => {
     const match: Match = {
-      rule: one.rule,
+      rule: ruleSet.inOrganization(one.rule, envelope.intake_org),
       organization_id: envelope.intake_org,
       group_key: one.group_key,
       event_id: envelope.event_id,

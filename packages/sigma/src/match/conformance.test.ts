@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { RuleFile, RuleSetCompiled } from '../compiled-rules.ts';
 import { createJsonFieldView } from '../field-view.ts';
 import { compileTest } from '../matcher.ts';
-import { loadRuleSet, type RuleFile, type RuleSetCompiled } from '../rule-set.ts';
+import { loadRuleSet } from '../rule-set.ts';
 
 /** Public rules over recorded events, against what several independent engines agree on (testdata/README.md). */
 const DATA = path.join(import.meta.dirname, '../../../../testdata');

@@ -1,5 +1,6 @@
+import type { RuleSetCompiled } from '../compiled-rules.ts';
 import { createJsonFieldView } from '../field-view.ts';
-import { loadRuleSet, type RuleSetCompiled } from '../rule-set.ts';
+import { loadRuleSet } from '../rule-set.ts';
 import type { Test } from '../test-tree.ts';
 import type { Pipeline } from './pipeline-definition.ts';
 import { readPipeline } from './read-pipeline.ts';

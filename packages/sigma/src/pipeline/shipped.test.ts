@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { RuleFile, RuleSetCompiled } from '../compiled-rules.ts';
 import { createJsonFieldView } from '../field-view.ts';
-import { loadRuleSet, type RuleFile, type RuleSetCompiled } from '../rule-set.ts';
+import { loadRuleSet } from '../rule-set.ts';
 import type { Pipeline } from './pipeline-definition.ts';
 import { readPipeline } from './read-pipeline.ts';
 

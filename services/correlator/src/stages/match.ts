@@ -101,9 +101,10 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, { activation, rules
   const taken = takenMatches(deps, found.matches, { activation, rules, organizationId, record });
   deps.guard.saw({ organizationId, appendTimeMs: record.appendTimeMs, matches: taken, rules });
   const matches = taken.map((one): RoutedMatch => {
-    const rule = rules.correlations[one.rule] as CorrelationRule; // The set numbers its own rules.
+    const index = rules.inOrganization(one.rule, organizationId);
+    const rule = rules.correlations[index] as CorrelationRule; // The set numbers its own rules.
     const match: Match = {
-      rule: one.rule,
+      rule: index,
       organization_id: organizationId,
       group_key: one.group_key,
       event_id: envelope.event_id,
