@@ -19,6 +19,7 @@ import { runStatus } from './commands/status.ts';
 import { runTopicsApply, runTopicsList } from './commands/topics.ts';
 import { runUp } from './commands/up.ts';
 import { databaseUrl } from './deployment/deployment.ts';
+import { mirroredFromEnvironment } from './deployment/mirrored-sources.ts';
 import { openServers } from './deployment/servers.ts';
 import type { LiveExplain } from './offline.ts';
 import { stateDirectory } from './paths.ts';
@@ -183,9 +184,16 @@ export function registerVerbs(
       .description(about)
       .option('--profile <name>', 'default (three brokers) or local', 'local')
       .addOption(format())
+      .addHelpText(
+        'after',
+        `
+  Examples
+    ./tracehound topics ${name} --profile default
+    TRACEHOUND_MIRRORED_SOURCES=eu.security.events ./tracehound topics ${name}   with the topics that mirror another deployment`,
+      )
       .action(
         exits((flags: { profile: string; format: 'table' | 'json' }) =>
-          withKafka((kafka) => run({ kafka, namespace, profile: flags.profile, format: flags.format, terminal })),
+          withKafka((kafka) => run({ kafka, namespace, mirrored: mirroredFromEnvironment(), terminal, ...flags })),
         ),
       );
   }

@@ -26,6 +26,7 @@ export {
   type KafkaConfigSpec,
   kafkaClientOptions,
   kafkaConfig,
+  mirroredSources,
   namespaced,
   postgresConfig,
   redisEdgeConfig,

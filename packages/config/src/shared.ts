@@ -32,6 +32,15 @@ export const commonConfig: {
   }),
 };
 
+/** Of every service that reads the intake topics (docs/cross-network.md). */
+export const mirroredSources: Field<readonly string[]> = list({
+  key: 'TRACEHOUND_MIRRORED_SOURCES',
+  default: [],
+  pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.security\.(events|telemetry)$/,
+  allowed: '<alias>.security.events or <alias>.security.telemetry, as they are named in the cluster, comma separated',
+  about: 'Topics that mirror intake topics of other deployments: correlated and audited like our own.',
+});
+
 export type KafkaConfigSpec = {
   readonly brokers: Field<readonly string[]>;
   readonly tlsCa: Field<string | null>;

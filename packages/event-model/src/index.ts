@@ -22,6 +22,7 @@ export * from './generated/records.ts';
 export * from './generated/schemas.ts';
 export * from './generated/topics.ts';
 export * from './ids.ts';
+export * from './intake-topics.ts';
 export * from './json-numbers.ts';
 export * from './topics.ts';
 export * from './tracing.ts';

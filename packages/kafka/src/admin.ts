@@ -61,6 +61,16 @@ export function openAdmin(options: KafkaClientOptions): Promise<KafkaAdmin> {
         admin.clearMetadata();
       }),
     partitionCount,
+    topicSetting: (topics, name) =>
+      call(async () => {
+        const resources = topics.map((topic) => ({
+          resourceType: ConfigResourceTypes.TOPIC,
+          resourceName: topic,
+          configurationKeys: [name],
+        }));
+        const described = topics.length === 0 ? [] : await admin.describeConfigs({ resources });
+        return new Map(described.map(({ resourceName, configs }) => [resourceName, configs[0]?.value ?? '']));
+      }),
     topicIds: (topics) =>
       call(async () => {
         const metadata = await metadataOf(topics);

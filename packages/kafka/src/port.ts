@@ -121,6 +121,8 @@ export type KafkaAdmin = {
   applyTopics(specs: readonly TopicSpec[]): Promise<readonly { topic: string; action: TopicChange }[]>;
   deleteTopics(topics: readonly string[]): Promise<void>;
   partitionCount(topic: string): Promise<number>;
+  /** The value of one setting per topic, defaults of the broker included. Rejects when a topic is not there. */
+  topicSetting(topics: readonly string[], name: string): Promise<ReadonlyMap<string, string>>;
   /** UUID of the topic as the broker gave it; changes when a topic is deleted and made again (X5). */
   topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Next offset (`high`) and first kept offset (`low`) per partition. */

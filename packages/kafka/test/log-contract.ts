@@ -226,6 +226,8 @@ export function describeLogContract(bench: ContractBench): void {
       expect(await bench.admin.applyTopics([{ ...longer, partitions: 3 }])).toEqual([{ topic, action: 'updated' }]);
       await waitFor(async () => (await bench.admin.partitionCount(topic)) === 3, { what: 'the third partition' });
       expect(await bench.admin.listTopics()).toContain(topic);
+      expect(await bench.admin.topicSetting([topic], 'retention.ms')).toEqual(new Map([[topic, '7200000']]));
+      expect(await bench.admin.topicSetting([], 'retention.ms')).toEqual(new Map());
     });
 
     it('tells the range of every partition and the committed offsets', async () => {

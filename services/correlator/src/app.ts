@@ -1,6 +1,7 @@
 import { createAvroCodec, createRegistry, type SchemaRegistry } from '@tracehound/avro';
 import { kafkaClientOptions } from '@tracehound/config';
 import {
+  checkMirroredSources,
   classifyError,
   InvariantError,
   invariant,
@@ -65,6 +66,7 @@ export type CorrelatorOverrides = {
  * waited for in the background and readiness says which, so the order in which processes start does not matter.
  */
 export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrides = {}): CorrelatorApp {
+  checkMirroredSources(config.namespace, { mirrored: config.mirroredSources, clusterId: config.clusterId });
   const logger = overrides.logger ?? createLogger({ service: 'correlator', level: config.logLevel });
   const metrics = createMetrics('correlator');
   const health = createHealth({
@@ -86,7 +88,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
   const closers: (() => Promise<void>)[] = [];
   const shared = {
     config,
-    topics: topicNames(config.namespace),
+    topics: topicNames(config.namespace, config.mirroredSources),
     client: kafka,
     codec,
     book: new RuleBook(),
@@ -138,9 +140,11 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
   async function lay(admin: KafkaAdmin): Promise<Foundation> {
     const { topics, book, brokerTime } = shared;
     const present = new Set(await admin.listTopics());
-    const missing = Object.values(topics).filter((topic) => !present.has(topic));
+    const names = Object.values(topics).flat();
+    const missing = names.filter((topic) => !present.has(topic));
     if (missing.length > 0) throw missingTopics(missing);
-    const ids = await admin.topicIds(Object.values(topics));
+    await checkAppendTimes(admin, topics.sources);
+    const ids = await admin.topicIds(names);
     const matchesPartitions = await admin.partitionCount(topics.matches);
     const ofGrowth = (before: number, now: number): MatchesGrownError | null =>
       before === now ? null : new MatchesGrownError(topics.matches, { before, now });
@@ -291,6 +295,19 @@ function rulesSummary(book: RuleBook): string {
   const latest = book.activations.latest();
   if (latest === undefined) throw new Error('no rule activation is published yet');
   return `activation ${latest.activation.activation_id} of set ${latest.activation.ruleset_id.slice(0, 12)}`;
+}
+
+/** A mirror that makes its topics itself leaves them with the time of the sender, and every watermark would be a guess (X1). */
+async function checkAppendTimes(admin: KafkaAdmin, topics: readonly string[]): Promise<void> {
+  const types = await admin.topicSetting(topics, 'message.timestamp.type');
+  const wrong = topics.filter((topic) => types.get(topic) !== 'LogAppendTime');
+  if (wrong.length === 0) return;
+  throw new TracehoundError('source topics do not have LogAppendTime: run `tracehound topics apply`', {
+    code: 'SEC_CORRELATOR_NO_APPEND_TIME',
+    category: 'dependency',
+    retriable: true,
+    fields: { topics: wrong.join(', ') },
+  });
 }
 
 function missingTopics(topics: readonly string[]): TracehoundError {

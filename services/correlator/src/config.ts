@@ -9,6 +9,7 @@ import {
   kafkaConfig,
   list,
   load,
+  mirroredSources,
   optional,
   redisStateConfig,
   registryConfig,
@@ -16,7 +17,7 @@ import {
   textFile,
   tracingConfig,
 } from '@tracehound/config';
-import { namespacedTopic } from '@tracehound/event-model';
+import { intakeTopicNames, namespacedTopic } from '@tracehound/event-model';
 
 /** The setting that lets unreadable records go; named by the error of the limit. */
 export const DEAD_LETTER_SHARE_KEY = 'TRACEHOUND_CORRELATOR_DEAD_LETTER_SHARE_MAX';
@@ -31,6 +32,7 @@ const correlatorConfig = defineConfig(
     kafka: kafkaConfig,
     registry: registryConfig,
     tracing: tracingConfig,
+    mirroredSources,
     redisState: redisStateConfig,
     server: serverConfig('CORRELATOR'),
     stages: list({
@@ -192,8 +194,8 @@ export function describeCorrelatorConfig(): string {
 
 /** Topics as they are named in the cluster. */
 export type TopicNames = {
-  readonly events: string;
-  readonly telemetry: string;
+  /** Those stage A reads: our own intake topics, then those that mirror intake topics of other deployments. */
+  readonly sources: readonly string[];
   readonly findings: string;
   readonly matches: string;
   readonly late: string;
@@ -203,10 +205,10 @@ export type TopicNames = {
   readonly activations: string;
 };
 
-export function topicNames(namespace: string): TopicNames {
+/** @throws TracehoundError for a mirrored topic that is none. */
+export function topicNames(namespace: string, mirrored: readonly string[] = []): TopicNames {
   return {
-    events: namespacedTopic(namespace, 'security.events'),
-    telemetry: namespacedTopic(namespace, 'security.telemetry'),
+    sources: intakeTopicNames(namespace, mirrored),
     findings: namespacedTopic(namespace, 'security.findings'),
     matches: namespacedTopic(namespace, 'security.matches'),
     late: namespacedTopic(namespace, 'security.late'),

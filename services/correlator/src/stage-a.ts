@@ -134,7 +134,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
   });
   const consumer = client.consumer({
     groupId,
-    topics: [topics.events, topics.telemetry],
+    topics: topics.sources,
     handler: detector,
     onFatal: foundation.onFatal,
     sessionTimeoutMs: config.sessionTimeoutMs,

@@ -196,7 +196,7 @@ export function oracleLines(
 type EventInput = RecordInputByName['tracehound.events.v1.AuthenticationEvent'];
 
 /** As the gateway writes it. */
-export function eventRecord(event: TestEvent): EventInput {
+export function eventRecord(event: TestEvent, clusterId = 'test'): EventInput {
   const envelope: EventEnvelopeInput = {
     event_id: event.id,
     event_type: EVENT_TYPES[event.kind],
@@ -210,7 +210,7 @@ export function eventRecord(event: TestEvent): EventInput {
     received_at: event.timeMs,
     organization_id: event.organization,
     intake_org: event.organization,
-    cluster_id: 'test',
+    cluster_id: clusterId,
     trace: { trace_id: event.trace, span_id: null, trust: 'GATEWAY' },
     actor: { type: 'user', id: event.actor, name: null },
     source: { platform: 'python', service: 'api' },

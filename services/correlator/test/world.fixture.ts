@@ -1,6 +1,12 @@
 import { type AvroCodec, createAvroCodec, registerRecords, type SchemaRegistry } from '@tracehound/avro';
 import { publishRuleSet } from '@tracehound/cli';
-import { type CorrelationAlert, namespacedTopic, type TopicName, topicSettings } from '@tracehound/event-model';
+import {
+  type CorrelationAlert,
+  intakeTopicNames,
+  namespacedTopic,
+  type TopicName,
+  topicSettings,
+} from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient, KafkaProducer, KafkaRecord } from '@tracehound/kafka';
 import { loadRuleSet, type RuleFile } from '@tracehound/sigma';
 import { waitFor } from '@tracehound/testkit';
@@ -14,7 +20,8 @@ export type TestWorld = {
   readonly producer: KafkaProducer;
   readonly admin: KafkaAdmin;
   topic(name: TopicName): string;
-  send(events: readonly TestEvent[]): Promise<void>;
+  /** To `security.events`, or to a topic that mirrors it, with events of another cluster. */
+  send(events: readonly TestEvent[], to?: { readonly topic?: string; readonly clusterId?: string }): Promise<void>;
   /** Closes every source partition for good. */
   endInput(): Promise<void>;
   /** All records of a topic in order of partition and offset. */
@@ -37,15 +44,14 @@ export type TestWorldOptions = {
   /** Days by default, so that events may carry any recent time. */
   readonly latenessMs?: number;
   readonly publish?: boolean;
+  /** Topics that mirror intake topics of other deployments. */
+  readonly mirrored?: readonly string[];
 };
 
-/** Four partitions of security.events and one of security.telemetry in the profile `local`. */
-const SOURCES = 5;
-
 export async function createWorld(options: TestWorldOptions): Promise<TestWorld> {
-  const { kafka, namespace } = options;
+  const { kafka, namespace, mirrored = [] } = options;
   const admin = await kafka.admin();
-  await admin.applyTopics(topicSettings({ profile: 'local', namespace }));
+  await admin.applyTopics(topicSettings({ profile: 'local', namespace, mirrored }));
   await registerRecords(options.registry);
   const codec = createAvroCodec({ registry: options.registry });
   await codec.prepare(['tracehound.events.v1.AuthenticationEvent']);
@@ -57,6 +63,7 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
       namespace,
       files: options.files ?? TEST_RULES,
       latenessMs: options.latenessMs ?? 86_400_000,
+      mirrored,
       principal: 'test',
     });
   }
@@ -108,7 +115,7 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
         }
         const partitions = await admin.partitionCount(name);
         // Every matches partition ends every depth of chains too (X11).
-        const sources = SOURCES + chainDepth * partitions;
+        const sources = (await sourcePartitions()).length + chainDepth * partitions;
         return ends.size === partitions && [...ends.values()].every((seen) => seen.size === sources);
       },
       { what: 'an end-of-input tick of every source in every matches partition', timeoutMs },
@@ -121,6 +128,14 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
       },
       { what: 'stage b to acknowledge every alert of the matches log', timeoutMs },
     );
+  }
+
+  async function sourcePartitions() {
+    const found = [];
+    for (const name of intakeTopicNames(namespace, mirrored)) {
+      for (const { partition } of await admin.offsets(name)) found.push({ topic: name, partition });
+    }
+    return found;
   }
 
   async function highOffsets(): Promise<ReadonlyMap<number, bigint>> {
@@ -139,23 +154,19 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
     records,
     alerts,
     settled,
-    async send(events) {
+    async send(events, { topic: to, clusterId } = {}) {
       const results = await producer.send(
-        topic('security.events'),
+        to ?? topic('security.events'),
         events.map((event) => ({
           key: `${event.organization}|${event.id}`,
-          value: codec.encode('tracehound.events.v1.AuthenticationEvent', eventRecord(event)),
+          value: codec.encode('tracehound.events.v1.AuthenticationEvent', eventRecord(event, clusterId)),
         })),
       );
       for (const result of results) if (!result.ok) throw result.error;
     },
     async endInput() {
-      for (const name of ['security.events', 'security.telemetry']) {
-        for (const { partition } of await admin.offsets(topic(name))) {
-          await producer.sendTo({ topic: topic(name), partition }, [
-            { key: null, value: null, headers: { th_marker: 'end_of_input' } },
-          ]);
-        }
+      for (const at of await sourcePartitions()) {
+        await producer.sendTo(at, [{ key: null, value: null, headers: { th_marker: 'end_of_input' } }]);
       }
     },
     async committedByB() {

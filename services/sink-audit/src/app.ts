@@ -82,7 +82,7 @@ export function createApp(config: SinkConfig, overrides: SinkOverrides = {}): Si
     health,
   });
   const addresses = { internal: '' };
-  const topics = intakeTopics(config.namespace);
+  const topics = intakeTopics(config.namespace, config.mirroredSources);
   const closers: (() => Promise<void>)[] = [];
   const timers: NodeJS.Timeout[] = [];
   let isStopping = false;

@@ -10,6 +10,7 @@ import {
   integer,
   kafkaConfig,
   load,
+  mirroredSources,
   postgresConfig,
   registryConfig,
   serverConfig,
@@ -25,6 +26,7 @@ export const sinkConfig = defineConfig(
     kafka: kafkaConfig,
     registry: registryConfig,
     tracing: tracingConfig,
+    mirroredSources,
     postgres: postgresConfig,
     server: serverConfig('SINK'),
     migrate: boolean({

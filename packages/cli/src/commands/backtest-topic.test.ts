@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAvroCodec, createMemoryRegistry, registerRecords } from '@tracehound/avro';
+import { INTAKE_TOPICS } from '@tracehound/event-model';
 import { createMemoryKafka } from '@tracehound/kafka/memory';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type BacktestTopicContext, type BacktestTopicFlags, runBacktestTopic } from './backtest-topic.ts';
-import { publishRuleSet, SOURCE_TOPICS } from './rules.ts';
+import { publishRuleSet } from './rules.ts';
 import { applyTopics } from './topics.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tracehound-backtest-'));
@@ -81,7 +82,7 @@ async function deployment(rules: readonly string[] = RULES) {
   /** A marker on every partition: time has come so far. */
   async function until(minute: number): Promise<void> {
     nowMs = BASE_MS + minute * MINUTE_MS;
-    for (const topic of SOURCE_TOPICS)
+    for (const topic of INTAKE_TOPICS)
       for (const { partition } of await admin.offsets(topic))
         await producer.sendTo({ topic, partition }, [{ key: null, value: null, headers: { th_marker: 'idle' } }]);
   }
@@ -122,7 +123,7 @@ describe('a backtest over the topics', () => {
     const { backtest, memory } = await twoBursts();
     const sizes = async () => {
       const topics = [
-        ...SOURCE_TOPICS,
+        ...INTAKE_TOPICS,
         'security.alerts',
         'security.matches',
         'security.shadow',

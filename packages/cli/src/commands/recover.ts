@@ -17,7 +17,7 @@ import { readAlertLog } from '../scenario/alert-log.ts';
 import type { Terminal } from '../terminal.ts';
 import { timeOption } from '../time-option.ts';
 import { UsageError } from '../usage-error.ts';
-import { SOURCE_TOPICS } from './rules.ts';
+import { sourceTopics } from './rules.ts';
 
 export type RecoverFlags = {
   /** Append time of the late events, RFC 3339; default: all that are kept. */
@@ -131,7 +131,7 @@ async function taskOf(flags: RecoverFlags, context: RecoverContext): Promise<Tas
     (earliest, { event_time }) => Math.min(earliest, event_time),
     Number.POSITIVE_INFINITY,
   );
-  const topics = SOURCE_TOPICS.map((name) => namespacedTopic(context.namespace, name));
+  const topics = sourceTopics(context.namespace, { latest: rulesLog.latest });
   const topicIds = await context.admin.topicIds(topics);
   const toMs = Number.POSITIVE_INFINITY;
   const parts = await findIntake(context, topics, { fromMs: leadFromMs(ruleSet, earliestMs), toMs });

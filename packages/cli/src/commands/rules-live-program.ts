@@ -63,11 +63,13 @@ export function addLiveRulesCommands(
       'after',
       `
 Windows of correlations whose logic did not change go on; changed ones begin empty. The set before comes back with
-rules rollback. A rule that would write more than one record for every two of the newest 20,000 events is refused.
+rules rollback. Mirrored topics stay as they are unless TRACEHOUND_MIRRORED_SOURCES is set; set but empty, they are
+taken out. A rule that would write more than one record for every two of the newest 20,000 events is refused.
 
 Examples
   ./tracehound rules diff my-rules            what would change; exit 1 when something would
   ./tracehound rules apply my-rules
+  TRACEHOUND_MIRRORED_SOURCES=eu.security.events ./tracehound rules apply my-rules   events of another deployment too
   ./tracehound rules status --history
   ./tracehound rules rollback`,
     )

@@ -121,6 +121,27 @@ describe('rules of a deployment', () => {
     expect(memory.records('detection.rules')).toHaveLength(2);
   });
 
+  it('keep the mirrored sources of before unless told; told of none, they are taken out', async () => {
+    const { live, said, pass } = await deployment();
+    const mirrored = ['eu.security.events'];
+    await applyTopics({ kafka: live.kafka, namespace: '', profile: 'local', mirrored });
+    const file = (title: string): string => ruleFile(detection('a', 'auth.login.failure', title));
+    const topicsAfter = async (title: string, told: Partial<RulesLive>) => {
+      pass(60_000);
+      await said(runRulesApply({ paths: [file(title)], format: 'json' }, { ...live, ...told }));
+      const latest = (await readActivations({ ...live, topic: ruleTopics('').activations })).at(-1);
+      return { version: latest?.sources_version, topics: [...new Set(latest?.sources.map(({ topic }) => topic))] };
+    };
+    const own = ['security.events', 'security.telemetry'];
+    expect(await topicsAfter('one', {})).toEqual({ version: 1, topics: own });
+    expect(await topicsAfter('two', { mirrored })).toEqual({ version: 2, topics: [...own, ...mirrored] });
+    expect(await topicsAfter('three', {})).toEqual({ version: 2, topics: [...own, ...mirrored] });
+    expect(await topicsAfter('four', { mirrored: [] })).toEqual({ version: 3, topics: own });
+    await expect(
+      runRulesApply({ paths: [file('five')], format: 'json' }, { ...live, mirrored: ['eu.x'] }),
+    ).rejects.toThrow("'eu.x' must end with .security.events or .security.telemetry");
+  });
+
   it('with a filter that has expired are refused; health tells which is about to, and what never spoke', async () => {
     const { live, memory, said } = await deployment();
     const filter = (expires: string): string =>

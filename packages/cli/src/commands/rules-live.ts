@@ -35,6 +35,8 @@ export type RulesLive = {
   readonly admin: KafkaAdmin;
   readonly codec: AvroCodec;
   readonly namespace: string;
+  /** Topics that mirror those of other deployments; as they are unless told. */
+  readonly mirrored?: readonly string[] | undefined;
   readonly terminal: Pick<Terminal, 'out' | 'note'>;
   /** Who does it: kept with the activation. */
   readonly principal: string;

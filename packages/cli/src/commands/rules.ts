@@ -4,6 +4,7 @@ import { ACTIVATION_LIMITS, type ActivationLimits } from '@tracehound/correlatio
 import {
   APPROVALS_HEADER,
   approve,
+  intakeTopicNames,
   namespacedTopic,
   type RuleActivation,
   TracehoundError,
@@ -13,9 +14,6 @@ import { loadRuleSet, type RuleFile, SigmaError } from '@tracehound/sigma';
 import { type ActivationRecord, type ApproverKey, readActivations } from '../deployment/approvals.ts';
 import { liveProblems } from '../deployment/live-rules.ts';
 import { limitsOf, sameLimits } from '../deployment/state-limits.ts';
-
-/** Partitions of the intake topics: what the watermark is the minimum over (X4). */
-export const SOURCE_TOPICS = ['security.events', 'security.telemetry'] as const;
 
 /**
  * Protocol: an activation takes effect at least 5 s after its own append time (X7). The rest is slack for the way to
@@ -36,7 +34,9 @@ export type PublishRuleSetOptions = {
   readonly latenessMs?: number;
   /** Limits of state per partition (X14) that are to be others than those of the latest activation. */
   readonly limits?: Partial<ActivationLimits>;
-  /** Source list; default: every partition of the intake topics. */
+  /** Topics that mirror intake topics of other deployments; those of the latest activation unless told. */
+  readonly mirrored?: readonly string[] | undefined;
+  /** Source list; default: every partition of the intake topics and of those that mirror others. */
   readonly sources?: RuleActivation['sources'];
   /** Append time from which the activation holds, ms; default: 0 for the first one, else the notice from now on. */
   readonly effectiveAtMs?: number;
@@ -77,10 +77,11 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
   const producer = await kafka.producer();
   try {
     const known = await readActivations({ kafka, codec, admin, topic: topics.activations });
-    const sources = options.sources ?? (await allSources(admin, options.namespace ?? ''));
+    const latest = known.at(-1);
+    const intake = sourceTopics(options.namespace ?? '', { mirrored: options.mirrored, latest });
+    const sources = options.sources ?? (await allSources(admin, intake));
     const matches = await matchesOf(admin, options.namespace ?? '');
     const latenessMs = options.latenessMs ?? LATENESS_MS_DEFAULT;
-    const latest = known.at(-1);
     refuseGrowth(latest, matches);
     const limits = { ...(latest === undefined ? ACTIVATION_LIMITS : limitsOf(latest)), ...options.limits };
     const isSame =
@@ -145,9 +146,21 @@ export function ruleTopics(namespace: string): { readonly rules: string; readonl
   };
 }
 
-/** Every partition of the intake topics by topic id, each counting from the start. */
-async function allSources(admin: KafkaAdmin, namespace: string): Promise<RuleActivation['sources']> {
-  const topics = SOURCE_TOPICS.map((name) => namespacedTopic(namespace, name));
+/**
+ * Topics that events are read from: the deployment's own, and those that mirror others. Which ones these are stands in the
+ * activations; a command that does not say leaves them as they are.
+ */
+export function sourceTopics(
+  namespace: string,
+  said: { readonly mirrored?: readonly string[] | undefined; readonly latest: RuleActivation | undefined },
+): readonly string[] {
+  const own = intakeTopicNames(namespace, []);
+  const listed = (said.latest?.sources ?? []).map(({ topic }) => topic).filter((topic) => !own.includes(topic));
+  return intakeTopicNames(namespace, said.mirrored ?? listed);
+}
+
+/** Every partition of the topics by topic id, each counting from the start. */
+async function allSources(admin: KafkaAdmin, topics: readonly string[]): Promise<RuleActivation['sources']> {
   const ids = await admin.topicIds(topics);
   const sources: RuleActivation['sources'][number][] = [];
   for (const topic of topics) {

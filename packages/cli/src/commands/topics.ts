@@ -1,4 +1,6 @@
 import {
+  intakeTopicNames,
+  mirroredIntakeTopic,
   namespacedTopic,
   TOPIC_NAMES,
   TOPIC_PROFILES,
@@ -19,6 +21,8 @@ export type TopicsOptions = {
   /** Prefix of the topic names; empty by default. */
   readonly namespace: string;
   readonly profile: TopicProfile;
+  /** Topics that mirror intake topics of other deployments; none by default. */
+  readonly mirrored?: readonly string[] | undefined;
 };
 export type TopicsCommand = Omit<TopicsOptions, 'profile'> & {
   readonly profile: string;
@@ -30,14 +34,17 @@ const KEPT = 'it has fewer partitions than the profile says, and open windows ha
 const DAY_MS = 86_400_000;
 
 /**
- * Makes the topics of `deploy/topics.yaml` in the cluster and adjusts their settings. Idempotent; never shrinks or
- * deletes. `kept`: security.matches has fewer partitions than the profile says, and must not grow (`MatchesGrownError` of the
- * correlator).
+ * Makes the topics of `deploy/topics.yaml`, and those that mirror others, in the cluster and adjusts their settings. Idempotent;
+ * never shrinks or deletes. `kept`: security.matches has fewer partitions than the profile says, and must not grow
+ * (`MatchesGrownError` of the correlator).
+ * @throws TracehoundError for a mirrored topic that is none.
  */
 export async function applyTopics(options: TopicsOptions): Promise<readonly TopicAction[]> {
   const admin = await options.kafka.admin();
   try {
-    return await admin.applyTopics(topicSettings(options));
+    const { mirrored = [], namespace } = options;
+    intakeTopicNames(namespace, mirrored);
+    return await admin.applyTopics(topicSettings({ ...options, mirrored }));
   } finally {
     await admin.close();
   }
@@ -63,9 +70,15 @@ export async function runTopicsList(command: TopicsCommand): Promise<number> {
   const admin = await command.kafka.admin();
   try {
     const present = new Set(await admin.listTopics());
-    const rows = TOPIC_NAMES.map((name) => {
+    const wanted = [
+      ...TOPIC_NAMES.map((name) => ({ name, topic: namespacedTopic(command.namespace, name) })),
+      ...(command.mirrored ?? []).flatMap((topic) => {
+        const name = mirroredIntakeTopic(topic);
+        return name === null ? [] : [{ name, topic }];
+      }),
+    ];
+    const rows = wanted.map(({ name, topic }) => {
       const declared = TOPICS[name];
-      const topic = namespacedTopic(command.namespace, name);
       return {
         topic,
         present: present.has(topic),

@@ -5,6 +5,7 @@ import { addressesFromEnvironment, findStack, repositoryRoot, type StackAddresse
 import { stateDirectory } from '../paths.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
+import { mirroredFromEnvironment } from './mirrored-sources.ts';
 
 /** The log of a deployment, for verbs that read or write it. */
 export type Log = {
@@ -13,6 +14,8 @@ export type Log = {
   readonly codec: AvroCodec;
   /** Prefix of the topic names; empty by default. */
   readonly namespace: string;
+  /** Topics that mirror those of other deployments, where the environment says; else they are as they are. */
+  readonly mirrored: readonly string[] | undefined;
   readonly terminal: Terminal;
   /** The present, ms. */
   readonly now: () => number;
@@ -56,7 +59,9 @@ export function openServers(terminal: Terminal): Servers {
       const admin = await kafka.admin();
       try {
         const registry = createRegistry({ url: (await stackAddresses()).registryUrl });
-        return await work({ kafka, admin, codec: createAvroCodec({ registry }), namespace, terminal, now: Date.now });
+        const codec = createAvroCodec({ registry });
+        const mirrored = mirroredFromEnvironment();
+        return await work({ kafka, admin, codec, namespace, mirrored, terminal, now: Date.now });
       } finally {
         await admin.close();
       }

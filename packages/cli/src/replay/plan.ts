@@ -1,8 +1,7 @@
 import { rebuildFromMs } from '@tracehound/correlation';
-import { namespacedTopic } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import type { CorrelationRule, RuleSetCompiled } from '@tracehound/sigma';
-import { SOURCE_TOPICS } from '../commands/rules.ts';
+import { sourceTopics } from '../commands/rules.ts';
 import { timeOption } from '../time-option.ts';
 import { UsageError } from '../usage-error.ts';
 import { findIntake, type IntakePart, type IntakeRange } from './intake-log.ts';
@@ -37,7 +36,7 @@ export async function planOf(
   const { fromMs, toMs } = range;
   const { lateness_ms, clock_allowance_ms } = rulesLog.at(fromMs);
   const decidedAfterMs = fromMs - lateness_ms - clock_allowance_ms;
-  const topics = SOURCE_TOPICS.map((name) => namespacedTopic(source.namespace, name));
+  const topics = sourceTopics(source.namespace, { latest: rulesLog.latest });
   const leads = ruleSets.map((set) => leadFromMs(set, decidedAfterMs));
   const parts = await findIntake(source, topics, { fromMs: Math.min(fromMs, ...leads), toMs });
   return { fromMs, toMs, decidedAfterMs, rulesLog, parts };

@@ -19,6 +19,8 @@ export type RulesLog = {
   at(appendTimeMs: number): RuleActivation;
   /** In order of the times they take effect. */
   readonly all: readonly RuleActivation[];
+  /** The one published last. */
+  readonly latest: RuleActivation;
   /** Those in force at some time in `[fromMs, toMs]`, in order. */
   within(fromMs: number, toMs: number): readonly RuleActivation[];
 };
@@ -36,6 +38,7 @@ export async function readRulesLog(source: Source): Promise<RulesLog> {
   return {
     at,
     all: timeline,
+    latest: known.at(-1) ?? first,
     within: (fromMs, toMs) => [
       ...new Set([at(fromMs), ...timeline.filter(({ effective_at }) => effective_at > fromMs && effective_at <= toMs)]),
     ],

@@ -75,6 +75,10 @@ export class MemoryBroker {
     return this.topic(topic).id;
   }
 
+  topicSetting(topic: string, name: string): string {
+    return this.topic(topic).config.get(name) ?? '';
+  }
+
   partitionCount(topic: string): number {
     return this.topic(topic).logs.length;
   }

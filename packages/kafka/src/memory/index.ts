@@ -82,6 +82,7 @@ function createMemoryAdmin(broker: MemoryBroker): KafkaAdmin {
       for (const topic of topics) broker.deleteTopic(topic);
     },
     partitionCount: async (topic) => broker.partitionCount(topic),
+    topicSetting: async (topics, name) => new Map(topics.map((topic) => [topic, broker.topicSetting(topic, name)])),
     topicIds: async (topics) => new Map(topics.map((topic) => [topic, broker.topicId(topic)])),
     offsets: async (topic) => partitionsOf(topic).map((at) => ({ partition: at.partition, ...broker.range(at) })),
     committed: async (groupId, topic) =>

@@ -1,4 +1,4 @@
-import { namespacedTopic, type SourceTopicName, TOPICS } from '@tracehound/event-model';
+import { intakeTopicNames, namespacedTopic, type SourceTopicName, TOPICS } from '@tracehound/event-model';
 import type { RecordKind } from './audit-row.ts';
 
 /** The topics the sink reads and what their records are (X1). */
@@ -20,17 +20,26 @@ export const INTAKE_TOPICS: readonly IntakeTopicName[] = Object.keys(INTAKE_KIND
 );
 
 export type IntakeTopic = {
-  readonly name: IntakeTopicName;
+  /** Name in the rows: without the namespace; of a mirrored topic its name in the cluster. */
+  readonly name: string;
   readonly kind: RecordKind;
   readonly deadLetterTopic: string;
 };
 
-/** Intake topics by their name in the cluster. */
-export function intakeTopics(namespace: string): ReadonlyMap<string, IntakeTopic> {
-  return new Map(
+/**
+ * Intake topics by their name in the cluster, those that mirror events of other deployments included: what an alert rests on is
+ * audited where the alert is.
+ * @throws TracehoundError for a mirrored topic that is none.
+ */
+export function intakeTopics(namespace: string, mirrored: readonly string[] = []): ReadonlyMap<string, IntakeTopic> {
+  const topics = new Map<string, IntakeTopic>(
     INTAKE_TOPICS.map((name) => [
       namespacedTopic(namespace, name),
       { name, kind: INTAKE_KINDS[name], deadLetterTopic: namespacedTopic(namespace, `${name}.dlq`) },
     ]),
   );
+  for (const topic of intakeTopicNames(namespace, mirrored)) {
+    if (!topics.has(topic)) topics.set(topic, { name: topic, kind: 'event', deadLetterTopic: `${topic}.dlq` });
+  }
+  return topics;
 }

@@ -1,0 +1,78 @@
+import { createMemoryRegistry } from '@tracehound/avro';
+import { createMemoryKafka } from '@tracehound/kafka/memory';
+import { createLogger } from '@tracehound/telemetry';
+import { waitFor } from '@tracehound/testkit';
+import { afterEach, describe, expect, it } from 'vitest';
+import { attack, oracleLines } from '../test/events.fixture.ts';
+import { createWorld } from '../test/world.fixture.ts';
+import { MemoryStateStore } from './adapters/memory-state-store.ts';
+import { type CorrelatorApp, createApp } from './app.ts';
+import { loadCorrelatorConfig } from './config.ts';
+
+const MIRROR = 'eu.security.events';
+const ENVIRONMENT = {
+  TRACEHOUND_CLUSTER_ID: 'us',
+  TRACEHOUND_MIRRORED_SOURCES: MIRROR,
+  TRACEHOUND_KAFKA_BROKERS: 'memory:1',
+  TRACEHOUND_REGISTRY_URL: 'http://memory',
+  TRACEHOUND_REDIS_STATE_URL: 'redis://memory',
+  TRACEHOUND_CORRELATOR_TICK: '50ms',
+  TRACEHOUND_CORRELATOR_FLUSH: '20ms',
+  TRACEHOUND_CORRELATOR_COMMIT: '10ms',
+};
+
+const running: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of running.splice(0).reverse()) await stop();
+});
+
+/** The deployment `us`, to which the topic of the deployment `eu` is mirrored. */
+async function setUp(env: Record<string, string> = {}) {
+  const memory = createMemoryKafka({ now: Date.now });
+  const registry = createMemoryRegistry();
+  const world = await createWorld({ kafka: memory.client(), registry, namespace: '', mirrored: [MIRROR] });
+  const start = async (): Promise<CorrelatorApp> => {
+    const app = createApp(loadCorrelatorConfig({ ...ENVIRONMENT, ...env }), {
+      kafka: memory.client(),
+      registry,
+      store: new MemoryStateStore(),
+      logger: createLogger({ service: 'correlator', write: () => undefined }),
+    });
+    running.push(() => app.stop());
+    await app.start();
+    return app;
+  };
+  return { memory, world, start };
+}
+
+describe('R-208 topics that mirror another deployment', () => {
+  it('are correlated with our own: one attack over both gives what the oracle says of all its events', async () => {
+    const { world, start } = await setUp();
+    await start();
+    const events = attack({ name: 'mallory', endMs: Date.now() });
+    await world.send(events.filter((_, i) => i % 2 === 0));
+    await world.send(
+      events.filter((_, i) => i % 2 === 1),
+      { topic: MIRROR, clusterId: 'eu' },
+    );
+    await world.endInput();
+    await world.settled();
+    expect(await world.finals()).toEqual(oracleLines(events));
+  });
+
+  it('are refused while their records have the time of the sender', async () => {
+    const { world, start } = await setUp();
+    const spec = { topic: MIRROR, partitions: 4, replicationFactor: 1 };
+    await world.admin.applyTopics([{ ...spec, config: { 'message.timestamp.type': 'CreateTime' } }]);
+    const app = await start();
+    const detail = (): string => app.health().ready.checks.find(({ name }) => name === 'start')?.detail ?? '';
+    await waitFor(() => detail().includes('SEC_CORRELATOR_NO_APPEND_TIME'), { what: 'readiness to name the reason' });
+    await world.admin.applyTopics([{ ...spec, config: { 'message.timestamp.type': 'LogAppendTime' } }]);
+    await waitFor(() => app.health().ready.ok, { what: 'the correlator to go on by itself' });
+  });
+
+  it('need a cluster with a name of its own', async () => {
+    const { start } = await setUp({ TRACEHOUND_CLUSTER_ID: 'local' });
+    await expect(start()).rejects.toMatchObject({ code: 'SEC_MIRRORED_SOURCE_INVALID' });
+  });
+});
