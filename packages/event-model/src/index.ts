@@ -24,6 +24,7 @@ export * from './generated/topics.ts';
 export * from './ids.ts';
 export * from './intake-topics.ts';
 export * from './json-numbers.ts';
+export * from './markers.ts';
 export * from './topics.ts';
 export * from './tracing.ts';
 // The verdict keeps the short name; the record on a dead-letter topic is `DeadLetterRecord`.

@@ -1,9 +1,15 @@
-import { invariant } from '@tracehound/event-model';
-import type { KafkaBatch, KafkaConsumer, PartitionHandler, StartPosition, TopicPartition } from '@tracehound/kafka';
+import { invariant, markerHeaders } from '@tracehound/event-model';
+import type {
+  KafkaBatch,
+  KafkaConsumer,
+  OutgoingRecord,
+  PartitionHandler,
+  StartPosition,
+  TopicPartition,
+} from '@tracehound/kafka';
 import type { LifecycleLogger } from '@tracehound/lifecycle';
 import type { BrokerTime } from './domain/broker-time.ts';
 import type { SourceRef } from './domain/covered-range.ts';
-import { markerRecord } from './domain/marker.ts';
 import type { RuleBook } from './domain/rule-book.ts';
 import type { RulesInForceSource } from './domain/rules-in-force.ts';
 import { beginSource, type SourceProgress } from './domain/source-progress.ts';
@@ -22,7 +28,7 @@ export type DetectorDeps = {
   /** Appends a marker to a source partition; the answer is where and when it landed. */
   readonly sendMarker: (
     partition: TopicPartition,
-    marker: ReturnType<typeof markerRecord>,
+    marker: OutgoingRecord,
   ) => Promise<{ readonly offset: bigint; readonly appendTimeMs: number | null }>;
   readonly clock: Pick<Clock, 'steadyMs'>;
   readonly tickMs: number;
@@ -116,7 +122,8 @@ export class Detector implements PartitionHandler {
       if (session.marker !== null || nowMs - session.heardAtMs < this.deps.tickMs) continue;
       session.marker = 'sending';
       const { topic, partition } = session.progress.source;
-      this.deps.sendMarker({ topic, partition }, markerRecord('idle')).then(
+      const marker = { key: null, value: null, headers: markerHeaders('idle', topic) };
+      this.deps.sendMarker({ topic, partition }, marker).then(
         ({ offset, appendTimeMs }) => {
           this.deps.brokerTime.saw(appendTimeMs);
           session.marker = offset < session.progress.next ? null : { offset };

@@ -1,7 +1,7 @@
 import { TracehoundError } from '@tracehound/event-model';
 
 /** Reasons of verdicts: closed lists, metric labels of `correlator_verdicts_total`. */
-export type DetectReason = 'marker' | 'undecodable' | 'no_value' | 'late' | 'match_failed';
+export type DetectReason = 'marker' | 'undecodable' | 'no_value' | 'looped' | 'late' | 'match_failed';
 export type CorrelateReason = 'undecodable' | 'no_value' | 'already_applied';
 
 /** Stage A has no rule set for what it should process; it waits, readiness says so. */

@@ -1,4 +1,5 @@
 import { createMemoryRegistry } from '@tracehound/avro';
+import { markerHeaders } from '@tracehound/event-model';
 import { createMemoryKafka } from '@tracehound/kafka/memory';
 import { createLogger } from '@tracehound/telemetry';
 import { waitFor } from '@tracehound/testkit';
@@ -55,6 +56,46 @@ describe('R-208 topics that mirror another deployment', () => {
       events.filter((_, i) => i % 2 === 1),
       { topic: MIRROR, clusterId: 'eu' },
     );
+    await world.endInput();
+    await world.settled();
+    expect(await world.finals()).toEqual(oracleLines(events));
+  });
+
+  it('bring events home that were ours: dropped and counted, they double nothing', async () => {
+    const { world, start } = await setUp();
+    const app = await start();
+    const events = attack({ name: 'mallory', endMs: Date.now() });
+    await world.send(events, { clusterId: 'us' });
+    const stray = attack({ name: 'only in the mirror', endMs: Date.now() });
+    await world.send([...events, ...stray], { topic: MIRROR, clusterId: 'us' });
+    await world.endInput();
+    await world.settled();
+    expect(await world.finals()).toEqual(oracleLines(events));
+    const metrics = await (await fetch(`${app.addresses.internal}/metrics`)).text();
+    const looped = metrics
+      .split('\n')
+      .find((line) => line.startsWith('correlator_verdicts_total{') && line.includes('"looped"'));
+    expect(looped?.split(' ').at(-1)).toBe(String(events.length + stray.length));
+  });
+
+  it('X4 do not end with the input of the deployment they mirror', async () => {
+    const { world, start } = await setUp();
+    await start();
+    const ended = { key: null, value: null, headers: markerHeaders('end_of_input', 'security.events') };
+    for (const { partition } of await world.admin.offsets(MIRROR)) {
+      await world.producer.sendTo({ topic: MIRROR, partition }, [ended]);
+    }
+    const ticks = await waitFor(
+      async () => {
+        const batches = await world.matchBatches();
+        const found = batches.filter(({ src_topic, to }) => src_topic === MIRROR && to > 0);
+        return new Set(found.map(({ src_partition }) => src_partition)).size === 4 && found;
+      },
+      { what: 'stage a to pass the markers' },
+    );
+    expect(ticks.filter(({ end_of_input }) => end_of_input)).toEqual([]);
+    const events = attack({ name: 'mallory', endMs: Date.now() });
+    await world.send(events, { topic: MIRROR, clusterId: 'eu' });
     await world.endInput();
     await world.settled();
     expect(await world.finals()).toEqual(oracleLines(events));

@@ -87,6 +87,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       targets: foundation.matchesPartitions,
       faultPoint,
       clusterId: config.clusterId,
+      isMirrored: config.mirroredSources.includes(source.topic),
       counter: foundation.counter,
       rulesAt: (appendTimeMs) => rules.at(appendTimeMs),
       watch: (compiled, failures) => costs.watch(compiled, failures),

@@ -1,12 +1,11 @@
 import { type AvroCodec, createAvroCodec, createMemoryRegistry, registerRecords } from '@tracehound/avro';
 import { ACTIVATION_LIMITS, CorrelationError, createPartitionEngine } from '@tracehound/correlation';
-import type { LateEvent, RuleActivation } from '@tracehound/event-model';
+import { type LateEvent, markerHeaders, type RuleActivation } from '@tracehound/event-model';
 import type { KafkaRecord, TopicPartition } from '@tracehound/kafka';
 import { loadRuleSet } from '@tracehound/sigma';
 import { type SeededRandom, sfc32 } from '@tracehound/testkit';
 import { Detector } from '../src/detector.ts';
 import { BrokerTime } from '../src/domain/broker-time.ts';
-import { markerRecord } from '../src/domain/marker.ts';
 import { MatchWriter } from '../src/domain/match-writer.ts';
 import { RuleBook } from '../src/domain/rule-book.ts';
 import { RulesInForceSource } from '../src/domain/rules-in-force.ts';
@@ -282,7 +281,7 @@ export class DetectorSimulation {
   ): KafkaRecord {
     const log = this.sources[partition] as KafkaRecord[]; // Partitions come from the list itself.
     const codec = this.codec as AvroCodec; // `prepare` has run.
-    const { headers } = what.marker === undefined ? {} : markerRecord(what.marker);
+    const headers = what.marker === undefined ? {} : markerHeaders(what.marker, TOPIC);
     const record: KafkaRecord = {
       topic: TOPIC,
       partition,
@@ -290,7 +289,7 @@ export class DetectorSimulation {
       appendTimeMs: this.nowMs + (this.clocksMs[partition] ?? 0),
       key: null,
       value: what.event ? codec.encode('tracehound.events.v1.AuthenticationEvent', eventRecord(what.event)) : null,
-      headers: Object.fromEntries(Object.entries(headers ?? {}).map(([k, v]) => [k, Buffer.from(v)])),
+      headers: Object.fromEntries(Object.entries(headers).map(([k, v]) => [k, Buffer.from(v)])),
     };
     log.push(record);
     this.events.set(`${partition}/${record.offset}`, { event: what.event ?? null, atMs: record.appendTimeMs });

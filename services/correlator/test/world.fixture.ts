@@ -3,6 +3,8 @@ import { publishRuleSet } from '@tracehound/cli';
 import {
   type CorrelationAlert,
   intakeTopicNames,
+  type MatchBatch,
+  markerHeaders,
   namespacedTopic,
   type TopicName,
   topicSettings,
@@ -27,6 +29,8 @@ export type TestWorld = {
   /** All records of a topic in order of partition and offset. */
   records(name: TopicName | `${TopicName}.dlq`): Promise<readonly KafkaRecord[]>;
   alerts(): Promise<readonly CorrelationAlert[]>;
+  /** What stage A has written to every matches partition. */
+  matchBatches(): Promise<readonly MatchBatch[]>;
   /** Final alerts as the oracle words them, without repetitions, sorted. */
   finals(): Promise<readonly FinalLine[]>;
   /** Resolves when every matches partition has been applied to its end and all alerts are out. */
@@ -92,6 +96,15 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
     return found;
   }
 
+  async function matchBatches(): Promise<readonly MatchBatch[]> {
+    const found: MatchBatch[] = [];
+    for (const record of await records('security.matches')) {
+      const decoded = await codec.decode(record.value ?? Buffer.alloc(0));
+      if (decoded.name === 'tracehound.pipeline.v1.MatchBatch') found.push(decoded.value);
+    }
+    return found;
+  }
+
   /** Nothing but ticks follows the end of input; every alert up to there must be acknowledged. */
   async function settled(timeoutMs = 30_000): Promise<void> {
     const name = topic('security.matches');
@@ -153,6 +166,7 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
     topic,
     records,
     alerts,
+    matchBatches,
     settled,
     async send(events, { topic: to, clusterId } = {}) {
       const results = await producer.send(
@@ -166,7 +180,7 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
     },
     async endInput() {
       for (const at of await sourcePartitions()) {
-        await producer.sendTo(at, [{ key: null, value: null, headers: { th_marker: 'end_of_input' } }]);
+        await producer.sendTo(at, [{ key: null, value: null, headers: markerHeaders('end_of_input', at.topic) }]);
       }
     },
     async committedByB() {

@@ -1,6 +1,11 @@
 import type { AvroCodec } from '@tracehound/avro';
 import { createAffected, type RecoveryMatch, recover } from '@tracehound/correlation';
-import { type CorrelationAlert, END_OF_INPUT_WATERMARK_MS, namespacedTopic } from '@tracehound/event-model';
+import {
+  type CorrelationAlert,
+  END_OF_INPUT_WATERMARK_MS,
+  markerKindOf,
+  namespacedTopic,
+} from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import type { RuleSetCompiled } from '@tracehound/sigma';
 import type { Progress } from '../events/progress.ts';
@@ -203,7 +208,7 @@ function createOnTimeTaker(
     async take({ record, coveredMs: covered }) {
       const event = await eventOf(codec, record);
       coveredMs = Math.max(coveredMs, Number.isFinite(covered) ? covered : 0);
-      if (record.headers['th_marker']?.toString() === 'end_of_input') closed++;
+      if (markerKindOf(record) === 'end_of_input') closed++;
       if (event === null) return;
       if (record.appendTimeMs - event.envelope.event_time > rulesLog.at(record.appendTimeMs).lateness_ms) return;
       late.delete(event.envelope.event_id);

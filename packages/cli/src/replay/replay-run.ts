@@ -1,7 +1,7 @@
 import type { AvroCodec } from '@tracehound/avro';
 import type { OfflineFinal } from '@tracehound/correlation';
 import { createDecider, createMatchStage, type DetectEvent, type DetectResult } from '@tracehound/detect';
-import type { EventEnvelope, EventFieldView } from '@tracehound/event-model';
+import { type EventEnvelope, type EventFieldView, markerKindOf } from '@tracehound/event-model';
 import { groupOf, type RuleSetCompiled } from '@tracehound/sigma';
 import type { ReplayedFinal } from './diff-live.ts';
 import type { IntakeRecord } from './intake-log.ts';
@@ -50,8 +50,6 @@ export type ReplayRunOptions = {
   readonly onFinal: (final: ReplayedFinal) => void;
   readonly onTraceEvent?: (event: TraceEvent) => void;
 };
-
-const END_OF_INPUT = 'end_of_input';
 
 /** The whole way of an event through both stages, without a service, a store or a notice: the engine of `detect`. */
 export function createReplayRun(options: ReplayRunOptions): ReplayRun {
@@ -113,7 +111,7 @@ export function createReplayRun(options: ReplayRunOptions): ReplayRun {
       const { record, coveredMs } = intake;
       await takeEvent(intake);
       counters.records++;
-      if (record.headers['th_marker']?.toString('utf8') === END_OF_INPUT && ++closed === options.sources) {
+      if (markerKindOf(record) === 'end_of_input' && ++closed === options.sources) {
         watermarkMs = Number.POSITIVE_INFINITY;
         tell(decider.end(), record.appendTimeMs);
       }

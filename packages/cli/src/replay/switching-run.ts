@@ -1,6 +1,6 @@
 import type { AvroCodec } from '@tracehound/avro';
 import { createPartitionEngine, type SourceRef } from '@tracehound/correlation';
-import { END_OF_INPUT_WATERMARK_MS, type Match, NO_WATERMARK_MS } from '@tracehound/event-model';
+import { END_OF_INPUT_WATERMARK_MS, type Match, markerKindOf, NO_WATERMARK_MS } from '@tracehound/event-model';
 import type { RuleSetCompiled } from '@tracehound/sigma';
 import { project } from '../scenario/alert-log.ts';
 import type { ReplayedFinal } from './diff-live.ts';
@@ -114,7 +114,7 @@ export function createSwitchingRun(options: SwitchingRunOptions): ReplayRun {
       await takeEvent(intake);
       counters.records++;
       const { ruleset_id, lateness_ms, clock_allowance_ms } = rulesLog.at(record.appendTimeMs);
-      if (record.headers['th_marker']?.toString('utf8') === 'end_of_input' && ++closed === options.sources) {
+      if (markerKindOf(record) === 'end_of_input' && ++closed === options.sources) {
         watermarkMs = Number.POSITIVE_INFINITY;
         apply(CLOCK, ruleset_id, [], END_OF_INPUT_WATERMARK_MS);
       }

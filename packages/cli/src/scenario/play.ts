@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AlertSummary, AlertView, DeliveryView } from '@tracehound/alerting';
-import type { CorrelationAlert } from '@tracehound/event-model';
+import { type CorrelationAlert, markerHeaders } from '@tracehound/event-model';
 import type { Deployment } from '../deployment/deployment.ts';
 import type { ReceivedNotice, WebhookReceiver } from '../receiver/webhook-receiver.ts';
 import { type AlertProjection, latestRevisions, readAlertLog } from './alert-log.ts';
@@ -134,7 +134,7 @@ async function endInput(deployment: Deployment): Promise<void> {
       const topic = deployment.topic(name);
       for (const { partition } of await deployment.admin.offsets(topic)) {
         await producer.sendTo({ topic, partition }, [
-          { key: null, value: null, headers: { th_marker: 'end_of_input' } },
+          { key: null, value: null, headers: markerHeaders('end_of_input', topic) },
         ]);
       }
     }

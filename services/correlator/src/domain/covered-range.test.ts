@@ -1,10 +1,15 @@
 import { ACTIVATION_LIMITS } from '@tracehound/correlation';
-import { END_OF_INPUT_WATERMARK_MS, type Match, NO_WATERMARK_MS, type RuleActivation } from '@tracehound/event-model';
+import {
+  END_OF_INPUT_WATERMARK_MS,
+  type Match,
+  markerHeaders,
+  NO_WATERMARK_MS,
+  type RuleActivation,
+} from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { packRange, type RoutedMatch, safeOffset, watermarkOf } from './covered-range.ts';
-import { markerRecord } from './marker.ts';
 import { beginSource, coverBatch } from './source-progress.ts';
 
 const ACTIVATION: RuleActivation = {
@@ -45,7 +50,7 @@ function match(offset: number, text = ''): Match {
 }
 
 function record(offset: number, appendTimeMs: number, marker?: 'idle' | 'end_of_input'): KafkaRecord {
-  const headers = marker === undefined ? {} : (markerRecord(marker).headers ?? {});
+  const headers = marker === undefined ? {} : markerHeaders(marker, SOURCE.topic);
   return {
     topic: SOURCE.topic,
     partition: SOURCE.partition,

@@ -1,8 +1,7 @@
 import type { RuleActivation } from '@tracehound/event-model';
-import { NO_WATERMARK_MS } from '@tracehound/event-model';
+import { markerKindOf, NO_WATERMARK_MS } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import { type CoveredRange, type RoutedMatch, type SourceRef, watermarkOf } from './covered-range.ts';
-import { markerOf } from './marker.ts';
 
 /** What stage A has covered of one source partition in this session. */
 export type SourceProgress = { readonly source: SourceRef; readonly next: bigint; readonly watermarkMs: number };
@@ -38,7 +37,7 @@ export function coverBatch(
       const { record, activation: current } = judged[end] as JudgedRecord;
       if (current !== activation) break;
       highestAppendTimeMs = Math.max(highestAppendTimeMs, record.appendTimeMs);
-      if (markerOf(record) === 'end_of_input') endOfInput = true;
+      if (markerKindOf(record) === 'end_of_input') endOfInput = true;
       matches.push(...(matchesAt.get(record.offset) ?? []));
       to = record.offset + 1n;
     }

@@ -1,5 +1,5 @@
 import type { DetectionFinding, LateEvent, Match, RuleActivation } from '@tracehound/event-model';
-import { deadLetter, ok, redirect, type Verdict } from '@tracehound/event-model';
+import { deadLetter, drop, ok, redirect, type Verdict } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import type { CorrelationRule, MatchWatch, RuleMatch, RuleSetCompiled } from '@tracehound/sigma';
 import { isWithheld } from '../domain/breakers.ts';
@@ -26,6 +26,8 @@ export type RulesInForce = { readonly activation: RuleActivation; readonly rules
 export type MatchStageDeps = {
   readonly source: SourceRef;
   readonly clusterId: string;
+  /** The source mirrors a topic of another deployment; false by default. */
+  readonly isMirrored?: boolean;
   /** Partitions of security.matches. */
   readonly targets: number;
   readonly rulesAt: (appendTimeMs: number) => RulesInForce;
@@ -42,12 +44,14 @@ export type MatchStageDeps = {
 const FLAG_ET_RECEIVED = 1;
 
 /**
- * Judges lateness, a pure function of the record (X3), then runs the detections. What a late event might have
+ * Ends what came home: an event of this cluster in another topic than its own has been to a deployment that mirrors ours, and its
+ * first copy was here before it. Then judges lateness, a pure function of the record (X3), then runs the detections. What a late event might have
  * matched is left to the recovery pass.
  */
 export function createMatchStage(deps: MatchStageDeps): (item: DecodedRecord) => Verdict<MatchedRecord, DetectReason> {
   return function match(item) {
     const { record, envelope } = item;
+    if (deps.isMirrored && envelope.cluster_id === deps.clusterId) return drop('looped');
     const { activation, rules } = deps.rulesAt(record.appendTimeMs);
     const latenessMs = record.appendTimeMs - envelope.event_time;
     if (latenessMs > activation.lateness_ms) return redirect('late', 'late', lateEvent(deps, item, activation));
