@@ -34,6 +34,7 @@ import type { AlerterConfig } from './config.ts';
 import { createAlertIntake } from './domain/alert-intake.ts';
 import { createDirectNotices } from './domain/direct-notices.ts';
 import { createDispatcher } from './domain/dispatcher.ts';
+import { createHomes } from './domain/homes.ts';
 import { type IntakeRunDeps, storeAlerts } from './domain/intake-run.ts';
 import { createLoop, type Loop } from './domain/loop.ts';
 import { repeatWhileAway } from './domain/repeat-while-away.ts';
@@ -90,6 +91,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
 
   const receiversConfig =
     config.receivers === null ? CONSOLE_ONLY : parseReceivers(config.receivers, { leaseMs: config.leaseMs });
+  const homes = createHomes(config.homes, config.clusterId);
   const checkToken = config.tokens === null ? () => null : parseTokens(config.tokens.reveal());
   const receivers = createReceivers(receiversConfig, {
     lateMs: config.lateMs,
@@ -133,6 +135,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
   const direct = createDirectNotices({
     decode,
     routing: receiversConfig.routing,
+    homes,
     receivers,
     linkBase,
     now,
@@ -189,6 +192,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
       intake: {
         decode,
         routing: receiversConfig.routing,
+        homes,
         channelOf,
         linkBase,
         principal: SERVICE,

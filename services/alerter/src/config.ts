@@ -56,6 +56,14 @@ const fields = {
       about: 'Address that links in notices start with; without it the address of this HTTP interface.',
     }),
   ),
+  homes: list({
+    key: 'TRACEHOUND_ALERTER_HOMES',
+    default: [],
+    pattern: /^[^\s,]{1,200}=[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/,
+    allowed: 'organization=cluster id, *=cluster id for all others, comma separated',
+    about:
+      'Which deployment tells people about an organization, where several share events; the same in all of them. Not named: this one.',
+  }),
   migrate: boolean({
     key: 'TRACEHOUND_ALERTER_MIGRATE',
     default: true,

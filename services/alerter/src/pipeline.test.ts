@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { alertRecord, hexId, T0 } from '../test/alert-record.fixture.ts';
 import { createMemoryStore, positionKey } from './adapters/memory-store.ts';
 import { createDirectNotices } from './domain/direct-notices.ts';
+import { createHomes } from './domain/homes.ts';
 import { type DeadAlert, type IntakeRunDeps, storeAlerts } from './domain/intake-run.ts';
 import { createPartitionIntake, type PartitionIntake } from './domain/partition-intake.ts';
 import { createFlushPipeline, createIntakePipeline } from './pipeline.ts';
@@ -54,7 +55,8 @@ function world() {
   const dead: DeadAlert[] = [];
   const violations: string[] = [];
   const routing = { defaults: ROUTES, organizations: { silent: [] } };
-  const shared = { decode, routing, receivers, linkBase: () => 'https://a', now: clock.now };
+  const homes = createHomes(['abroad=us'], 'eu');
+  const shared = { decode, routing, homes, receivers, linkBase: () => 'https://a', now: clock.now };
   const direct = createDirectNotices({ ...shared, onSent: () => undefined });
   const intake = {
     ...shared,
@@ -240,6 +242,7 @@ describe('the way of one alert', () => {
       it.make(alert),
       it.make(one({ kind: 'END' })),
       it.make(one({ organization_id: 'silent' })),
+      it.make(one({ organization_id: 'abroad' })),
       it.make(one(), { organization: 'globex' }),
       it.alertAt(0, Buffer.alloc(0)),
       it.alertAt(0, Buffer.from('!bad')),
@@ -252,6 +255,7 @@ describe('the way of one alert', () => {
       ['consume/deadLetter/unknown_kind', 1],
       ['consume/drop/empty', 1],
       ['group/ok/', 1],
+      ['route/drop/elsewhere', 1],
       ['route/drop/unrouted', 1],
       ['suppress/drop/end_without_alert', 1],
       ['suppress/drop/stale_revision', 1],
@@ -367,6 +371,25 @@ describe('X16', () => {
     ]);
     expect(new Set(deliveries.map((delivery) => delivery.alert_id))).toEqual(new Set([other.alert_id]));
     expect(it.direct.unsaved).toBe(0);
+  });
+
+  test('R-208 an alert whose home is elsewhere is kept and told by nobody here, also with the store away', async () => {
+    const it = world();
+    const abroad = one({ organization_id: 'abroad' });
+    const ours = one();
+    await it.partitionIntake(1);
+    await it.consume(it.make(abroad));
+    it.store.fail(AWAY);
+    await it.consume(it.make(one({ organization_id: 'abroad' })), it.make(ours, { partition: 1 }));
+    it.clock.advance(2_000);
+    for (const intake of it.intakes.values()) await intake.tellOverdue();
+    it.store.fail(null);
+    for (const intake of it.intakes.values()) await intake.retry();
+    await it.deliver();
+    expect(it.taken.map(({ recordId }) => recordId)).toEqual([ours.alert_id, ours.alert_id]);
+    await it.store.transaction(async (tx) => {
+      expect((await tx.alertsOf([abroad.alert_id])).has(abroad.alert_id)).toBe(true);
+    });
   });
 
   test('store away: an entity that the store has told before is not told again', async () => {

@@ -1,6 +1,7 @@
 import type { AlertRecord, RoutingTable } from '@tracehound/alerting';
 import { Pipeline, type SettleEffects, settle } from '@tracehound/pipeline';
 import type { IntegrityViolation } from './domain/facts.ts';
+import type { Homes } from './domain/homes.ts';
 import type {
   AlertDecoder,
   AlertStore,
@@ -22,6 +23,7 @@ import { createSuppressStage } from './stages/suppress.ts';
 export type IntakeDeps = {
   readonly decode: AlertDecoder;
   readonly routing: RoutingTable;
+  readonly homes: Homes;
   readonly channelOf: (receiver: string) => string;
   /** Read at each run: the address of our own interface is known only when it listens. */
   readonly linkBase: () => string;

@@ -11,6 +11,7 @@ import {
 import type { AlertDecoder, AlertTransaction, ConsumedAlert, DirectDelivery, Receiver } from '../ports.ts';
 import { newDelivery } from '../stages/group.ts';
 import { deliveryFact } from './facts.ts';
+import type { Homes } from './homes.ts';
 
 export type DirectNotices = {
   /**
@@ -50,6 +51,7 @@ const DELIVERIES_MAX = 50_000;
 export function createDirectNotices(deps: {
   readonly decode: AlertDecoder;
   readonly routing: RoutingTable;
+  readonly homes: Homes;
   readonly receivers: ReadonlyMap<string, Receiver>;
   readonly linkBase: () => string;
   readonly now: () => number;
@@ -133,7 +135,7 @@ export function createDirectNotices(deps: {
 
     async tell(alert) {
       const record = await deps.decode(alert.position.topic, alert.value);
-      if (record === null || !opensByItself(record)) return 'silent';
+      if (record === null || !opensByItself(record) || !deps.homes.isHere(record.organization_id)) return 'silent';
       const entity = claimEntity(record);
       if (!entity) return 'silent';
       const reason = record.kind === 'DEGRADED' ? 'degraded' : 'opened';
