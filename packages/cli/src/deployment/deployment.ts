@@ -7,6 +7,7 @@ import { publishRuleSet } from '../commands/rules.ts';
 import { applyTopics } from '../commands/topics.ts';
 import type { RuleFile } from '../scenario/scenario.ts';
 import { freePort } from './free-port.ts';
+import { mirroredFromEnvironment } from './mirrored-sources.ts';
 import { receiversFile } from './receivers-file.ts';
 import { ensureSecrets, type LocalSecrets } from './secrets.ts';
 import { SERVICES, type ServiceEvent, type ServiceName, ServiceProcess } from './service-process.ts';
@@ -24,6 +25,8 @@ export type DeploymentOptions = {
   readonly receiverUrl: string;
   /** First-start fault points per service; tests only. */
   readonly faults?: Partial<Record<ServiceName, string>>;
+  /** Topics that mirror those of other deployments, as they are named in the cluster; TRACEHOUND_MIRRORED_SOURCES unless told. */
+  readonly mirrored?: readonly string[];
   /** Further environment for the services. */
   readonly env?: Readonly<Record<string, string>>;
   readonly restartsMax?: number;
@@ -43,6 +46,8 @@ export type Deployment = {
   readonly admin: KafkaAdmin;
   readonly codec: AvroCodec;
   readonly pool: Pool;
+  /** Topics that mirror those of other deployments. */
+  readonly mirrored: readonly string[];
   readonly topic: (name: string) => string;
   readonly group: (name: string) => string;
   /** Names the services that are dead for good, or null. */
@@ -61,15 +66,15 @@ export function databaseUrl(postgresUrl: string, namespace: string): string {
 
 /** Topics, schemas, database and rules: idempotent, so a second start changes nothing. */
 async function prepare(
-  options: DeploymentOptions,
+  options: DeploymentOptions & { readonly mirrored: readonly string[] },
   kafka: KafkaClient,
   codec: AvroCodec,
   database: string,
 ): Promise<string> {
-  const { addresses, namespace, root } = options;
+  const { addresses, namespace, root, mirrored } = options;
   const registry = createRegistry({ url: addresses.registryUrl });
   await Promise.all([
-    applyTopics({ kafka, namespace, profile: addresses.kafkaBrokers.length > 1 ? 'default' : 'local' }),
+    applyTopics({ kafka, namespace, mirrored, profile: addresses.kafkaBrokers.length > 1 ? 'default' : 'local' }),
     registerRecords(registry),
     ensureDatabase(database).then(() => migrate(database, join(root, 'deploy', 'migrations'))),
   ]);
@@ -79,6 +84,7 @@ async function prepare(
     namespace,
     files: options.rules,
     latenessMs: options.latenessMs,
+    mirrored,
     principal: 'tracehound up',
   });
   return published.rulesetId;
@@ -87,6 +93,7 @@ async function prepare(
 export async function startDeployment(options: DeploymentOptions): Promise<Deployment> {
   const { root, directory, addresses, namespace } = options;
   const prefix = namespace === '' ? '' : `${namespace}.`;
+  const mirrored = options.mirrored ?? mirroredFromEnvironment() ?? [];
   const secrets = ensureSecrets(join(directory, 'secrets'));
   const database = databaseUrl(addresses.postgresUrl, namespace);
   const kafka = createKafkaJsClient({ brokers: addresses.kafkaBrokers, clientId: 'tracehound-cli' });
@@ -94,7 +101,7 @@ export async function startDeployment(options: DeploymentOptions): Promise<Deplo
   const undo: (() => Promise<unknown>)[] = [() => kafka.close()];
   try {
     options.onProgress?.('topics, schemas, database, rules');
-    const rulesetId = await prepare(options, kafka, codec, database);
+    const rulesetId = await prepare({ ...options, mirrored }, kafka, codec, database);
 
     const url = async (): Promise<string> => `http://127.0.0.1:${await freePort()}`;
     const gatewayUrl = await url();
@@ -103,6 +110,7 @@ export async function startDeployment(options: DeploymentOptions): Promise<Deplo
     const common: Record<string, string> = {
       ...environmentOf({ ...addresses, postgresUrl: database }),
       TRACEHOUND_NAMESPACE: namespace,
+      TRACEHOUND_MIRRORED_SOURCES: mirrored.join(','),
       // On one machine a killed member is replaced in seconds, not half a minute; 6 s is the broker's lower bound.
       TRACEHOUND_CORRELATOR_SESSION_TIMEOUT: '6s',
       TRACEHOUND_SINK_SESSION_TIMEOUT: '6s',
@@ -172,6 +180,7 @@ export async function startDeployment(options: DeploymentOptions): Promise<Deplo
       alerterUrl,
       databaseUrl: database,
       rulesetId,
+      mirrored,
       secrets,
       kafka,
       admin,

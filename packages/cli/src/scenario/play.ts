@@ -76,6 +76,7 @@ export async function play(deployment: Deployment, scenario: Scenario, options: 
     admin: deployment.admin,
     topic: deployment.topic,
     group: deployment.group,
+    mirrored: deployment.mirrored,
     timeoutMs: until - Date.now(),
     onProgress: (waitingFor) => progress(`waiting for ${waitingFor}`),
     hopeless: deployment.hopeless,

@@ -9,6 +9,8 @@ export type SettledOptions = {
   /** `security.events` -> the topic of this deployment. */
   readonly topic: (name: string) => string;
   readonly group: (name: string) => string;
+  /** Topics that mirror those of other deployments, as they are named in the cluster; none by default. */
+  readonly mirrored?: readonly string[];
   readonly timeoutMs: number;
   readonly onProgress?: WaitProgress;
   /** Asked between polls: a reason why waiting is hopeless (a service is dead), or null. */
@@ -46,11 +48,12 @@ async function behind(
 export async function waitSettled(options: SettledOptions): Promise<void> {
   const { admin, topic, group } = options;
   const until = Date.now() + options.timeoutMs;
-  const reach = async (groupName: string, topicNames: readonly string[]): Promise<void> => {
-    for (const name of topicNames) {
-      const target = await ends(admin, topic(name));
+  const mirrored = options.mirrored ?? [];
+  const reach = async (groupName: string, topics: readonly string[]): Promise<void> => {
+    for (const name of topics) {
+      const target = await ends(admin, name);
       for (;;) {
-        const left = await behind(admin, group(groupName), topic(name), target);
+        const left = await behind(admin, group(groupName), name, target);
         if (left === 0) break;
         options.onProgress?.(`${groupName} on ${name}: ${left} partition(s) to go`);
         const reason = options.hopeless?.() ?? null;
@@ -61,14 +64,12 @@ export async function waitSettled(options: SettledOptions): Promise<void> {
       }
     }
   };
-  await reach('correlator-a', ['security.events', 'security.telemetry']);
-  await reach('correlator-b', ['security.matches']);
+  const all = (...names: readonly string[]): readonly string[] => names.map(topic);
+  await reach('correlator-a', [...all('security.events', 'security.telemetry'), ...mirrored]);
+  await reach('correlator-b', all('security.matches'));
   await reach('sink-audit', [
-    'security.events',
-    'security.telemetry',
-    'security.late',
-    'security.findings',
-    'security.alerts',
+    ...all('security.events', 'security.telemetry', 'security.late', 'security.findings', 'security.alerts'),
+    ...mirrored,
   ]);
-  await reach('alerter', ['security.alerts', 'security.findings']);
+  await reach('alerter', all('security.alerts', 'security.findings'));
 }
