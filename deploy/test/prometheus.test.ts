@@ -19,7 +19,7 @@ describe.skipIf(!hasPromtool)(name, () => {
   it('accepts the scrape configuration and the rules', async () => {
     const result = await runTool('promtool', ['check', 'config', 'prometheus.yml'], PROMETHEUS);
     expect(result, result.output).toMatchObject({ code: 0 });
-    expect(result.output).toContain('5 rules found');
+    expect(result.output).toContain('6 rules found');
   });
 
   it('runs the unit tests of the rules', async () => {
@@ -47,7 +47,7 @@ describe.skipIf(!hasPromtool)(name, () => {
 describe('alert rules', () => {
   it('ask only for metrics that services declare', () => {
     const expressions = ruleExpressions();
-    expect(expressions).toHaveLength(5);
+    expect(expressions).toHaveLength(6);
     const declared = declaredMetrics();
     for (const expression of expressions) {
       const asked = metricsOf(expression);

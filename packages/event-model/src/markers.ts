@@ -30,3 +30,8 @@ export function markerKindOf(record: {
   const topic = record.headers[MARKER_TOPIC_HEADER]?.toString() ?? record.topic;
   return topic === record.topic ? kind : 'idle';
 }
+
+/** Whether this deployment wrote the record itself, as a marker: what a mirrored topic has besides comes through the mirror. */
+export function isOwnMarker(record: { readonly topic: string; readonly headers: Headers }): boolean {
+  return record.headers[MARKER_TOPIC_HEADER]?.toString() === record.topic;
+}

@@ -1,4 +1,4 @@
-import { invariant, markerHeaders } from '@tracehound/event-model';
+import { invariant, isOwnMarker, markerHeaders } from '@tracehound/event-model';
 import type {
   KafkaBatch,
   KafkaConsumer,
@@ -34,6 +34,8 @@ export type DetectorDeps = {
   readonly tickMs: number;
   readonly faultPoint: (name: string) => void;
   readonly logger: LifecycleLogger;
+  /** Sources that mirror topics of other deployments; none by default. */
+  readonly mirrored?: readonly string[];
   readonly onMarker?: () => void;
   /** Why a partition cannot go on, null when it can; for readiness. */
   readonly onState?: (partition: TopicPartition, problem: string | null) => void;
@@ -44,6 +46,8 @@ type Session = {
   readonly path: DetectPath;
   progress: SourceProgress;
   heardAtMs: number;
+  /** When the mirror brought something: an event, or a marker of the deployment it mirrors. */
+  mirroredAtMs: number;
   /** A marker that has not come back yet: no second one is written meanwhile. */
   marker: { readonly offset: bigint } | 'sending' | null;
 };
@@ -75,6 +79,7 @@ export class Detector implements PartitionHandler {
         path: this.deps.createPath(source),
         progress: beginSource(source, offset),
         heardAtMs: this.deps.clock.steadyMs(),
+        mirroredAtMs: this.deps.clock.steadyMs(),
         marker: null,
       });
       this.deps.onState?.(partition, null);
@@ -89,6 +94,7 @@ export class Detector implements PartitionHandler {
     const session = this.sessions.get(keyOf(batch));
     invariant(session !== undefined, 'a batch of a source partition that was not assigned', { topic: batch.topic });
     session.heardAtMs = this.deps.clock.steadyMs();
+    if (batch.records.some((record) => !isOwnMarker(record))) session.mirroredAtMs = session.heardAtMs;
     const records = batch.records.filter((record) => record.offset >= session.progress.next);
     if (records.length === 0) return;
     try {
@@ -136,6 +142,20 @@ export class Detector implements PartitionHandler {
         },
       );
     }
+  }
+
+  /**
+   * How long the mirrors have brought nothing, by topic: the longest of the partitions held here, ms. The deployment that is
+   * mirrored writes a marker into every idle partition, so with a mirror that works this stays near a tick and its lag.
+   */
+  mirrorSilences(): ReadonlyMap<string, number> {
+    const nowMs = this.deps.clock.steadyMs();
+    const silences = new Map((this.deps.mirrored ?? []).map((topic) => [topic, 0]));
+    for (const { progress, mirroredAtMs } of this.sessions.values()) {
+      const known = silences.get(progress.source.topic);
+      if (known !== undefined) silences.set(progress.source.topic, Math.max(known, nowMs - mirroredAtMs));
+    }
+    return silences;
   }
 
   get sessionCount(): number {

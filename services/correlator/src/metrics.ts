@@ -65,6 +65,12 @@ const SPECS = {
     name: 'correlator_markers_total',
     help: 'Idle markers acknowledged on source partitions.',
   },
+  mirrorSilence: {
+    type: 'gauge',
+    name: 'correlator_mirror_silence_seconds',
+    help: 'Longest time a partition of a mirrored topic has been brought nothing; the markers of the other side keep it small.',
+    labels: ['source'],
+  },
   rulesIgnored: {
     type: 'counter',
     name: 'correlator_rule_records_ignored_total',

@@ -1,4 +1,5 @@
 import { createMemoryRegistry } from '@tracehound/avro';
+import { runRecover } from '@tracehound/cli';
 import { markerHeaders } from '@tracehound/event-model';
 import { createMemoryKafka } from '@tracehound/kafka/memory';
 import { createLogger } from '@tracehound/telemetry';
@@ -28,10 +29,16 @@ afterEach(async () => {
 });
 
 /** The deployment `us`, to which the topic of the deployment `eu` is mirrored. */
-async function setUp(env: Record<string, string> = {}) {
-  const memory = createMemoryKafka({ now: Date.now });
+async function setUp(env: Record<string, string> = {}, options: { now?: () => number; latenessMs?: number } = {}) {
+  const memory = createMemoryKafka({ now: options.now ?? Date.now });
   const registry = createMemoryRegistry();
-  const world = await createWorld({ kafka: memory.client(), registry, namespace: '', mirrored: [MIRROR] });
+  const world = await createWorld({
+    kafka: memory.client(),
+    registry,
+    namespace: '',
+    mirrored: [MIRROR],
+    latenessMs: options.latenessMs ?? 86_400_000,
+  });
   const start = async (): Promise<CorrelatorApp> => {
     const app = createApp(loadCorrelatorConfig({ ...ENVIRONMENT, ...env }), {
       kafka: memory.client(),
@@ -99,6 +106,55 @@ describe('R-208 topics that mirror another deployment', () => {
     await world.endInput();
     await world.settled();
     expect(await world.finals()).toEqual(oracleLines(events));
+  });
+
+  it('X3 hold nothing while they are silent; what they bring too late is late here, and recovered', async () => {
+    const clock = { nowMs: Date.now() };
+    const { world, start } = await setUp({}, { now: () => clock.nowMs, latenessMs: 10_000 });
+    const app = await start();
+    const ours = attack({ name: 'ours', endMs: clock.nowMs });
+    await world.send(ours);
+    const silent = async (): Promise<number> => {
+      const text = await (await fetch(`${app.addresses.internal}/metrics`)).text();
+      const line = text.split('\n').find((one) => one.startsWith('correlator_mirror_silence_seconds{'));
+      return Number(line?.split(' ').at(-1));
+    };
+    await waitFor(async () => (await world.alerts()).length > 0, { what: 'the first alert' });
+    clock.nowMs += 240_000;
+    await waitFor(async () => (await world.finals()).length === oracleLines(ours).length, {
+      what: 'finals of our own',
+    });
+    expect(await world.finals()).toEqual(oracleLines(ours));
+    await waitFor(async () => (await silent()) > 0.5, { what: 'the silence to be told' });
+
+    const abroad = attack({ name: 'abroad', endMs: clock.nowMs - 120_000 });
+    await world.send(abroad, { topic: MIRROR, clusterId: 'eu' });
+    const late = await waitFor(
+      async () => {
+        const records = await world.records('security.late');
+        return records.length === abroad.length && records;
+      },
+      { what: 'the late events' },
+    );
+    for (const { value } of late) {
+      expect((await world.codec.decode(value ?? Buffer.alloc(0))).value).toMatchObject({ src_topic: MIRROR });
+    }
+    expect(await world.finals()).toEqual(oracleLines(ours));
+    const terminal = { out: () => undefined, note: () => undefined };
+    await runRecover({ format: 'table' }, { ...world, clusterId: 'us', terminal, now: () => clock.nowMs });
+    expect(await world.finals()).toEqual(oracleLines([...ours, ...abroad]));
+
+    const marker = { key: null, value: null, headers: markerHeaders('idle', 'security.events') };
+    const partitions = await world.admin.partitionCount(MIRROR);
+    await waitFor(
+      async () => {
+        for (let partition = 0; partition < partitions; partition++) {
+          await world.producer.sendTo({ topic: MIRROR, partition }, [marker]);
+        }
+        return (await silent()) < 0.5;
+      },
+      { what: 'markers of the other side to end the silence' },
+    );
   });
 
   it('are refused while their records have the time of the sender', async () => {

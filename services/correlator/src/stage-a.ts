@@ -129,6 +129,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
     tickMs: config.tickMs,
     faultPoint,
     logger,
+    mirrored: config.mirroredSources,
     onMarker: () => metrics.markers.inc(),
     onState: (at, problem) => foundation.problems.set(`stage a, ${at.topic}/${at.partition}`, problem),
     onRevoked: (at) => foundation.problems.delete(`stage a, ${at.topic}/${at.partition}`),
@@ -143,7 +144,15 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
   detector.bind(consumer);
   await consumer.start();
   // Four looks per tick keep the silence of a source within a quarter of the bound.
-  const ticking = setInterval(() => detector.markIdle(), Math.max(10, config.tickMs / 4));
+  const ticking = setInterval(
+    () => {
+      detector.markIdle();
+      for (const [source, silenceMs] of detector.mirrorSilences()) {
+        metrics.mirrorSilence.set({ source }, silenceMs / 1_000);
+      }
+    },
+    Math.max(10, config.tickMs / 4),
+  );
   ticking.unref();
 
   return {
