@@ -1,11 +1,11 @@
 import { createMemoryRegistry } from '@tracehound/avro';
-import { runRecover } from '@tracehound/cli';
+import { publishRuleSet, runRecover } from '@tracehound/cli';
 import { markerHeaders } from '@tracehound/event-model';
 import { createMemoryKafka } from '@tracehound/kafka/memory';
 import { createLogger } from '@tracehound/telemetry';
 import { waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
-import { attack, oracleLines } from '../test/events.fixture.ts';
+import { attack, oracleLines, TEST_RULES } from '../test/events.fixture.ts';
 import { createWorld } from '../test/world.fixture.ts';
 import { MemoryStateStore } from './adapters/memory-state-store.ts';
 import { type CorrelatorApp, createApp } from './app.ts';
@@ -28,8 +28,10 @@ afterEach(async () => {
   for (const stop of running.splice(0).reverse()) await stop();
 });
 
+type SetUp = { readonly now?: () => number; readonly latenessMs?: number; readonly listed?: readonly string[] };
+
 /** The deployment `us`, to which the topic of the deployment `eu` is mirrored. */
-async function setUp(env: Record<string, string> = {}, options: { now?: () => number; latenessMs?: number } = {}) {
+async function setUp(env: Record<string, string> = {}, options: SetUp = {}) {
   const memory = createMemoryKafka({ now: options.now ?? Date.now });
   const registry = createMemoryRegistry();
   const world = await createWorld({
@@ -38,6 +40,7 @@ async function setUp(env: Record<string, string> = {}, options: { now?: () => nu
     namespace: '',
     mirrored: [MIRROR],
     latenessMs: options.latenessMs ?? 86_400_000,
+    ...(options.listed ? { listed: options.listed } : {}),
   });
   const start = async (): Promise<CorrelatorApp> => {
     const app = createApp(loadCorrelatorConfig({ ...ENVIRONMENT, ...env }), {
@@ -155,6 +158,37 @@ describe('R-208 topics that mirror another deployment', () => {
       },
       { what: 'markers of the other side to end the silence' },
     );
+  });
+
+  it('X7 are added to a running deployment: own sources go on, mirrored ones wait for the activation', async () => {
+    const clock = { nowMs: Date.now() };
+    const { world, start } = await setUp({}, { now: () => clock.nowMs, listed: [] });
+    const app = await start();
+    const before = attack({ name: 'before', endMs: clock.nowMs });
+    await world.send(before);
+    await waitFor(async () => (await world.alerts()).length > 0, { what: 'an alert of our own' });
+    const waiting = (): string => app.health().ready.checks.find(({ name }) => name === 'partitions')?.detail ?? '';
+    await waitFor(() => waiting().includes(MIRROR), { what: 'readiness to name the mirrored topic' });
+
+    const { effectiveAtMs } = await publishRuleSet({
+      ...world,
+      files: TEST_RULES,
+      latenessMs: 86_400_000,
+      mirrored: [MIRROR],
+      principal: 'test',
+      now: () => clock.nowMs,
+    });
+    await waitFor(() => !waiting().includes(MIRROR), { what: 'the mirrored partitions to go on', timeoutMs: 20_000 });
+    clock.nowMs = effectiveAtMs;
+    const after = attack({ name: 'after', endMs: clock.nowMs });
+    await world.send(after.filter((_, i) => i % 2 === 0));
+    await world.send(
+      after.filter((_, i) => i % 2 === 1),
+      { topic: MIRROR, clusterId: 'eu' },
+    );
+    await world.endInput();
+    await world.settled();
+    expect(await world.finals()).toEqual(oracleLines([...before, ...after]));
   });
 
   it('are refused while their records have the time of the sender', async () => {

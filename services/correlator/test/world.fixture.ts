@@ -50,6 +50,8 @@ export type TestWorldOptions = {
   readonly publish?: boolean;
   /** Topics that mirror intake topics of other deployments. */
   readonly mirrored?: readonly string[];
+  /** Those of them that the first activation lists; all by default. */
+  readonly listed?: readonly string[];
 };
 
 export async function createWorld(options: TestWorldOptions): Promise<TestWorld> {
@@ -67,7 +69,7 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
       namespace,
       files: options.files ?? TEST_RULES,
       latenessMs: options.latenessMs ?? 86_400_000,
-      mirrored,
+      mirrored: options.listed ?? mirrored,
       principal: 'test',
     });
   }
