@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AlertSummary, AlertView, DeliveryView } from '@tracehound/alerting';
-import { type CorrelationAlert, markerHeaders } from '@tracehound/event-model';
+import { type CorrelationAlert, INTAKE_TOPICS, markerHeaders } from '@tracehound/event-model';
 import type { Deployment } from '../deployment/deployment.ts';
 import type { ReceivedNotice, WebhookReceiver } from '../receiver/webhook-receiver.ts';
 import { type AlertProjection, latestRevisions, readAlertLog } from './alert-log.ts';
@@ -53,7 +53,6 @@ export type PlayOptions = {
   readonly onProgress?: (line: string) => void;
 };
 
-const INTAKE = ['security.events', 'security.telemetry'] as const;
 const WEBHOOK = 'webhook';
 
 /** Sends a scenario through the gateway, waits until all of it has gone the whole way, and gathers what happened. */
@@ -131,8 +130,7 @@ function noticed(views: readonly AlertView[]): ReadonlySet<string> {
 async function endInput(deployment: Deployment): Promise<void> {
   const producer = await deployment.kafka.producer();
   try {
-    for (const name of INTAKE) {
-      const topic = deployment.topic(name);
+    for (const topic of [...INTAKE_TOPICS.map(deployment.topic), ...deployment.mirrored]) {
       for (const { partition } of await deployment.admin.offsets(topic)) {
         await producer.sendTo({ topic, partition }, [
           { key: null, value: null, headers: markerHeaders('end_of_input', topic) },
