@@ -27,7 +27,9 @@ type Seen = { readonly timeMs: number; readonly steps: number[] };
 /** @see EvidenceLog */
 export function createEvidenceLog(ruleSet: RuleSetCompiled): EvidenceLog {
   const rules = new Map(
-    ruleSet.correlations.flatMap((rule) => (rule.override ? [] : [[rule.description.rule_id, rule] as const])),
+    ruleSet.correlations.flatMap((rule) =>
+      rule.override || rule.isWarming ? [] : [[rule.description.rule_id, rule] as const],
+    ),
   );
   let young = new Map<string, Seen>();
   let old = new Map<string, Seen>();

@@ -61,7 +61,7 @@ function handlesOf(ruleSet: RuleSetCompiled): readonly RuleHandle[] {
     }),
   );
   const names = namesOfCorrelations(ruleSet);
-  const themselves = ruleSet.correlations.filter(({ override }) => override === null);
+  const themselves = ruleSet.correlations.filter(({ override, isWarming }) => override === null && !isWarming);
   const correlations = themselves.map(
     (rule): RuleHandle => ({
       kind: 'correlation',

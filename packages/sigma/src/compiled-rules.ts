@@ -88,6 +88,8 @@ export type CorrelationRule = RuleText & {
   readonly semanticHash: string;
   /** Where this is another correlation's form in one organization; null for the rule itself. */
   readonly override: RuleOverride | null;
+  /** Of the set that is to come (`WARMING_FOLDER`): it runs on trial until that set takes effect. */
+  readonly isWarming: boolean;
   readonly description: RuleDescription;
 };
 
@@ -107,7 +109,7 @@ export type RuleSetCompiled = {
   /** Pipelines that the rules went through, in their order; `readPipeline` makes the same of them again. */
   readonly pipelines: readonly RuleFile[];
   readonly detections: readonly DetectionRule[];
-  /** First all rules, then their forms in organizations with overrides. */
+  /** First all rules, those of a set to come last, then their forms in organizations with overrides. */
   readonly correlations: readonly CorrelationRule[];
   /** Things that load but deserve a look. */
   readonly warnings: readonly SigmaProblem[];

@@ -35,6 +35,7 @@ export { RULE_KEYS, RULE_LEVELS } from './rule-words.ts';
 export type { Relation, Test, TimeUnit } from './test-tree.ts';
 export type { Triage, TriageGuide } from './triage.ts';
 export { type PatternPart, parsePattern } from './value-pattern.ts';
+export { WARMING_FOLDER } from './warming.ts';
 export {
   createProblemSink,
   type Position,

@@ -11,13 +11,14 @@ import { type Overridden, type OverrideRule, readOverrides } from './override-li
 import { inOrder } from './pipeline/apply-pipelines.ts';
 import type { Pipeline } from './pipeline/pipeline-definition.ts';
 import { SigmaError, type SigmaProblem } from './problems.ts';
-import { createRuleSink, type ParsedCorrelation, type ParsedDetection, parseRuleDocument } from './rule-document.ts';
+import { createRuleSink, type ParsedDetection, parseRuleDocument } from './rule-document.ts';
 import { formsOf, indexForms, thresholdOf } from './rule-forms.ts';
 import { hashAll, hashOf } from './rule-hash.ts';
 import { chainMatches, createEventMatches, type Feed, type MatchPlan } from './rule-matches.ts';
 import { indexNames, type NamedRule } from './rule-names.ts';
 import type { Test } from './test-tree.ts';
 import { triageGuide } from './triage.ts';
+import { type Layer, WARMING_FOLDER, warmingOf } from './warming.ts';
 import { createProblemSink, readYamlDocuments } from './yaml-tree.ts';
 
 export type RuleSetOptions = {
@@ -48,21 +49,45 @@ export function loadRuleSet(files: readonly RuleFile[], options: RuleSetOptions 
   const limits = { ...RULE_LIMITS, ...options.limits };
   const isLenient = options.onProblem === 'refuse-rule';
   const pipelines = inOrder(options.pipelines ?? []);
-  const parsed = parseFiles(canonical, { problems, warnings, limits, expand: options.expand ?? {}, pipelines });
-  const twins = reportTwins(parsed.rules);
-  const names = indexNames(isLenient ? parsed.rules.filter((rule) => !twins.has(rule)) : parsed.rules);
-  const tests = applyFilters(parsed.filters, parsed.rules, names);
-  const linked = linkCorrelations(
-    parsed.rules.filter((rule) => rule.kind === 'correlation'),
-    { limits, names, isLenient, pipelines },
+  const context = { problems, warnings, limits, isLenient, expand: options.expand ?? {}, pipelines };
+  const isToCome = ({ path }: RuleFile): boolean => path.startsWith(WARMING_FOLDER);
+  const inForce = readLayer(
+    canonical.filter((file) => !isToCome(file)),
+    context,
   );
-  const overridden = readOverrides(parsed.overrides, { linked, names, limits });
+  const warming = canonical.some(isToCome) ? warmingOf(inForce, readLayer(canonical.filter(isToCome), context)) : null;
   if (problems.length > 0 && !isLenient) throw new SigmaError(problems);
   const contents = canonical.flatMap(({ path, content }) => [path, content]);
   const rulesetId = hashOf([...contents, ...listsOf(options.expand), ...contentsOf(pipelines)]);
-  const set = compile({ rules: parsed.rules, tests, linked, overridden, rulesetId });
+  const set = compile({ ...inForce, rulesetId }, warming);
   const applied = pipelines.map(({ path, content }) => ({ path, content }));
   return { ...set, rulesetId, files: canonical, pipelines: applied, warnings, refused: problems };
+}
+
+type ReadingContext = {
+  readonly problems: SigmaProblem[];
+  readonly warnings: SigmaProblem[];
+  readonly limits: RuleLimits;
+  readonly isLenient: boolean;
+  readonly expand: PlaceholderLists;
+  readonly pipelines: readonly Pipeline[];
+};
+
+/** Reads and links files by the names they give. */
+function readLayer(
+  files: readonly RuleFile[],
+  context: ReadingContext,
+): Layer & { readonly overridden: readonly Overridden[] } {
+  const { limits, isLenient, pipelines } = context;
+  const { rules, filters, overrides } = parseFiles(files, context);
+  const twins = reportTwins(rules);
+  const names = indexNames(isLenient ? rules.filter((rule) => !twins.has(rule)) : rules);
+  const tests = applyFilters(filters, rules, names);
+  const linked = linkCorrelations(
+    rules.filter((rule) => rule.kind === 'correlation'),
+    { limits, names, isLenient, pipelines },
+  );
+  return { rules, tests, linked, overridden: readOverrides(overrides, { linked, names, limits }) };
 }
 
 type ParsedFiles = {
@@ -71,16 +96,7 @@ type ParsedFiles = {
   readonly overrides: readonly OverrideRule[];
 };
 
-function parseFiles(
-  files: readonly RuleFile[],
-  context: {
-    readonly problems: SigmaProblem[];
-    readonly warnings: SigmaProblem[];
-    readonly limits: RuleLimits;
-    readonly expand: PlaceholderLists;
-    readonly pipelines: readonly Pipeline[];
-  },
-): ParsedFiles {
+function parseFiles(files: readonly RuleFile[], context: Omit<ReadingContext, 'isLenient'>): ParsedFiles {
   const { problems, warnings, limits, expand, pipelines } = context;
   const rules: NamedRule[] = [];
   const filters: FilterRule[] = [];
@@ -131,17 +147,15 @@ function contentsOf(pipelines: readonly Pipeline[]): readonly string[] {
   return pipelines.length === 0 ? [] : [JSON.stringify({ pipelines: pipelines.map(({ content }) => content) })];
 }
 
-type Compilation = {
-  readonly rules: readonly NamedRule[];
-  readonly tests: ReadonlyMap<ParsedDetection, Test>;
-  readonly linked: ReadonlyMap<ParsedCorrelation, LinkedCorrelation>;
-  readonly overridden: readonly Overridden[];
-  readonly rulesetId: string;
-};
+type Compilation = Layer & { readonly overridden: readonly Overridden[]; readonly rulesetId: string };
 type Compiled = Omit<RuleSetCompiled, 'files' | 'pipelines' | 'warnings' | 'refused' | 'rulesetId'>;
 
-function compile(compilation: Compilation): Compiled {
-  const { rules, tests, linked, rulesetId } = compilation;
+function compile(inForce: Compilation, warming: Layer | null): Compiled {
+  const { rulesetId } = inForce;
+  const rules = [...inForce.rules, ...(warming?.rules ?? [])];
+  const tests = new Map([...inForce.tests, ...(warming?.tests ?? [])]);
+  const linked = new Map([...inForce.linked, ...(warming?.linked ?? [])]);
+  const isWarming = new Set<NamedRule>(warming?.rules);
   const sound = rules.filter((rule) => !rule.sink.hasFailed);
   const parsed = sound.filter((rule) => rule.kind === 'detection' && tests.has(rule)) as ParsedDetection[];
   const ready = sound.flatMap((rule) => (rule.kind === 'correlation' ? (linked.get(rule) ?? []) : []));
@@ -151,6 +165,11 @@ function compile(compilation: Compilation): Compiled {
   ]);
   const hashes = hashAll(tests, linked, ready);
   const feedsOf = feedsByRule(ready);
+  /** Whether a rule speaks for itself is decided by the set in force. */
+  const isSpokenFor = (rule: NamedRule): boolean => {
+    const feeds = feedsOf.get(rule) ?? [];
+    return isSpoken(isWarming.has(rule) ? feeds : feeds.filter((feed) => !isWarming.has(ruleOf(ready, feed))), ready);
+  };
   const detections = parsed.map((rule, index): DetectionRule => {
     const feeds = feedsOf.get(rule) ?? [];
     return {
@@ -161,7 +180,7 @@ function compile(compilation: Compilation): Compiled {
       logSource: rule.logSource,
       test: tests.get(rule) as Test,
       fields: rule.fields,
-      emitsFinding: isSpoken(feeds, ready),
+      emitsFinding: !isWarming.has(rule) && isSpokenFor(rule),
       feeds,
       description: {
         ...rule.description,
@@ -177,13 +196,14 @@ function compile(compilation: Compilation): Compiled {
     correlationOf(one, {
       index,
       indices,
-      ready,
+      emitsAlert: isSpokenFor(one.rule),
+      isWarming: isWarming.has(one.rule),
       rulesetId,
       feeds: feedsOf.get(one.rule) ?? [],
       hash: hashes.get(one.rule) ?? '',
     }),
   );
-  const forms = formsOf(compilation, { ready, hashes, correlations: rulesThemselves });
+  const forms = formsOf({ linked, overridden: inForce.overridden }, { ready, hashes, correlations: rulesThemselves });
   const correlations = [...rulesThemselves, ...forms];
   const inOrganization = indexForms(forms);
   const plans = ready.map(planOf);
@@ -214,6 +234,10 @@ function isSpoken(feeds: readonly Feed[], ready: readonly LinkedCorrelation[]): 
   return feeds.length === 0 || feeds.some(({ correlation }) => ready[correlation]?.source.generate === true);
 }
 
+function ruleOf(ready: readonly LinkedCorrelation[], { correlation }: Feed): NamedRule {
+  return (ready[correlation] as LinkedCorrelation).rule; // Feeds are made of these.
+}
+
 function feedsByRule(ready: readonly LinkedCorrelation[]): ReadonlyMap<NamedRule, readonly Feed[]> {
   const feeds = new Map<NamedRule, Feed[]>();
   for (const [correlation, { targets }] of ready.entries()) {
@@ -231,7 +255,8 @@ function correlationOf(
   context: {
     readonly index: number;
     readonly indices: ReadonlyMap<NamedRule, number>;
-    readonly ready: readonly LinkedCorrelation[];
+    readonly emitsAlert: boolean;
+    readonly isWarming: boolean;
     readonly feeds: readonly Feed[];
     readonly rulesetId: string;
     readonly hash: string;
@@ -259,9 +284,10 @@ function correlationOf(
     stepSources,
     depth,
     feeds: context.feeds,
-    emitsAlert: isSpoken(context.feeds, context.ready),
+    emitsAlert: context.emitsAlert,
     semanticHash: context.hash,
     override: null,
+    isWarming: context.isWarming,
     description: {
       ...rule.description,
       type: definition.type,

@@ -1,5 +1,8 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { publishRuleSet, runRecover, runReplay } from '@tracehound/cli';
+import { publishRuleSet, runRecover, runReplay, runRulesApply } from '@tracehound/cli';
 import { sfc32, waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
@@ -14,6 +17,26 @@ async function world(options: Parameters<typeof correlatorWorld>[0] = {}): Promi
   const made = await correlatorWorld(options);
   worlds.push(made);
   return made;
+}
+
+function quietTerminal() {
+  const lines: string[] = [];
+  const terminal = {
+    out: (line: string) => void lines.push(line),
+    note: () => undefined,
+    noteColours: false,
+    outColours: false,
+    width: 100,
+  };
+  return { lines, terminal };
+}
+
+/** What `replay --diff-live` says of the whole log; it must find no difference. */
+async function replayed({ kafka, admin, codec, namespace }: CorrelatorWorld): Promise<string> {
+  const { lines, terminal } = quietTerminal();
+  const context = { kafka, admin, codec, namespace, terminal, stdout: new Writable(), now: Date.now };
+  expect(await runReplay({ diffLive: true, format: 'table' }, context), lines.join('\n')).toBe(0);
+  return lines.join('\n');
 }
 
 const HOUR_MS = 3_600_000;
@@ -177,26 +200,46 @@ describe('events to alerts on real servers', () => {
     expect(kept.map(({ rule, event_ids }) => [rule.title, event_ids])).toEqual([
       ['Renamed', ['after-1', 'before-1', 'before-2']],
     ]);
-    const lines: string[] = [];
-    const terminal = {
-      out: (line: string) => void lines.push(line),
-      note: () => undefined,
-      noteColours: false,
-      outColours: false,
-      width: 100,
-    };
-    const context = {
-      kafka,
-      admin: made.admin,
-      codec,
-      namespace,
-      terminal,
-      stdout: new Writable(),
-    };
-    expect(await runReplay({ diffLive: true, format: 'table' }, { ...context, now: Date.now }), lines.join('\n')).toBe(
-      0,
-    );
-    expect(lines.join()).toContain(`final alerts: ${finals.length} the same, 0 missing live, 0 only live`);
+    expect(await replayed(made)).toContain(`final alerts: ${finals.length} the same, 0 missing live, 0 only live`);
+  });
+
+  it('X12 what a set changes warms up from the log: heard by nobody until the cut-over, with full windows then', async () => {
+    const made = await world({ latenessMs: 60_000 });
+    await made.app();
+    const failure = (name: string, at: string) => ({
+      ...attackEvent(name),
+      ...{ actor: name, address: at, timeMs: Date.now() },
+    });
+    const folder = await mkdtemp(join(tmpdir(), 'tracehound-warm-up-'));
+    for (const { path, content } of TEST_RULES) {
+      const changed = content.replace('condition: {gte: 3, field: actor.id}', 'condition: {gte: 2, field: actor.id}');
+      await writeFile(join(folder, path), changed);
+    }
+    const { terminal, lines } = quietTerminal();
+    const live = { ...made, terminal, principal: 'test', now: Date.now };
+    await runRulesApply({ paths: [folder], lateness: '60s', warmUp: '3s', format: 'table' }, live);
+    await rm(folder, { recursive: true });
+    const cutOverMs = Date.parse(/takes effect at (\S+),/.exec(lines.join('\n'))?.[1] ?? '');
+    await waitFor(async () => Date.now() > cutOverMs - 2_500, { what: 'the warm-up', timeoutMs: 20_000 });
+    await made.send([failure('during-1', 'straddled'), failure('trial-1', 'trial'), failure('trial-2', 'trial')]);
+    await waitFor(async () => Date.now() > cutOverMs + 500, { what: 'the cut-over', timeoutMs: 20_000 });
+    const early = await made.records('security.alerts');
+    await made.send([failure('after-1', 'straddled')]);
+    await made.endInput();
+    await made.settled();
+    expect(early).toEqual([]);
+    expect(await made.brokenE1()).toEqual([]);
+    const finals = (await made.alerts()).filter(({ kind }) => kind === 'FINAL');
+    // Half of the attack came before the cut-over.
+    expect(finals.map(({ event_ids }) => event_ids)).toContainEqual(['after-1', 'during-1']);
+    // What fired on trial opened in the shadow.
+    const onTrial: (readonly string[])[] = [];
+    for (const { value } of await made.records('security.shadow')) {
+      const decoded = await made.codec.decode(value ?? Buffer.alloc(0));
+      if (decoded.name === 'tracehound.pipeline.v1.CorrelationAlert') onTrial.push(decoded.value.event_ids);
+    }
+    expect(onTrial).toContainEqual(['trial-1', 'trial-2']);
+    expect(await replayed(made)).toContain('0 missing live, 0 only live');
   });
 
   it('X3 the recovery pass says what late events make true, once, and supersedes what was said of a part', async () => {

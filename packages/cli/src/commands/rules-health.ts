@@ -93,7 +93,7 @@ async function healthOf(live: RulesLive): Promise<RulesHealth> {
 function speakers({ detections, correlations }: RuleSetCompiled) {
   return [
     ...detections.filter(({ emitsFinding }) => emitsFinding),
-    ...correlations.filter(({ emitsAlert, override }) => emitsAlert && override === null),
+    ...correlations.filter(({ emitsAlert, override, isWarming }) => emitsAlert && override === null && !isWarming),
   ];
 }
 

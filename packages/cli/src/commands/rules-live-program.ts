@@ -33,6 +33,7 @@ type ApplyFlags = {
   lateness?: string;
   limit?: string[];
   force?: string;
+  warmUp?: string;
   principal?: string;
   format: 'table' | 'json';
 };
@@ -56,19 +57,25 @@ export function addLiveRulesCommands(
     .option('--limit <name=number...>', `state per partition: ${LIMIT_NAMES.join(', ')}; default: as before`)
     .option('--reason <text>', 'why; kept with the activation')
     .option('--key <id=file...>', 'signing keys, where the deployment asks for them')
+    .option(
+      '--warm-up <duration>',
+      'run changed correlations on trial until their windows are full, then cut over; auto: as long as they need',
+    )
     .option('--force <reason>', 'apply a set that matches too much of the newest events; the reason is kept')
     .addOption(by())
     .addOption(format())
     .addHelpText(
       'after',
       `
-Windows of correlations whose logic did not change go on; changed ones begin empty. The set before comes back with
-rules rollback. Mirrored topics stay as they are unless TRACEHOUND_MIRRORED_SOURCES is set; set but empty, they are
-taken out. A rule that would write more than one record for every two of the newest 20,000 events is refused.
+Windows of correlations whose logic did not change go on; changed ones begin empty, or full with --warm-up: the rules in
+force stay until then, and what is applied meanwhile, rules rollback too, takes the place of the cut-over. The set before
+comes back with rules rollback. Mirrored topics stay as they are unless TRACEHOUND_MIRRORED_SOURCES is set; set but empty,
+they are taken out. A rule that would write more than one record for every two of the newest 20,000 events is refused.
 
 Examples
   ./tracehound rules diff my-rules            what would change; exit 1 when something would
   ./tracehound rules apply my-rules
+  ./tracehound rules apply my-rules --warm-up auto    what changed speaks when its windows are full
   TRACEHOUND_MIRRORED_SOURCES=eu.security.events ./tracehound rules apply my-rules   events of another deployment too
   ./tracehound rules status --history
   ./tracehound rules rollback`,

@@ -181,6 +181,33 @@ describe('rules of a deployment', () => {
     expect(table.lines.at(-1)).toBe("filter 'Build robots' of ada expires 1970-01-05: ticket 9");
   });
 
+  it('warm up what changes its meaning, and only that; a rollback takes the place of the cut-over', async () => {
+    const { live, said, pass, memory } = await deployment();
+    const first = [ruleFile(detection('a', 'auth.login.failure'), count('1m'))];
+    const second = [ruleFile(detection('a', 'auth.login.failure'), count('2m'))];
+    const status = async (): Promise<string[]> =>
+      (await said(runRulesStatus({ format: 'table' }, live))).lines.join('\n').split('\n').slice(1);
+    await said(runRulesApply({ paths: first, format: 'table' }, live));
+    pass(60_000);
+    await said(runRulesApply({ paths: first, warmUp: 'auto', format: 'table' }, live));
+    expect(memory.records('detection.activations')).toHaveLength(1);
+    const { lines } = await said(runRulesApply({ paths: second, warmUp: 'auto', format: 'table' }, live));
+    // Notice, the longest window, and what clocks may differ by.
+    expect(lines.at(-1)).toMatch(/in 189 seconds$/);
+    pass(10_000);
+    expect(await status()).toEqual([
+      expect.stringMatching(/in force .* 1 \+ 1, 1 warming up /),
+      expect.stringMatching(/announced .* 1 \+ 1 /),
+    ]);
+    await said(runRulesRollback({ format: 'table' }, live));
+    pass(10_000);
+    const [inForce, ...announced] = await status();
+    expect(inForce).toMatch(/in force .* 1 \+ 1 /);
+    expect(announced.map((line) => line.slice(0, 12))).toContain(inForce?.slice(0, 12));
+    pass(200_000);
+    expect((await status()).map((line) => line.slice(0, 12))).toEqual([inForce?.slice(0, 12)]);
+  });
+
   it('with an override nobody answers for are refused; diff and status name the organization', async () => {
     const { live, said, pass } = await deployment();
     const rules = [detection('a', 'auth.login.failure'), count('1m')];

@@ -20,6 +20,7 @@ import { passCostGate } from '../deployment/cost-gate.ts';
 import { exceptionProblems, exceptionsOf } from '../deployment/exceptions.ts';
 import { liveProblems } from '../deployment/live-rules.ts';
 import { parseLimits } from '../deployment/state-limits.ts';
+import { isWarmingUp, warmUpOf } from '../deployment/warm-up.ts';
 import { parseDuration } from '../events/duration.ts';
 import { readRuleFiles } from '../events/load-rules.ts';
 import { columns } from '../render/columns.ts';
@@ -74,17 +75,25 @@ export function diffRules(before: RuleSetCompiled | null, after: RuleSetCompiled
   };
 }
 
-/** `74 + 12`, and how many correlations are others in some organization. */
+/** `74 + 12`, how many correlations are others in some organization, and how many warm up. */
 function countsOf(detections: readonly DetectionRule[], correlations: readonly CorrelationRule[]): string {
   const forms = correlations.filter(({ override }) => override !== null).length;
-  const counts = `${detections.length} + ${correlations.length - forms}`;
-  return forms === 0 ? counts : `${counts}, ${forms} overridden`;
+  const warming = correlations.filter(({ override, isWarming }) => override === null && isWarming).length;
+  return [
+    `${detections.length} + ${correlations.length - forms - warming}`,
+    ...(forms === 0 ? [] : [`${forms} overridden`]),
+    ...(warming === 0 ? [] : [`${warming} warming up`]),
+  ].join(', ');
 }
 
 type RuleOf = DetectionRule | CorrelationRule;
 
 function rulesOf(set: RuleSetCompiled | null): ReadonlyMap<string, RuleOf> {
-  return new Map([...(set?.detections ?? []), ...(set?.correlations ?? [])].map((rule) => [keyOf(rule), rule]));
+  return new Map(
+    [...(set?.detections ?? []), ...(set?.correlations ?? [])].flatMap((rule) =>
+      'isWarming' in rule && rule.isWarming ? [] : [[keyOf(rule), rule] as const],
+    ),
+  );
 }
 
 /** A rule is known by its uid; its form in an organization by both. */
@@ -118,6 +127,7 @@ export async function runRulesApply(
     force,
     reason,
     key,
+    warmUp,
     format,
   }: {
     readonly paths: readonly string[];
@@ -130,6 +140,8 @@ export async function runRulesApply(
     readonly reason?: string;
     /** `KEY_ID=FILE`: signs it. */
     readonly key?: readonly string[];
+    /** Correlations that change run beside the ones in force until their windows are full: `auto`, or for so long. */
+    readonly warmUp?: string;
     readonly format: Format;
   },
   live: RulesLive,
@@ -147,14 +159,18 @@ export async function runRulesApply(
   // What nobody says stays: a set applied without --lateness must not change when events are late.
   const latenessMs = lateness === undefined ? latest?.lateness_ms : parseDuration(lateness, '--lateness');
   const lateAfter = latenessMs === undefined ? {} : { latenessMs };
-  const published = await publishRuleSet({
-    ...live,
-    files,
-    limits,
-    keys: keysOf(key),
-    reason: reason ?? force ?? null,
-    ...lateAfter,
-  });
+  const common = { ...live, limits, keys: keysOf(key), ...lateAfter };
+  const inForce = warmUp === undefined || latest === null ? null : (await readRulesLog(live)).at(live.now());
+  const warming = inForce === null ? null : warmUpOf(await readRuleSet(live, inForce.ruleset_id), after);
+  let cutOver: { readonly effectiveAtMs?: number } = {};
+  if (warming !== null) {
+    const durationMs = warmUp === 'auto' ? warming.durationMs : parseDuration(warmUp ?? '', '--warm-up');
+    const what = `warm-up of ${warming.rules.join(', ')}`;
+    const first = await publishRuleSet({ ...common, files: warming.files, reason: what });
+    cutOver = { effectiveAtMs: first.effectiveAtMs + durationMs };
+    live.terminal.note(`${what}: on trial from ${new Date(first.effectiveAtMs).toISOString()} on (security.shadow)`);
+  } else if (warmUp !== undefined) live.terminal.note('no correlation changes its meaning: nothing to warm up');
+  const published = await publishRuleSet({ ...common, files, reason: reason ?? force ?? null, ...cutOver });
   tellPublished(published, diffRules(before, after), { format, live });
   return 0;
 }
@@ -263,10 +279,7 @@ export async function runRulesRollback(
   const latest = known.at(-1);
   if (latest === undefined) throw new UsageError('no rules were ever activated here');
   const ids = [...new Set(known.map(({ ruleset_id }) => ruleset_id))];
-  const target =
-    to === undefined
-      ? known.findLast(({ ruleset_id }) => ruleset_id !== latest.ruleset_id)?.ruleset_id
-      : ids.find((id) => id.startsWith(to));
+  const target = to === undefined ? await setBefore(latest, known, live) : ids.find((id) => id.startsWith(to));
   if (target === undefined)
     throw new UsageError(
       to === undefined ? 'there was no other set before' : `--to ${to}: no such set; see rules status --history`,
@@ -282,6 +295,18 @@ export async function runRulesRollback(
   });
   tellPublished(published, diffRules(before, set), { format, live });
   return 0;
+}
+
+/** The last other set that was to stay: not one that only led from one to another. */
+async function setBefore(
+  latest: RuleActivation,
+  known: readonly RuleActivation[],
+  live: RulesLive,
+): Promise<string | undefined> {
+  for (const { ruleset_id } of known.toReversed()) {
+    if (ruleset_id !== latest.ruleset_id && !isWarmingUp(await readRuleSet(live, ruleset_id))) return ruleset_id;
+  }
+  return undefined;
 }
 
 /** `tracehound rules status [--history]`: what is in force, and what is announced. */

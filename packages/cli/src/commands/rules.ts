@@ -124,8 +124,12 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
       based_on: null,
       ...matches,
     };
-    const approvals = (options.keys ?? []).map((key) => approve(activation, key));
-    await writeActivation(producer, topics.activations, { codec, activation, approvals });
+    const announcedMs = options.effectiveAtMs === undefined ? announcedAfter(known, activation.effective_at) : [];
+    for (const effective_at of [activation.effective_at, ...announcedMs]) {
+      const one = effective_at === activation.effective_at ? activation : { ...activation, ...anew(effective_at) };
+      const approvals = (options.keys ?? []).map((key) => approve(one, key));
+      await writeActivation(producer, topics.activations, { codec, activation: one, approvals });
+    }
     return {
       rulesetId: rules.rulesetId,
       activationId: activation.activation_id,
@@ -136,6 +140,16 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
     await producer.close();
     await admin.close();
   }
+}
+
+/** Times at which other sets are still to take effect: what is applied now takes their places too (X7: the later record holds). */
+function announcedAfter(known: readonly RuleActivation[], effectiveAtMs: number): readonly number[] {
+  const later = known.map(({ effective_at }) => effective_at).filter((at) => at > effectiveAtMs);
+  return [...new Set(later)].sort((a, b) => a - b);
+}
+
+function anew(effective_at: number): Pick<RuleActivation, 'activation_id' | 'effective_at'> {
+  return { activation_id: randomUUID(), effective_at };
 }
 
 /** Names of the two topics rules live on. */
