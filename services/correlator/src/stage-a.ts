@@ -68,10 +68,10 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
   /** Not awaited by the batch that saw the flood: until it takes effect, slow acknowledgements hold the flood back. */
   async function propose(flood: Flood): Promise<void> {
     await rules.refresh();
-    const at = { brokerTimeMs: brokerTime.latestMs, nowMs: clock.nowMs(), activationId: randomUUID() };
-    const activation = breakerProposal(foundation.book.activations, flood, at);
-    if (activation === null) return;
-    await publishActivation(activation);
+    const at = { brokerTimeMs: brokerTime.latestMs, nowMs: clock.nowMs(), newId: randomUUID };
+    const proposed = breakerProposal(foundation.book.activations, flood, at);
+    if (proposed.length === 0) return;
+    for (const activation of proposed) await publishActivation(activation);
     metrics.breakersProposed.inc();
   }
 

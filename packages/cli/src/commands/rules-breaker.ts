@@ -3,6 +3,7 @@ import { approve, type RuleActivation } from '@tracehound/event-model';
 import { readActivations, readApproverKey } from '../deployment/approvals.ts';
 import { columns } from '../render/columns.ts';
 import { counted } from '../render/counted.ts';
+import { readRulesLog } from '../replay/rules-log.ts';
 import { UsageError } from '../usage-error.ts';
 import { NOTICE_MS, ruleTopics, writeActivation } from './rules.ts';
 import type { RulesLive } from './rules-live.ts';
@@ -50,31 +51,43 @@ export async function runBreakerClear(
   const cleared = standingBreakers(latest, live.now()).filter(isCleared);
   if (cleared.length === 0) throw new UsageError('no such breaker stands; see rules breaker list');
   const nowMs = live.now();
-  const activation: RuleActivation = {
-    ...latest,
-    activation_id: randomUUID(),
-    effective_at: Math.max(nowMs + NOTICE_MS, latest.effective_at),
-    created_at: nowMs,
-    principal: live.principal,
-    reason: `cleared ${counted(cleared.length, 'breaker')}`,
-    breakers: latest.breakers.filter((one) => !isCleared(one)),
-    based_on: latest.activation_id,
-  };
+  const log = await readRulesLog(live);
+  const fromMs = nowMs + NOTICE_MS;
+  const announcedMs = new Set(log.all.map(({ effective_at }) => effective_at).filter((at) => at > fromMs));
+  let basedOn = latest.activation_id;
+  // In what is in force and in what is announced, which keeps its time.
+  const activations = [fromMs, ...announcedMs].map((effective_at): RuleActivation => {
+    const activation_id = randomUUID();
+    const copy = {
+      ...log.at(effective_at),
+      activation_id,
+      effective_at,
+      created_at: nowMs,
+      principal: live.principal,
+      reason: `cleared ${counted(cleared.length, 'breaker')}`,
+      breakers: latest.breakers.filter((one) => !isCleared(one)),
+      based_on: basedOn,
+    };
+    basedOn = activation_id;
+    return copy;
+  });
   const { activations: topic } = ruleTopics(live.namespace);
   await live.codec.prepare(['tracehound.pipeline.v1.RuleActivation']);
   const producer = await live.kafka.producer();
   try {
-    const approvals = (key ?? []).map((text) => approve(activation, readApproverKey(text)));
-    await writeActivation(producer, topic, { codec: live.codec, activation, approvals });
+    for (const activation of activations) {
+      const approvals = (key ?? []).map((text) => approve(activation, readApproverKey(text)));
+      await writeActivation(producer, topic, { codec: live.codec, activation, approvals });
+    }
   } finally {
     await producer.close();
   }
-  const known = await readActivations({ ...live, topic });
-  if (!known.some(({ activation_id }) => activation_id === activation.activation_id)) {
+  const known = new Set((await readActivations({ ...live, topic })).map(({ activation_id }) => activation_id));
+  if (!activations.every(({ activation_id }) => known.has(activation_id))) {
     live.terminal.note('another activation came in between: nothing has changed; try again');
     return 1;
   }
-  const effectiveAt = new Date(activation.effective_at).toISOString();
+  const effectiveAt = new Date(fromMs).toISOString();
   if (format === 'json') live.terminal.out(JSON.stringify({ cleared: cleared.map(shown), effective_at: effectiveAt }));
   else live.terminal.out(`${counted(cleared.length, 'breaker')} cleared from ${effectiveAt} on`);
   return 0;

@@ -97,6 +97,18 @@ export class Activations {
     return this.timeline.at(-1);
   }
 
+  /** What holds at a time and what takes effect later, each once, in order; looking is not using. */
+  from(appendTimeMs: number): readonly RuleActivation[] {
+    const later = new Map<number, RuleActivation>();
+    let holding = this.first()?.activation;
+    // Of two with the same time the later one of the log comes last.
+    for (const { activation } of this.timeline) {
+      if (activation.effective_at <= appendTimeMs) holding = activation;
+      else later.set(activation.effective_at, activation);
+    }
+    return holding === undefined ? [] : [holding, ...later.values()];
+  }
+
   private first(): KnownActivation | undefined {
     for (const entry of this.known.values()) return entry;
     return undefined;

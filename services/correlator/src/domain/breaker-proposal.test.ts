@@ -24,7 +24,10 @@ const FIRST: RuleActivation = {
   matches_partitions: null,
 };
 const FLOOD = { organizationId: 'mallory', ruleId: 'spray', matches: 1_000, events: 10 };
-const at = (brokerTimeMs: number, activationId: string) => ({ brokerTimeMs, nowMs: 5, activationId });
+const at = (brokerTimeMs: number, id: string) => {
+  let count = 0;
+  return { brokerTimeMs, nowMs: 5, newId: () => (count++ === 0 ? id : `${id}-${count}`) };
+};
 
 function started(): Activations {
   const activations = new Activations();
@@ -33,8 +36,8 @@ function started(): Activations {
 }
 
 function proposed(activations: Activations, brokerTimeMs: number, id: string, flood = FLOOD): RuleActivation {
-  const activation = breakerProposal(activations, flood, at(brokerTimeMs, id));
-  if (activation === null) throw new Error('nothing was proposed');
+  const [activation] = breakerProposal(activations, flood, at(brokerTimeMs, id));
+  if (activation === undefined) throw new Error('nothing was proposed');
   return activation;
 }
 
@@ -62,20 +65,29 @@ describe('a breaker', () => {
   it('is not proposed while it stands, and again once it is over', () => {
     const activations = started();
     activations.add(proposed(activations, 100_000, 'trip'), 100_500);
-    expect(breakerProposal(activations, FLOOD, at(110_000, 'again'))).toBeNull();
+    expect(breakerProposal(activations, FLOOD, at(110_000, 'again'))).toEqual([]);
     const other = proposed(activations, 110_000, 'other', { ...FLOOD, organizationId: 'acme' });
     expect(other.breakers.map(({ organization_id }) => organization_id)).toEqual(['mallory', 'acme']);
     const later = proposed(activations, 120_000 + TRIPPED_MS, 'later');
     expect(later.breakers.map(({ from }) => from)).toEqual([128_000 + TRIPPED_MS]);
   });
 
-  it('does not come before an activation that is announced, whose place it would lose', () => {
+  it('holds at once and in what is announced, which keeps its time and its rules', () => {
     const activations = started();
-    activations.add({ ...FIRST, activation_id: 'announced', ruleset_id: 'next', effective_at: 500_000 }, 100_000);
-    const tripped = proposed(activations, 101_000, 'trip');
-    expect(tripped).toMatchObject({ effective_at: 500_000, ruleset_id: 'next' });
-    activations.add(tripped, 101_500);
-    expect(activations.at(500_000)?.activation.activation_id).toBe('trip');
+    const announced = { ...FIRST, activation_id: 'announced', ruleset_id: 'next', effective_at: 500_000 };
+    activations.add(announced, 100_000);
+    const both = breakerProposal(activations, FLOOD, at(101_000, 'trip'));
+    expect(both.map(({ effective_at, ruleset_id, based_on }) => [effective_at, ruleset_id, based_on])).toEqual([
+      [109_000, 'set', 'announced'],
+      [500_000, 'next', 'trip'],
+    ]);
+    expect(both.map((activation) => activations.add(activation, 101_500))).toEqual(['accepted', 'accepted']);
+    for (const appendTimeMs of [109_000, 499_999, 500_000]) {
+      const holding = activations.at(appendTimeMs)?.activation ?? FIRST;
+      expect(holding.ruleset_id).toBe(appendTimeMs < 500_000 ? 'set' : 'next');
+      expect(isWithheld(holding, { organizationId: 'mallory', ruleId: 'spray', appendTimeMs })).toBe(true);
+    }
+    expect(breakerProposal(activations, FLOOD, at(102_000, 'again'))).toEqual([]);
   });
 
   it('never undoes what was published in between: a copy of an older activation does not count', () => {
@@ -101,7 +113,7 @@ describe('a breaker', () => {
       until: 1_000_000,
     }));
     activations.add({ ...FIRST, breakers }, 0);
-    expect(breakerProposal(activations, FLOOD, at(100_000, 'more'))).toBeNull();
-    expect(breakerProposal(activations, FLOOD, at(2_000_000, 'more'))?.breakers).toHaveLength(1);
+    expect(breakerProposal(activations, FLOOD, at(100_000, 'more'))).toEqual([]);
+    expect(proposed(activations, 2_000_000, 'more').breakers).toHaveLength(1);
   });
 });

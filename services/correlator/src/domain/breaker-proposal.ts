@@ -11,30 +11,37 @@ const NOTICE_MS = 8_000;
 export const TRIPPED_MS = 600_000;
 
 /**
- * The activation that trips the rule in the organization: a copy of the latest one, with one breaker more. Null when it is
- * tripped already, or too many others are. `based_on` makes it count only if nobody published in between.
+ * The activations that trip the rule in the organization: a copy of the one in force, and of each that is announced, with one breaker
+ * more; to be written in this order. Empty when it is tripped already, or too many others are. `based_on` makes them count only if
+ * nobody published in between.
  */
 export function breakerProposal(
   activations: Activations,
   flood: Flood,
-  at: { readonly brokerTimeMs: number; readonly nowMs: number; readonly activationId: string },
-): RuleActivation | null {
-  const latest = activations.newest?.activation;
-  if (latest === undefined) return null;
-  const standing = latest.breakers.filter(({ until }) => until > at.brokerTimeMs);
+  at: { readonly brokerTimeMs: number; readonly nowMs: number; readonly newId: () => string },
+): readonly RuleActivation[] {
+  const newest = activations.newest?.activation;
+  if (newest === undefined) return [];
+  const standing = newest.breakers.filter(({ until }) => until > at.brokerTimeMs);
   const key = breakerKey(flood.organizationId, flood.ruleId);
-  if (standing.some((one) => breakerKey(one.organization_id, one.rule_id) === key)) return null;
-  if (standing.length >= BREAKERS_MAX) return null;
-  const from = Math.max(at.brokerTimeMs + NOTICE_MS, latest.effective_at);
+  if (standing.some((one) => breakerKey(one.organization_id, one.rule_id) === key)) return [];
+  if (standing.length >= BREAKERS_MAX) return [];
+  const from = at.brokerTimeMs + NOTICE_MS;
   const tripped = { organization_id: flood.organizationId, rule_id: flood.ruleId, from, until: from + TRIPPED_MS };
-  return {
-    ...latest,
-    activation_id: at.activationId,
-    effective_at: from,
-    created_at: at.nowMs,
-    principal: 'system:breaker',
-    reason: `${flood.matches} matches of ${flood.events} events within 10 s`,
-    breakers: [...standing, tripped],
-    based_on: latest.activation_id,
-  };
+  let basedOn = newest.activation_id;
+  return activations.from(from).map((activation, index) => {
+    const copy: RuleActivation = {
+      ...activation,
+      activation_id: at.newId(),
+      // The first one holds from now on; those that are announced keep their times.
+      effective_at: index === 0 ? from : activation.effective_at,
+      created_at: at.nowMs,
+      principal: 'system:breaker',
+      reason: `${flood.matches} matches of ${flood.events} events within 10 s`,
+      breakers: [...standing, tripped],
+      based_on: basedOn,
+    };
+    basedOn = copy.activation_id;
+    return copy;
+  });
 }
