@@ -7,7 +7,7 @@ import type { ConsumerWires, FetchWire, KafkaLogger, Membership } from './wire.t
 
 export const SESSION_TIMEOUT_MS = 30_000;
 export const PARTITION_BYTES_MAX: number = 1024 * 1024;
-/** Beyond two session time-outs (a rebalance may take one), a member without a sign of life for so long is stalled. */
+/** Beyond a session time-out, and another one while it joins, a member without a sign of life for so long is stalled. */
 const MEMBER_GRACE_MS = 5_000;
 /** Commits are for lag tools: a drain does not wait long for a coordinator that is away. */
 const COMMIT_DRAIN_MS = 3_000;
@@ -135,16 +135,20 @@ export class GroupConsumer implements KafkaConsumer {
     const sessionTimeoutMs = this.options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS;
     const ended = new AbortController();
     let crash: unknown;
+    // A join is answered when all members have come, or their time is over.
+    let isJoining = true;
     this.aliveAtMs = performance.now();
     const { groupId, topics } = this.options;
     const membership = await this.wires.join(
       { groupId, topics, sessionTimeoutMs },
       {
         joined: (assignment) => {
+          isJoining = false;
           this.aliveAtMs = performance.now();
           if (!this.stopping.signal.aborted && !ended.signal.aborted) this.replaceAssignment(assignment);
         },
         rebalancing: () => {
+          isJoining = true;
           this.aliveAtMs = performance.now();
           for (const lane of this.lanes.values()) lane.hold();
         },
@@ -159,10 +163,10 @@ export class GroupConsumer implements KafkaConsumer {
     );
     this.membership = membership;
     try {
-      const silentMsMax = 2 * sessionTimeoutMs + this.memberGraceMs;
       const stop = AbortSignal.any([ended.signal, this.stopping.signal]);
       while (!stop.aborted) {
-        await sleepMs(Math.min(1_000, silentMsMax / 4), stop);
+        await sleepMs(Math.min(1_000, sessionTimeoutMs / 4), stop);
+        const silentMsMax = (isJoining ? 2 : 1) * sessionTimeoutMs + this.memberGraceMs;
         if (performance.now() - this.aliveAtMs > silentMsMax) {
           throw new KafkaError('the group member shows no sign of life', FAULTS.timeout);
         }

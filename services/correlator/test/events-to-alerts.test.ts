@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { publishRuleSet, runRecover, runReplay, runRulesApply } from '@tracehound/cli';
+import { publishRuleSet, runExplainAlert, runRecover, runReplay, runRulesApply } from '@tracehound/cli';
 import { sfc32, waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
@@ -76,6 +76,15 @@ describe('events to alerts on real servers', () => {
     expect(of('umbrella', wanted).length).toBeGreaterThan(0);
     expect(await made.finals()).toEqual(wanted);
     expect(await made.brokenE1()).toEqual([]);
+    const { kafka, admin, codec, namespace } = made;
+    const { lines, terminal } = quietTerminal();
+    const context = { kafka, admin, codec, namespace, terminal, now: Date.now };
+    const theirs = (await made.alerts()).find(
+      (alert) =>
+        alert.kind === 'FINAL' && alert.organization_id === 'umbrella' && alert.rule.rule_id === 'many_failures',
+    );
+    expect(await runExplainAlert({ alert: theirs?.alert_id ?? '', format: 'table' }, context)).toBe(0);
+    expect(lines.join('\n')).toMatch(/override in umbrella: 'Umbrella is clumsy' \(overrides\.yml:1\)/);
   });
 
   it('X11 chains and expected groups: windows of several partitions feed each other', async () => {

@@ -67,6 +67,10 @@ export const OVERRIDE_RULES: readonly RuleFile[] = [
     content: `title: Umbrella is clumsy
 override: {rule: many_failures, organization: umbrella, condition: {gte: 5}}
 custom: {owner: ada, reason: a test, expires: 2099-01-01}
+---
+title: Hooli is as clumsy
+override: {rule: many_failures, organization: hooli, condition: {gte: 5}}
+custom: {owner: ada, reason: a test, expires: 2099-01-01}
 `,
   },
 ];

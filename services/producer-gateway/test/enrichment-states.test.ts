@@ -15,7 +15,7 @@ beforeAll(async () => {
   namespace = stack.namespace;
   redis = await connectRedis(stack.redisEdgeUrl, { role: 'edge' });
 });
-afterAll(() => redis.quit());
+afterAll(() => redis.disconnect());
 
 test('a state is written over the one it was made from, or the other one is told', async () => {
   const states = createRedisEnrichmentStates({ redis, namespace: namespace() });

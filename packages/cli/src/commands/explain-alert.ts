@@ -53,8 +53,10 @@ export async function runExplainAlert(flags: ExplainAlertFlags, context: Explain
   const log = await alertLog(context);
   const alert = chosen(log, flags.alert);
   const ruleSet = await readRuleSet(context, alert.rule.ruleset_id);
-  const rule = ruleSet.correlations.find(({ semanticHash, description }) => {
-    return semanticHash === alert.rule.semantic_hash && description.rule_id === alert.rule.rule_id;
+  const rule = ruleSet.correlations.find(({ semanticHash, description, override }) => {
+    // Organizations with the same number have forms of the same hash.
+    const isTheirs = override === null || override.organization === alert.organization_id;
+    return isTheirs && semanticHash === alert.rule.semantic_hash && description.rule_id === alert.rule.rule_id;
   });
   if (rule === undefined) throw new UsageError(`the rule of this alert is not in set ${alert.rule.ruleset_id}`);
   const events = await evidenceOf(alert, { ruleSet, rule }, context);
@@ -110,7 +112,7 @@ async function evidenceOf(
       const met = ruleSet
         .matchEvent(event.view, event.view.logSource)
         .map((index) => ruleSet.detections[index] as DetectionRule) // The set numbers its own detections.
-        .filter(({ feeds }) => feeds.some(({ correlation }) => correlation === rule.index));
+        .filter(({ feeds }) => feeds.some(({ correlation }) => correlation === (rule.override?.base ?? rule.index)));
       const detections = met.map(
         (detection): RuleExplanation => ({
           rule_id: detection.description.rule_id,
