@@ -53,7 +53,7 @@ export function createRegistry(options: RegistryOptions): SchemaRegistry {
 
   async function call(operation: string, send: Call, parameters: Readonly<Record<string, unknown>>): Promise<unknown> {
     try {
-      return (await send({ ...parameters, timeout })).data();
+      return (await within(timeout, send({ ...parameters, timeout }))).data();
     } catch (error) {
       const status = statusOf(error);
       if (status >= 500 || PASSING.has(status)) {
@@ -66,8 +66,10 @@ export function createRegistry(options: RegistryOptions): SchemaRegistry {
   async function latest(subject: string): ReturnType<SchemaRegistry['latest']> {
     try {
       const answer = await call('latest', rest.Subject.latestVersion, { subject });
-      const { version } = answer as { version?: unknown };
-      return { id: idOf(answer, 'latest'), version: Number(version), schema: schemaText(answer, 'latest') };
+      const [id, schema] = [idOf(answer, 'latest'), schemaText(answer, 'latest')];
+      const version = Number((answer as { version?: unknown }).version);
+      if (!Number.isInteger(version)) throw new AvroRegistryUnavailableError('latest', 200);
+      return { id, version, schema };
     } catch (error) {
       if (isStatus(error, 404)) return null;
       throw error;
@@ -78,8 +80,8 @@ export function createRegistry(options: RegistryOptions): SchemaRegistry {
     try {
       const parameters = { subject, version, verbose: true, body: { schema } };
       const answer = await call('checkCompatibility', rest.Subject.compatible, parameters);
-      const { is_compatible: compatible, messages } = answer as { is_compatible?: unknown; messages?: unknown };
-      return { compatible: compatible === true, messages: Array.isArray(messages) ? messages.map(String) : [] };
+      const { is_compatible: compatible, messages } = compatibilityOf(answer);
+      return { compatible, messages: Array.isArray(messages) ? messages.map(String) : [] };
     } catch (error) {
       if (isStatus(error, 404)) return { compatible: true, messages: [] };
       throw error;
@@ -129,7 +131,8 @@ export function createRegistry(options: RegistryOptions): SchemaRegistry {
     },
     async subjects() {
       const answer = await call('subjects', rest.Subject.all, {});
-      return Array.isArray(answer) ? answer.map(String).sort() : [];
+      if (!Array.isArray(answer)) throw new AvroRegistryUnavailableError('subjects', 200);
+      return answer.map(String).sort();
     },
     latest,
   };
@@ -151,6 +154,22 @@ function restClient(options: RegistryOptions): RestClient {
   return (registry as unknown as { readonly api: RestClient }).api;
 }
 
+/**
+ * The package's client waits for the first byte no longer than its time-out, and for the rest of an answer without
+ * end: one that breaks off or drips would never settle.
+ */
+async function within<T>(timeoutMs: number, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('the answer was not whole in time')), timeoutMs);
+  });
+  try {
+    return await Promise.race([answer, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** 599 = the client failed before any status. */
 function statusOf(error: unknown): number {
   const status = (error as { status?: unknown } | null)?.status;
@@ -165,6 +184,12 @@ function schemaText(answer: unknown, operation: string): string {
   const schema = (answer as { schema?: unknown } | null)?.schema;
   if (typeof schema !== 'string') throw new AvroRegistryUnavailableError(operation, 200);
   return schema;
+}
+
+function compatibilityOf(answer: unknown): { readonly is_compatible: boolean; readonly messages?: unknown } {
+  const { is_compatible: compatible, messages } = (answer ?? {}) as { is_compatible?: unknown; messages?: unknown };
+  if (typeof compatible !== 'boolean') throw new AvroRegistryUnavailableError('checkCompatibility', 200);
+  return { is_compatible: compatible, messages };
 }
 
 function idOf(answer: unknown, operation: string): number {

@@ -2,7 +2,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RECORD, RECORD_NAMES } from '@tracehound/event-model';
 import { testStack } from '@tracehound/testkit';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createAvroCodec, createRegistry, registerRecords } from '../src/index.ts';
 import { describeRegistryContract, recordSchema } from './registry-contract.ts';
 import { login } from './sample-events.ts';
@@ -105,4 +105,69 @@ test('credentials travel as basic authentication and never in an error', async (
       );
     },
   );
+});
+
+describe('registry-garbage: what is no answer is an outage, never a schema', () => {
+  const unavailable = { code: 'SEC_AVRO_REGISTRY_UNAVAILABLE', retriable: true };
+  const json = 'application/vnd.schemaregistry.v1+json';
+
+  test.each([
+    ['a page of a proxy', 'text/html', '<html>502 Bad Gateway</html>'],
+    ['JSON that is cut off', json, '{"schema":"{\\"type\\":\\"rec'],
+    ['no bytes', json, ''],
+    ['another document', json, '{"status":"UP"}'],
+    ['a schema that is no text', json, '{"schema":{"type":"record"}}'],
+    ['null', json, 'null'],
+    ['a list', json, '[1,2,3]'],
+  ])('%s', async (_name, type, body) => {
+    await withServer(
+      (_request, response) => void response.writeHead(200, { 'content-type': type }).end(body),
+      async (url) => {
+        const registry = createRegistry({ url });
+        await expect(registry.schemaById(1)).rejects.toMatchObject(unavailable);
+        await expect(registry.lookup('s', '{}')).rejects.toMatchObject(unavailable);
+        await expect(registry.latest('s')).rejects.toMatchObject(unavailable);
+        await expect(registry.checkCompatibility('s', '{}')).rejects.toMatchObject(unavailable);
+      },
+    );
+  });
+
+  test('an id that is not there, said by one that cannot list its subjects', async () => {
+    await withServer(
+      (request, response) => {
+        const status = request.url === '/subjects' ? 200 : 404;
+        response.writeHead(status, { 'content-type': json }).end('{"error_code":40403}');
+      },
+      async (url) => {
+        await expect(createRegistry({ url }).schemaById(1)).rejects.toMatchObject(unavailable);
+      },
+    );
+  });
+
+  test('an answer that breaks off in its middle', async () => {
+    await withServer(
+      (_request, response) => {
+        response.writeHead(200, { 'content-type': json, 'content-length': '1000' });
+        response.write('{"schema":"', () => response.destroy());
+      },
+      async (url) => {
+        await expect(createRegistry({ url, timeoutMs: 300 }).schemaById(1)).rejects.toMatchObject(unavailable);
+      },
+    );
+  });
+
+  test('registry-slow: an answer that comes byte by byte is given up at the time-out', async () => {
+    await withServer(
+      (_request, response) => {
+        response.writeHead(200, { 'content-type': json });
+        const drip = setInterval(() => response.write(' '), 20);
+        response.on('close', () => clearInterval(drip));
+      },
+      async (url) => {
+        const begun = performance.now();
+        await expect(createRegistry({ url, timeoutMs: 300 }).schemaById(1)).rejects.toMatchObject(unavailable);
+        expect(performance.now() - begun).toBeLessThan(5_000);
+      },
+    );
+  });
 });
