@@ -42,6 +42,7 @@ type FaultName =
   | 'recordTooLarge'
   | 'invalidRecord'
   | 'invalidRequest'
+  | 'unsupportedCompression'
   | 'unauthorized'
   | 'authenticationFailed'
   | 'coordinator'
@@ -76,6 +77,8 @@ export const FAULTS: Readonly<Record<FaultName, KafkaFault>> = {
   recordTooLarge: fault('SEC_KAFKA_RECORD_TOO_LARGE', 'invalid_input'),
   invalidRecord: fault('SEC_KAFKA_INVALID_RECORD', 'invalid_input'),
   invalidRequest: fault('SEC_KAFKA_INVALID_REQUEST', 'permanent'),
+  /** A batch in a codec nobody here can unpack. */
+  unsupportedCompression: fault('SEC_KAFKA_UNSUPPORTED_COMPRESSION', 'permanent'),
   unauthorized: fault('SEC_KAFKA_UNAUTHORIZED', 'unauthorized'),
   authenticationFailed: fault('SEC_KAFKA_AUTHENTICATION_FAILED', 'unauthorized'),
   coordinator: fault('SEC_KAFKA_COORDINATOR', 'dependency', { retriable: true, staleMetadata: true }),

@@ -181,7 +181,9 @@ export class FetchLoop {
     if (answer.fault.code === FAULTS.offsetOutOfRange.code && lane.position === asked && !lane.isClosed) {
       await this.options.onOutOfRange(lane, wire);
     } else {
-      this.options.log('debug', 'a partition could not be fetched', { ...lane.partition, code: answer.fault.code });
+      // What no retry mends is a matter for a human; the rest passes by itself.
+      const level = answer.fault.retriable ? 'debug' : 'warn';
+      this.options.log(level, 'a partition could not be fetched', { ...lane.partition, code: answer.fault.code });
     }
   }
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { testStack, waitFor } from '@tracehound/testkit';
+import { sfc32, testStack, waitFor } from '@tracehound/testkit';
 import { describe, expect, it } from 'vitest';
 import { createKafkaJsClient, createPlatformaticClient, type KafkaClient } from '../src/index.ts';
 import { numbered } from './contract-bench.ts';
@@ -58,6 +58,37 @@ describe.each(ADAPTERS)('%s on the network', (adapter, createClient) => {
       const reader = create({ brokers: stack.kafkaBrokers, clientId: 'reader' });
       expect(await firstRecord(reader, topic)).toBe(String(value));
       await reader.close();
+    }
+    await producer.close();
+    await admin.close();
+    await client.close();
+  });
+
+  it('compression-mix: reads what the broker packs in gzip, snappy, lz4 and zstd, small and in many blocks', async () => {
+    const stack = await testStack();
+    const namespace = stack.namespace();
+    const client = createClient({ brokers: stack.kafkaBrokers, clientId: 'mix' });
+    const admin = await client.admin();
+    const producer = await client.producer();
+    const random = sfc32(12);
+    const values = [
+      Buffer.from('small'),
+      Buffer.from('compressible '.repeat(20_000)),
+      Buffer.from(Array.from({ length: 200_000 }, () => random.below(256))),
+    ];
+    for (const codec of ['gzip', 'snappy', 'lz4', 'zstd']) {
+      const topic = `${namespace}.${codec}`;
+      // The broker packs anew what comes in another codec than that of its topic.
+      const config = { 'compression.type': codec };
+      await admin.applyTopics([{ topic, partitions: 1, replicationFactor: 1, config }]);
+      const records = values.map((value) => ({ key: codec, value }));
+      await producer.sendTo({ topic, partition: 0 }, records);
+      const read: string[] = [];
+      for await (const record of client.read({ topic, partition: 0 })) read.push(record.value?.toString('hex') ?? '');
+      expect({ codec, whole: read.join() === values.map((value) => value.toString('hex')).join() }).toEqual({
+        codec,
+        whole: true,
+      });
     }
     await producer.close();
     await admin.close();

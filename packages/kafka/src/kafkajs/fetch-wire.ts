@@ -76,7 +76,7 @@ export async function openKafkaJsFetchWire(kafka: Kafka): Promise<FetchWire> {
       try {
         return await fetchFrom(node, requests, waitMsMax);
       } catch (error) {
-        if (!isProtocolError(error)) throw error;
+        if (!isOfOnePartition(error)) throw error;
         // kafkajs throws the whole answer away when one partition has an error: ask for each alone to find it.
         const [only] = requests;
         if (requests.length === 1 && only) return [faultAnswer(only, error)];
@@ -85,7 +85,7 @@ export async function openKafkaJsFetchWire(kafka: Kafka): Promise<FetchWire> {
           try {
             answers.push(...(await fetchFrom(node, [request], 0)));
           } catch (single) {
-            if (!isProtocolError(single)) throw single;
+            if (!isOfOnePartition(single)) throw single;
             answers.push(faultAnswer(request, single));
           }
         }
@@ -119,7 +119,9 @@ async function offsetAt(
   return BigInt(found.offset);
 }
 
-function isProtocolError(error: unknown): boolean {
+/** What the broker says of a partition, or a batch of it that cannot be unpacked; not the connection. */
+function isOfOnePartition(error: unknown): boolean {
+  if (error instanceof KafkaError) return error.fault === FAULTS.unsupportedCompression;
   return error instanceof Error && (error.name === 'KafkaJSProtocolError' || error.name === 'KafkaJSOffsetOutOfRange');
 }
 

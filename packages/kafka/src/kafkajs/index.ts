@@ -7,6 +7,7 @@ import type { KafkaAdmin, KafkaClient, KafkaClientOptions } from '../port.ts';
 import { type ConsumerWires, type KafkaLogger, silentLogger } from '../wire.ts';
 import { WireHolder } from '../wire-holder.ts';
 import { classifyKafkaJs } from './classify.ts';
+import { registerCodecs } from './codecs.ts';
 import { openKafkaJsFetchWire } from './fetch-wire.ts';
 import { joinKafkaJsGroup } from './membership.ts';
 import { openKafkaJsProducerWire } from './producer-wire.ts';
@@ -21,6 +22,7 @@ const REQUEST_TIMEOUT_MS = 15_000;
  */
 export function createKafkaJsClient(options: KafkaClientOptions): KafkaClient {
   quietRequestQueue();
+  registerCodecs();
   const log = options.logger ?? silentLogger;
   const kafka = new kafkajs.Kafka(configOf(options, log));
   const reading = new WireHolder(() => openKafkaJsFetchWire(kafka));

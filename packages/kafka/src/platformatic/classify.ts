@@ -21,9 +21,10 @@ export function classifyPlatformatic(error: unknown): KafkaFault {
       return error.message.startsWith('Unknown topic') || error.message.startsWith('Unknown partition')
         ? FAULTS.unknownTopic
         : FAULTS.invalidRequest;
+    case 'PLT_KFK_UNSUPPORTED_COMPRESSION':
+      return FAULTS.unsupportedCompression;
     case 'PLT_KFK_UNSUPPORTED':
     case 'PLT_KFK_UNSUPPORTED_API':
-    case 'PLT_KFK_UNSUPPORTED_COMPRESSION':
     case 'PLT_KFK_UNSUPPORTED_FORMAT':
     case 'PLT_KFK_OUT_OF_BOUNDS':
       return FAULTS.invalidRequest;
