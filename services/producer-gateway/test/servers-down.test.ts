@@ -86,6 +86,34 @@ describe('kafka-down', () => {
   });
 });
 
+describe('broker-pause', () => {
+  test('a frozen broker: 503 with Retry-After within the time-out, the copy sent again is one event', async () => {
+    const app = await world.start({ TRACEHOUND_GATEWAY_PRODUCE_TIMEOUT: '1s' });
+    await ready(app);
+    const event = anEvent();
+    await stack.part('kafka-1').pause();
+    const begun = performance.now();
+    const answer = await postEvents(app, event);
+    expect(performance.now() - begun).toBeLessThan(8_000);
+    expect(answer).toMatchObject({
+      status: 503,
+      body: { code: 'not_acknowledged', results: [{ status: 'retry', event_id: event.event_id }] },
+    });
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    await stack.part('kafka-1').resume();
+    await waitFor(async () => (await postEvents(app, event)).status === 200, {
+      what: 'the event to be taken',
+      timeoutMs: 60_000,
+    });
+    await ready(app);
+    // What was on its way when the broker froze may be in the log too: under the same key, so that it is one event (X6).
+    const copies = (await world.events()).filter(({ record }) => String(record.key) === `acme|${event.event_id}`);
+    expect(copies.length).toBeGreaterThanOrEqual(1);
+    expect((await postEvents(app, event)).body.results?.[0]?.status).toBe('duplicate');
+    await app.stop();
+  });
+});
+
 describe('registry-down', () => {
   test('with its ids cached a gateway goes on; a new one is not ready until the registry is back', async () => {
     const app = await world.start();
