@@ -22,7 +22,6 @@ const GAPS = [
   '8 disk-full broker',
   '11 acl-revoked',
   '20 redrive twice',
-  '22 hot-key',
   '31 sentinel-failover',
   '36 cardinality bomb',
   '47 NTP step back',

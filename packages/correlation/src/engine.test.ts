@@ -428,6 +428,25 @@ describe('X9 and X10 alerts', () => {
 });
 
 describe('cost of time', () => {
+  it('hot-key: thousands of hits of one group that share a few instants cost little each', () => {
+    const set = smallRuleSet([{ name: 'seq', type: 'temporal_ordered', spanMs: 30_000, threshold: 3 }]);
+    const engine = createPartitionEngine(smallConfig([set]));
+    const apply = feed(engine, set);
+    const began = process.cpuUsage();
+    for (let from = 0; from < 3_000; from += 50) {
+      const hits = Array.from({ length: 50 }, (_, i) => {
+        const n = from + i;
+        // Eighteen instants, in no order, each with all three steps.
+        return { id: `e${String(n).padStart(4, '0')}`, at: T0 + 1_000 * ((n * 7) % 18), step: Math.floor(n / 18) % 3 };
+      });
+      apply(T0 - 1, ...hits);
+    }
+    const { user, system } = process.cpuUsage(began);
+    // Milliseconds a hit: 0.3 here; 2.5 when every hit looked again at all of its instant.
+    expect((user + system) / 1_000 / 3_000).toBeLessThan(1);
+    expect(alertsOf(apply(END_OF_INPUT_WATERMARK_MS)).filter(({ kind }) => kind === 'FINAL')).toHaveLength(1);
+  });
+
   it('a tick over 100,000 idle groups visits none of them', () => {
     const engine = createPartitionEngine(smallConfig([COUNT]));
     const matches = Array.from({ length: 100_000 }, (_, n) =>

@@ -59,28 +59,54 @@ const INSTANT_HITS_MAX = 1024;
 export function orderedTail(rule: WindowRule): Tail {
   const places = rule.chain.length;
   const best = rule.chain.map(() => createBest(rule.gapMs));
+  const last = places - 1;
   let instant: Hit[] = [];
   let starts = new Float64Array(0);
+  /** Whether `starts` lacks hits of the instant. */
+  let isStale = false;
+  /** Latest start of a whole chain that ends in the instant. */
+  let startMs = Number.NEGATIVE_INFINITY;
+  let counts = new Map<number, number>();
+  let isOrdering = createOrderCheck(rule);
+  let isSimple = true;
   const commit = (): void => {
+    if (isStale) starts = startsOfInstant(instant, rule, best);
     for (const [index, hit] of instant.entries()) {
       for (let place = 0; place < places; place++) {
         if (rule.chain[place] === hit.step) best[place]?.add(hit.timeMs, starts[index * places + place] as number);
       }
     }
     instant = [];
+    isStale = false;
+    startMs = Number.NEGATIVE_INFINITY;
+    counts = new Map();
+    isOrdering = createOrderCheck(rule);
+    isSimple = true;
   };
   return {
     push(hit) {
       if (instant[0] && instant[0].timeMs !== hit.timeMs) commit();
       instant.push(hit);
       if (instant.length > INSTANT_HITS_MAX) return undefined;
-      starts = startsOfInstant(instant, rule, best);
-      let startMs = Number.NEGATIVE_INFINITY;
-      for (let index = 0; index < instant.length; index++) {
-        startMs = Math.max(startMs, starts[index * places + places - 1] as number);
+      const { timeMs } = hit;
+      counts.set(hit.step, (counts.get(hit.step) ?? 0) + 1);
+      isSimple &&= !isOrdering(hit);
+      // The starts of single hits are needed when the instant is over: made at every hit, those of a busy second would cost
+      // the square of it. No chain that ends here can start later than now.
+      isStale = isSimple || startMs === timeMs;
+      if (isSimple) {
+        if (counts.has(rule.chain[last] as number)) {
+          const before = last === 0 ? timeMs : (best[last - 1] as LatestStart).before(timeMs);
+          startMs = rule.strict ? before : startTogether(counts, last, { rule, best, timeMs });
+        }
+      } else if (!isStale) {
+        starts = startsOfInstant(instant, rule, best);
+        for (let index = 0; index < instant.length; index++) {
+          startMs = Math.max(startMs, starts[index * places + last] as number);
+        }
       }
       const toMs = startMs + rule.spanMs;
-      return hit.timeMs <= toMs ? { fromMs: hit.timeMs, toMs } : null;
+      return timeMs <= toMs ? { fromMs: timeMs, toMs } : null;
     },
   };
 }
@@ -119,11 +145,13 @@ export function startsOfInstant(
   const starts = new Float64Array(hits.length * places).fill(Number.NEGATIVE_INFINITY);
   const { timeMs } = hits[0] as StepHit;
   const isAlone = hits.length === 1 || rule.strict;
-  const isSimple = isAlone || !hasTwinsOrNumbers(hits, rule);
+  const isSimple = isAlone || !hits.some(createOrderCheck(rule));
+  const counts = new Map<number, number>();
+  for (const { step } of hits) counts.set(step, (counts.get(step) ?? 0) + 1);
   for (let place = 0; place < places; place++) {
     const step = rule.chain[place];
     const before = place === 0 ? timeMs : (best[place - 1] as LatestStart).before(timeMs);
-    const together = !isAlone && isSimple ? startTogether(hits, place, { rule, best, timeMs }) : before;
+    const together = !isAlone && isSimple ? startTogether(counts, place, { rule, best, timeMs }) : before;
     for (let index = 0; index < hits.length; index++) {
       if ((hits[index] as StepHit).step !== step) continue;
       starts[index * places + place] = isSimple
@@ -134,28 +162,33 @@ export function startsOfInstant(
   return starts;
 }
 
-/** Whether events of the instant serve several steps, or are numbered by their source: then order within it matters. */
-function hasTwinsOrNumbers(hits: readonly StepHit[], rule: WindowRule): boolean {
+/**
+ * Says of the hits of one instant, one after the other, whether order within it matters from this one on: the event serves
+ * several steps, or its source numbered several. A strict rule has no order within an instant.
+ */
+function createOrderCheck(rule: WindowRule): (hit: StepHit) => boolean {
+  if (rule.strict) return () => false;
   const ids = new Set<string>();
   const instances = new Set<string>();
-  for (const { id, instance, sequence } of hits) {
-    if (!rule.reuse && ids.has(id)) return true;
-    ids.add(id);
-    if (instance === null || sequence === null) continue;
+  return ({ id, instance, sequence }) => {
+    if (!rule.reuse) {
+      if (ids.has(id)) return true;
+      ids.add(id);
+    }
+    if (instance === null || sequence === null) return false;
     if (instances.has(instance)) return true;
     instances.add(instance);
-  }
-  return false;
+    return false;
+  };
 }
 
 /** Any order is fine: places `from`..`place` fit into the instant when there are enough events of each step. */
 function startTogether(
-  hits: readonly StepHit[],
+  counts: ReadonlyMap<number, number>,
   place: number,
   { rule, best, timeMs }: { rule: WindowRule; best: readonly LatestStart[]; timeMs: number },
 ): number {
-  const left = new Map<number, number>();
-  for (const { step } of hits) left.set(step, (left.get(step) ?? 0) + 1);
+  const left = new Map(counts);
   let latest = Number.NEGATIVE_INFINITY;
   for (let from = place; from >= 0; from--) {
     const step = rule.chain[from] as number;

@@ -155,9 +155,9 @@ export async function correlatorWorld(
       }
       for (const [partition, clean] of await cleanAlerts()) {
         for (let to = 0; to < alertPartitions; to++) {
-          const wanted = clean
-            .filter(({ key }) => partitionForKey(key, alertPartitions) === to)
-            .map(({ value }) => value);
+          // A clean run too may say the same of a degraded range more than once.
+          const own = clean.filter(({ key }) => partitionForKey(key, alertPartitions) === to);
+          const wanted = [...new Set(own.map(({ value }) => value))];
           const first = [...new Set(seen.get(`${partition}->${to}`) ?? [])];
           if (first.join() === wanted.join()) continue;
           const lost = wanted.filter((value) => !first.includes(value)).length;

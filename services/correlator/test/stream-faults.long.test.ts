@@ -248,12 +248,11 @@ describe('one key among many', { timeout: 90_000 }, () => {
 
       const others = attacks('others');
       const hot = attack({ name: 'hot', endMs: Date.now(), size: 1 });
-      const begunMs = Date.now() - 10_000;
-      // Nine of the hot key before each of the others, so that every one of these has its share of them ahead.
+      // Nine of the hot key before each of the others, at its very time, so that hundreds share an instant.
       const mixed = others.flatMap((event, at) => [
         ...Array.from({ length: 9 }, (_, i): TestEvent => {
           const index = at * 9 + i;
-          return { ...(hot[index % hot.length] as TestEvent), id: `hot-${index}`, timeMs: begunMs + index };
+          return { ...(hot[index % hot.length] as TestEvent), id: `hot-${index}`, timeMs: event.timeMs };
         }),
         event,
       ]);
