@@ -63,6 +63,12 @@ export function createRegistry(options: RegistryOptions): SchemaRegistry {
     }
   }
 
+  async function listSubjects(): Promise<readonly string[]> {
+    const answer = await call('subjects', rest.Subject.all, {});
+    if (!Array.isArray(answer)) throw new AvroRegistryUnavailableError('subjects', 200);
+    return answer.map(String).sort();
+  }
+
   async function latest(subject: string): ReturnType<SchemaRegistry['latest']> {
     try {
       const answer = await call('latest', rest.Subject.latestVersion, { subject });
@@ -96,7 +102,7 @@ export function createRegistry(options: RegistryOptions): SchemaRegistry {
         if (!isStatus(error, 404)) throw error;
         // A registry whose own database is away may answer 404 for every id (AxonOps 0.2.1 does), and a believed 404 sends
         // records to the dead letter: it counts only while the registry can list its subjects.
-        await call('subjects', rest.Subject.all, {});
+        await listSubjects();
         throw new AvroUnknownSchemaError(id, error);
       }
     },
@@ -130,9 +136,7 @@ export function createRegistry(options: RegistryOptions): SchemaRegistry {
       return { compatible, messages };
     },
     async subjects() {
-      const answer = await call('subjects', rest.Subject.all, {});
-      if (!Array.isArray(answer)) throw new AvroRegistryUnavailableError('subjects', 200);
-      return answer.map(String).sort();
+      return await listSubjects();
     },
     latest,
   };
