@@ -17,12 +17,10 @@
  *   npm run bench -- correlator [--json] [--runs 3] [--events 300000] [--presets real,hot] [--peer /path/to/rsigma]
  *   npm run bench -- correlator --groups 1000000 [--json] [--runs 3]
  */
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createAvroCodec, createRegistry, registerRecords } from '@tracehound/avro';
 import { applyTopics, publishRuleSet } from '@tracehound/cli';
@@ -45,7 +43,15 @@ import {
 import { feedEngine, feedService } from '../measure/feeds.ts';
 import { type GroupsCell, type GroupsResult, groupsText, runGroups, runGroupsCell } from '../measure/live-groups.ts';
 import { type Counts, type ProcessRun, runPeer } from '../measure/peer.ts';
-import { cellOf, cpuMicros, cpuSecondsOf, NODE_FLAGS, peakRssMb, residentMb, runCell } from '../measure/processes.ts';
+import {
+  cellOf,
+  cpuMicros,
+  cpuSecondsOf,
+  peakRssMb,
+  residentMb,
+  runCell,
+  startCorrelator,
+} from '../measure/processes.ts';
 import { assertSameCounts, inThousands, type Spread, spreadOf } from '../measure/statistics.ts';
 import { workload } from '../workload/events.ts';
 import { expectedEpisodes } from '../workload/expected.ts';
@@ -122,7 +128,6 @@ async function runInMemory(cell: Cell): Promise<Run> {
   };
 }
 
-const MAIN = fileURLToPath(new URL('../../services/correlator/src/main.ts', import.meta.url));
 /** Partitions of security.events in the profile `local`. */
 const EVENT_PARTITIONS = 4;
 
@@ -146,17 +151,7 @@ async function runFromKafka(stack: Stack, load: Load, events: number, namespace:
   const topic = (name: string): string => `${namespace}.${name}`;
   const status = await stack.status();
   const brokerPid = status.find(({ name }) => name === 'kafka-1')?.pid ?? process.pid;
-  const child = spawn(process.execPath, [...NODE_FLAGS, ...process.execArgv, MAIN], {
-    env: {
-      ...process.env,
-      ...stack.environment(),
-      TRACEHOUND_NAMESPACE: namespace,
-      TRACEHOUND_LOG_LEVEL: 'error',
-      // CPU time is read of one process.
-      TRACEHOUND_CORRELATOR_WORKERS: '1',
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const child = startCorrelator(stack, namespace);
   const pid = child.pid ?? process.pid;
   const high = async (name: string): Promise<bigint> =>
     (await admin.offsets(topic(name))).reduce((sum, { high: end }) => sum + end, 0n);

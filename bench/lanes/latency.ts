@@ -6,11 +6,9 @@
  *
  *   npm run bench -- latency [--json] [--rates 1000,10000] [--seconds 20] [--runs 3]
  */
-import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type AvroCodec, createAvroCodec, createRegistry, registerRecords } from '@tracehound/avro';
 import { applyTopics, publishRuleSet } from '@tracehound/cli';
@@ -19,7 +17,7 @@ import { createKafkaJsClient, type KafkaClient, type KafkaProducer } from '@trac
 import { openStack, repositoryRoot, type Stack } from '@tracehound/stack';
 import { externalEvent, ORGANIZATION, type WorkloadLine } from '../measure/avro-workload.ts';
 import { LATENESS_MS, ruleFiles } from '../measure/correlator-partitions.ts';
-import { cpuSecondsOf, NODE_FLAGS } from '../measure/processes.ts';
+import { cpuSecondsOf, startCorrelator } from '../measure/processes.ts';
 import { type Spread, spreadOf } from '../measure/statistics.ts';
 import { workload } from '../workload/events.ts';
 
@@ -34,7 +32,6 @@ const { values } = parseArgs({
 const RATES = values.rates.split(',').map(Number);
 const SECONDS = Number(values.seconds);
 const RUNS = Number(values.runs);
-const MAIN = fileURLToPath(new URL('../../services/correlator/src/main.ts', import.meta.url));
 const BEAT_MS = 20;
 const PROBES_PER_SECOND = 20;
 /** Traffic before the first probe: code is compiled and windows exist. */
@@ -82,16 +79,7 @@ async function measure(stack: Stack, rate: number, namespace: string): Promise<R
   await applyTopics({ kafka, namespace, profile: 'local' });
   const files = [...ruleFiles(), { path: 'probe.yml', content: PROBE_RULES }];
   await publishRuleSet({ kafka, codec, namespace, files, latenessMs: LATENESS_MS, principal: 'bench' });
-  const child = spawn(process.execPath, [...NODE_FLAGS, ...process.execArgv, MAIN], {
-    env: {
-      ...process.env,
-      ...stack.environment(),
-      TRACEHOUND_NAMESPACE: namespace,
-      TRACEHOUND_LOG_LEVEL: 'error',
-      TRACEHOUND_CORRELATOR_WORKERS: '1',
-    },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const child = startCorrelator(stack, namespace);
   const producer = await kafka.producer();
   try {
     const pid = child.pid ?? process.pid;

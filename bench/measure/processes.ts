@@ -1,9 +1,26 @@
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { Stack } from '@tracehound/stack';
 
 /** As the `tracehound` command starts Node. */
 export const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=64'];
+
+const CORRELATOR = fileURLToPath(new URL('../../services/correlator/src/main.ts', import.meta.url));
+
+/** A correlator as production runs it, but one worker: CPU time is read of one process. */
+export function startCorrelator(stack: Stack, namespace: string): ChildProcess {
+  return spawn(process.execPath, [...NODE_FLAGS, ...process.execArgv, CORRELATOR], {
+    env: {
+      ...process.env,
+      ...stack.environment(),
+      TRACEHOUND_NAMESPACE: namespace,
+      TRACEHOUND_LOG_LEVEL: 'error',
+      TRACEHOUND_CORRELATOR_WORKERS: '1',
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
 
 /** Runs one cell of a lane in a process of its own, so that no cell warms, fills or slows another. */
 export function runCell<Cell, Result>(laneUrl: string, cell: Cell): Result {

@@ -5,7 +5,7 @@ import { columns } from '../render/columns.ts';
 import { counted } from '../render/counted.ts';
 import { readRulesLog } from '../replay/rules-log.ts';
 import { UsageError } from '../usage-error.ts';
-import { NOTICE_MS, ruleTopics, writeActivation } from './rules.ts';
+import { announcedAfter, NOTICE_MS, ruleTopics, writeActivation } from './rules.ts';
 import type { RulesLive } from './rules-live.ts';
 
 type Breaker = RuleActivation['breakers'][number];
@@ -53,10 +53,9 @@ export async function runBreakerClear(
   const nowMs = live.now();
   const log = await readRulesLog(live);
   const fromMs = nowMs + NOTICE_MS;
-  const announcedMs = new Set(log.all.map(({ effective_at }) => effective_at).filter((at) => at > fromMs));
   let basedOn = latest.activation_id;
   // In what is in force and in what is announced, which keeps its time.
-  const activations = [fromMs, ...announcedMs].map((effective_at): RuleActivation => {
+  const activations = [fromMs, ...announcedAfter(log.all, fromMs)].map((effective_at): RuleActivation => {
     const activation_id = randomUUID();
     const copy = {
       ...log.at(effective_at),

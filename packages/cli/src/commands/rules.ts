@@ -143,7 +143,7 @@ export async function publishRuleSet(options: PublishRuleSetOptions): Promise<Pu
 }
 
 /** Times at which other sets are still to take effect: what is applied now takes their places too (X7: the later record holds). */
-function announcedAfter(known: readonly RuleActivation[], effectiveAtMs: number): readonly number[] {
+export function announcedAfter(known: readonly RuleActivation[], effectiveAtMs: number): readonly number[] {
   const later = known.map(({ effective_at }) => effective_at).filter((at) => at > effectiveAtMs);
   return [...new Set(later)].sort((a, b) => a - b);
 }
