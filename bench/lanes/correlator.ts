@@ -12,10 +12,11 @@
  * Final alerts per correlation are compared with SQL over all events at once before anything is reported. CPU seconds are those
  * of the process alone; Redis' are its own count.
  *
- * With `--groups N` instead: so many live groups, rebuilt from records of security.matches, then taken over by a new process.
+ * With `--groups N` instead: so many live groups, rebuilt from records of security.matches, then taken over by a new process, then
+ * a further hit for every tenth; with `--packed-bytes N` as many bytes of packed groups stay in memory in each partition.
  *
  *   npm run bench -- correlator [--json] [--runs 3] [--events 300000] [--presets real,hot] [--peer /path/to/rsigma]
- *   npm run bench -- correlator --groups 1000000 [--json] [--runs 3]
+ *   npm run bench -- correlator --groups 1000000 [--packed-bytes 0] [--json] [--runs 3]
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -360,12 +361,16 @@ function textOf({ load, events, engine, memory, kafka, peer, correlations }: Loa
   return `${load}, ${events} events, ${found} final alerts as SQL says:\n  ${parts.join('\n  ')}`;
 }
 
-async function measureGroups(groups: number, runs: number): Promise<GroupsResult> {
+async function measureGroups(of: {
+  readonly groups: number;
+  readonly runs: number;
+  readonly packedBytesMax: number | null;
+}): Promise<GroupsResult> {
   const directory = join(repositoryRoot(), '.tracehound', `test-${process.pid}-bench`);
   const stack = await openStack({ directory, mode: 'native' });
   try {
     const { redisStateUrl: redisUrl } = stack.addresses;
-    return await runGroups({ groups, runs, redisUrl }, (cell) => runCell(import.meta.url, cell));
+    return await runGroups({ ...of, redisUrl }, (cell) => runCell(import.meta.url, cell));
   } finally {
     await stack.stop({ wipe: true });
   }
@@ -380,10 +385,13 @@ async function main(): Promise<void> {
       presets: { type: 'string', default: 'real,hot' },
       peer: { type: 'string' },
       groups: { type: 'string' },
+      'packed-bytes': { type: 'string' },
     },
   });
   if (values.groups !== undefined) {
-    const groups = await measureGroups(Number(values.groups), Number(values.runs));
+    const bytes = values['packed-bytes'];
+    const packedBytesMax = bytes === undefined ? null : Number(bytes);
+    const groups = await measureGroups({ groups: Number(values.groups), runs: Number(values.runs), packedBytesMax });
     process.stderr.write(`${groupsText(groups)}\n`);
     if (values.json) process.stdout.write(`${JSON.stringify({ lane: 'correlator', groups })}\n`);
     return;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AvroCodec, createAvroCodec, createMemoryRegistry, registerRecords } from '@tracehound/avro';
-import { ACTIVATION_LIMITS } from '@tracehound/correlation';
+import { ACTIVATION_LIMITS, type EngineMemory } from '@tracehound/correlation';
 import { RECORD_NAMES, type RuleActivation } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import type { Redis } from '@tracehound/redis';
@@ -68,8 +68,10 @@ export async function openPartitions(of: {
   readonly redis: Redis;
   readonly namespace: string;
   readonly count: number;
+  /** How much of the state is in memory; default: as the engine has it. */
+  readonly memory?: Partial<EngineMemory>;
 }): Promise<OpenPartitions> {
-  const { rules, redis, namespace, count } = of;
+  const { rules, redis, namespace, count, memory } = of;
   const registry = createMemoryRegistry();
   await registerRecords(registry, RECORD_NAMES);
   const codec = createAvroCodec({ registry });
@@ -92,6 +94,7 @@ export async function openPartitions(of: {
         matches: { ...MATCHES, partitions: count },
         clusterId: 'bench',
         codec,
+        ...(memory ? { memory } : {}),
         book,
         refreshRules: async () => undefined,
         onOpened: (engine) => engines.set(partition, engine),

@@ -27,11 +27,17 @@ const HITS = 2;
 const BATCH = 1_000;
 /** All hits lie within this, and so all windows of 15 minutes are open at the end. */
 const RANGE_MS = 600_000;
+const BEGAN_MS = Date.UTC(2026, 0, 1);
 
-/** `rebuild`: empty state, fed from records; `start`: a new process on the state that `rebuild` left. */
+/**
+ * `rebuild`: empty state, fed from records; `start`: a new process on the state that `rebuild` left; `more`: such a process is fed
+ * one hit more for a tenth of the groups.
+ */
 export type GroupsCell = {
   readonly groups: number;
-  readonly kind: 'rebuild' | 'start';
+  readonly kind: 'rebuild' | 'start' | 'more';
+  /** Bound on packed groups in memory, bytes per partition; null: none. */
+  readonly packedBytesMax: number | null;
   readonly redisUrl: string;
   readonly namespace: string;
 };
@@ -41,6 +47,7 @@ type GroupsRun = {
   readonly wallSeconds: number;
   readonly redisCpuSeconds: number;
   readonly live: number;
+  readonly cold: number;
   readonly rssMb: number;
   readonly peakRssMb: number;
 };
@@ -51,39 +58,51 @@ type Figures = {
   readonly redisCpuSeconds: Spread;
   readonly rssMb: number;
   readonly peakRssMb: number;
+  readonly cold: number;
 };
 
 export type GroupsResult = {
   readonly groups: number;
   readonly hits: number;
+  readonly packedBytesMax: number | null;
   readonly rebuild: Figures;
   readonly start: Figures;
+  readonly more: Figures;
   readonly redisMb: number;
 };
 
 /** Each kind in a process of its own, by turns. */
 export async function runGroups(
-  of: { readonly groups: number; readonly runs: number; readonly redisUrl: string },
+  of: {
+    readonly groups: number;
+    readonly runs: number;
+    readonly redisUrl: string;
+    readonly packedBytesMax: number | null;
+  },
   runCell: (cell: GroupsCell) => GroupsRun,
 ): Promise<GroupsResult> {
-  const { groups, runs, redisUrl } = of;
+  const { groups, runs, redisUrl, packedBytesMax } = of;
   const redis = await connectRedis(redisUrl, { role: 'state' });
   const rebuilds: GroupsRun[] = [];
   const starts: GroupsRun[] = [];
+  const mores: GroupsRun[] = [];
   let redisMb = 0;
   for (let run = 0; run < runs; run++) {
     // State of its own for every run: nothing is deleted.
     const namespace = `groups${run}`;
     const usedMb = await redisMegabytes(redis);
-    rebuilds.push(runCell({ groups, kind: 'rebuild', redisUrl, namespace }));
+    const cell = { groups, packedBytesMax, redisUrl, namespace };
+    rebuilds.push(runCell({ ...cell, kind: 'rebuild' }));
     redisMb = (await redisMegabytes(redis)) - usedMb;
-    starts.push(runCell({ groups, kind: 'start', redisUrl, namespace }));
+    starts.push(runCell({ ...cell, kind: 'start' }));
+    mores.push(runCell({ ...cell, kind: 'more' }));
   }
   redis.disconnect();
-  for (const { live } of [...rebuilds, ...starts]) {
+  for (const { live } of [...rebuilds, ...starts, ...mores]) {
     if (live !== groups) throw new Error(`${live} groups are live, but ${groups} must be; nothing was measured`);
   }
-  return { groups, hits: HITS, rebuild: figuresOf(rebuilds), start: figuresOf(starts), redisMb };
+  const figures = { rebuild: figuresOf(rebuilds), start: figuresOf(starts), more: figuresOf(mores) };
+  return { groups, hits: HITS, packedBytesMax, ...figures, redisMb };
 }
 
 async function redisMegabytes(redis: Redis): Promise<number> {
@@ -97,28 +116,39 @@ function figuresOf(runs: readonly GroupsRun[]): Figures {
     redisCpuSeconds: spreadOf(runs.map(({ redisCpuSeconds }) => redisCpuSeconds)),
     rssMb: Math.max(...runs.map(({ rssMb }) => rssMb)),
     peakRssMb: Math.max(...runs.map((run) => run.peakRssMb)),
+    cold: Math.max(...runs.map(({ cold }) => cold)),
   };
 }
 
-export function groupsText({ groups, hits, rebuild, start, redisMb }: GroupsResult): string {
-  const part = (name: string, { wallSeconds, cpuSeconds, redisCpuSeconds, rssMb, peakRssMb: peak }: Figures): string =>
-    `${name} ${wallSeconds.median.toFixed(1)} s (${wallSeconds.least.toFixed(1)}-${wallSeconds.most.toFixed(1)}), ` +
-    `${cpuSeconds.median.toFixed(1)} CPU s, Redis ${redisCpuSeconds.median.toFixed(1)} CPU s, ${rssMb} MB resident (peak ${peak})`;
-  const parts = [part('rebuild', rebuild), part('start', start), `Redis ${redisMb} MB`];
+export function groupsText({ groups, hits, rebuild, start, more, redisMb }: GroupsResult): string {
+  const part = (name: string, figures: Figures): string => {
+    const { wallSeconds, cpuSeconds, redisCpuSeconds, rssMb, peakRssMb: peak, cold } = figures;
+    return (
+      `${name} ${wallSeconds.median.toFixed(1)} s (${wallSeconds.least.toFixed(1)}-${wallSeconds.most.toFixed(1)}), ` +
+      `${cpuSeconds.median.toFixed(1)} CPU s, Redis ${redisCpuSeconds.median.toFixed(1)} CPU s, ${rssMb} MB resident (peak ${peak}), ${cold} cold`
+    );
+  };
+  const parts = [part('rebuild', rebuild), part('start', start), part('more', more), `Redis ${redisMb} MB`];
   return `${groups} live groups of ${hits} hits:\n  ${parts.join('\n  ')}`;
 }
 
 export async function runGroupsCell(cell: GroupsCell): Promise<GroupsRun> {
   const rules = loadRuleSet(ruleFiles());
   const redis = await connectRedis(cell.redisUrl, { role: 'state' });
-  const opened = await openPartitions({ rules, redis, namespace: cell.namespace, count: TARGETS });
-  const redisBefore = await redisCpu(redis);
-  const meter = new Meter();
-  await meter.measure(async () => {
-    // As the consumer does on assignment: partitions by turns on one thread.
+  const memory = cell.packedBytesMax === null ? {} : { packedBytesMax: cell.packedBytesMax };
+  const opened = await openPartitions({ rules, redis, namespace: cell.namespace, count: TARGETS, memory });
+  const { groups, kind } = cell;
+  // As the consumer does on assignment: partitions by turns on one thread.
+  const acquire = async (): Promise<void> => {
     await Promise.all(opened.partitions.map(({ owner }) => owner.acquire()));
-  });
-  if (cell.kind === 'rebuild') await rebuild(opened, { rules, groups: cell.groups }, meter);
+  };
+  const meter = new Meter();
+  if (kind === 'more') await acquire();
+  const redisBefore = await redisCpu(redis);
+  if (kind !== 'more') await meter.measure(acquire);
+  if (kind === 'rebuild') await feed(opened, { rules, groups, from: 0, to: HITS * groups }, meter);
+  if (kind === 'more')
+    await feed(opened, { rules, groups, from: HITS * groups, to: HITS * groups + groups / 10 }, meter);
   const redisCpuSeconds = (await redisCpu(redis)) - redisBefore;
   redis.disconnect();
   globalThis.gc?.();
@@ -127,6 +157,7 @@ export async function runGroupsCell(cell: GroupsCell): Promise<GroupsRun> {
     wallSeconds: meter.wallMs / 1_000,
     redisCpuSeconds,
     live: [...opened.engines.values()].reduce((sum, { liveGroups }) => sum + liveGroups, 0),
+    cold: [...opened.engines.values()].reduce((sum, { coldGroups }) => sum + coldGroups, 0),
     rssMb: residentMb('self', 'VmRSS'),
     peakRssMb: peakRssMb(),
   };
@@ -145,21 +176,22 @@ class Meter {
   }
 }
 
-async function rebuild(
+/** Hits by number, one group after the other. */
+async function feed(
   { codec, partitions }: OpenPartitions,
-  { rules, groups }: { readonly rules: RuleSetCompiled; readonly groups: number },
+  hits: { readonly rules: RuleSetCompiled; readonly groups: number; readonly from: number; readonly to: number },
   meter: Meter,
 ): Promise<void> {
+  const { rules, groups } = hits;
   const rule = rules.correlations.find(({ description }) => description.title.endsWith('c01')) as CorrelationRule;
   const activation = activationOf(rules);
   const random = createRandom(42);
-  const total = HITS * groups;
-  const beganMs = Date.UTC(2026, 0, 1);
-  let watermarkBeforeMs = 0;
-  for (let from = 0; from < total; from += BATCH) {
-    const to = Math.min(total, from + BATCH);
+  const timeOf = (number: number): number => BEGAN_MS + Math.floor((number / (HITS * groups)) * RANGE_MS);
+  let watermarkBeforeMs = hits.from === 0 ? 0 : timeOf(hits.from - 1) - LATENESS_MS;
+  for (let { from } = hits; from < hits.to; from += BATCH) {
+    const to = Math.min(hits.to, from + BATCH);
     const matches = Array.from({ length: to - from }, (_, index) => {
-      const eventTimeMs = beganMs + Math.floor(((from + index) / total) * RANGE_MS);
+      const eventTimeMs = timeOf(from + index);
       return hitOf(rule, { number: from + index, groups, eventTimeMs, id: uuid(random) });
     });
     const watermarkMs = (matches.at(-1)?.match.event_time ?? 0) - LATENESS_MS;

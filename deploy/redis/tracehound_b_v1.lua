@@ -64,6 +64,25 @@ local function groups(keys, args)
   return { 'OK', page[1], page[2] }
 end
 
+-- Reads single groups of a held partition: those that its owner has let go cold. The fence proves that nothing has been written
+-- since the owner's last flush, so the blobs are what it let go.
+-- ARGV  1 epoch, 2 nonce, 3 flush_seq, then group ids
+-- Returns {'OK', {blob, ...}} in the order of the ids, {'FENCED'}, or {'MISSING'} when the server lost one of them.
+local function read(keys, args)
+  local fence = redis.call('HMGET', keys[1], 'epoch', 'nonce', 'flush_seq')
+  if not fence[1] then return { 'MISSING' } end
+  if fence[1] ~= args[1] or fence[2] ~= args[2] or fence[3] ~= args[3] then return { 'FENCED' } end
+  local blobs = {}
+  for first = 4, #args, CHUNK do
+    local page = redis.call('HMGET', keys[2], unpack(args, first, math.min(first + CHUNK - 1, #args)))
+    for _, blob in ipairs(page) do
+      if not blob then return { 'MISSING' } end
+      blobs[#blobs + 1] = blob
+    end
+  end
+  return { 'OK', blobs }
+end
+
 -- Writes one flush, strictly compared and swapped on (epoch, nonce, flush_seq).
 -- ARGV  1 epoch, 2 nonce, 3 flush_seq, 4 next offset, 5 engine blob, 6 outbox entries to trim, 7 backstop ttl in ms,
 --       8 n groups to set, 9 n groups to delete, 10 n outbox entries, then 2n, n and n values
@@ -97,4 +116,5 @@ end
 
 redis.register_function('tracehound_b_v1_acquire', acquire)
 redis.register_function('tracehound_b_v1_groups', groups)
+redis.register_function('tracehound_b_v1_read', read)
 redis.register_function('tracehound_b_v1_flush', flush)

@@ -5,6 +5,7 @@ const CORRELATION = 'packages/correlation/src';
 const OWNERS = { tests: [`${SERVICE}/correlator.simulation.test.ts`], named: '^(?!.*X11).*E1 E2 E3 hold' };
 const CHAINS = { tests: [`${SERVICE}/correlator.simulation.test.ts`], named: 'X11 E1 E2 E3 hold' };
 const STORE = { tests: [`${SERVICE}/adapters/memory-state-store.test.ts`], named: '.' };
+const COLD = { tests: [`${CORRELATION}/cold-groups.property.test.ts`], named: '.' };
 const DETECTORS = { tests: [`${SERVICE}/detector.simulation.test.ts`], named: 'E2 hold' };
 const MODEL = { tests: [`${CORRELATION}/mutants.test.ts`], named: 'the exact engine fails no check' };
 
@@ -44,6 +45,27 @@ export const CORRELATOR_MUTANTS: readonly Mutant[] = [
     find: 'if (takes !== lane.takes) return;',
     replace: '',
     ...CHAINS,
+  },
+  {
+    name: 'X8 cold groups read under a fence that is gone',
+    file: `${SERVICE}/adapters/memory-state-store.ts`,
+    find: "if (!isHeldBy(state, fence)) throw new OwnershipLostError(partition, 'fenced');\n    return groupIds",
+    replace: 'return groupIds',
+    ...STORE,
+  },
+  {
+    name: 'X8 a changed group goes cold before it is written',
+    file: `${CORRELATION}/group-table.ts`,
+    find: 'if (ref.isDirty) this.packedQueue.push(ref);\n      else ',
+    replace: '',
+    ...COLD,
+  },
+  {
+    name: 'X14 a cold group let go without its first hit',
+    file: `${CORRELATION}/windows.ts`,
+    find: 'firstMs: newestMs - ref.ageMs',
+    replace: 'firstMs: newestMs',
+    ...COLD,
   },
   {
     name: 'X5 contiguity off: a repeated part applied again',

@@ -15,14 +15,15 @@ function bytesOf(effects: readonly Effect[]): string[] {
 
 /**
  * The same log through owners that flush now and then, die at random, and hand over what was flushed last, in any
- * order of groups. Returns the effects of the last application of each offset, the counters and final state of the last
- * owner, and how often an offset applied twice spoke differently.
+ * order of groups. Cold groups are brought for some batches at once. Returns the effects of the last application of each offset,
+ * the counters and final state of the last owner, how often an offset applied twice spoke differently, and how many groups
+ * were brought.
  */
 export function runWithRestarts(
   create: () => PartitionEngine,
   batches: readonly MatchBatch[],
   seed: number,
-): { log: EffectLog; differing: number; restarts: number; engine: PartitionEngine } {
+): { log: EffectLog; differing: number; restarts: number; brought: number; engine: PartitionEngine } {
   const random = createRandom(seed ^ 0x2545f491);
   const log: string[][] = [];
   let stored: { meta: Uint8Array; groups: Map<string, Uint8Array> } | null = null;
@@ -30,7 +31,13 @@ export function runWithRestarts(
   let offset = 0;
   let differing = 0;
   let restarts = 0;
+  let brought = 0;
+  let readyTo = 0;
   while (offset < batches.length) {
+    if (offset >= readyTo) {
+      readyTo = offset + 1 + random.below(4);
+      brought += bringCold(engine, batches.slice(offset, readyTo), stored?.groups);
+    }
     const spoken = bytesOf(engine.apply(batches[offset] as MatchBatch, offset));
     if (log[offset] && JSON.stringify(log[offset]) !== JSON.stringify(spoken)) differing++;
     log[offset] = spoken;
@@ -52,7 +59,25 @@ export function runWithRestarts(
       engine.load(stored.meta, written.slice(0, page));
       engine.loadMore(written.slice(page));
       offset = engine.nextOffset;
+      readyTo = offset;
     }
   }
-  return { log, differing, restarts, engine };
+  return { log, differing, restarts, brought, engine };
+}
+
+/** Gives an engine what it needs of its store for the batches; returns how many groups. */
+function bringCold(
+  engine: PartitionEngine,
+  batches: readonly MatchBatch[],
+  stored: ReadonlyMap<string, Uint8Array> | undefined,
+): number {
+  const ids = engine.need(batches);
+  engine.bring(
+    ids.map((id) => {
+      const blob = stored?.get(id);
+      if (!blob) throw new Error(`a cold group is not in the store: ${id}`);
+      return blob;
+    }),
+  );
+  return ids.length;
 }

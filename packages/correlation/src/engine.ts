@@ -23,6 +23,7 @@ import { type Breaker, ENGINE_LIMITS, type EngineLimits, STATE_PRESSURE } from '
 import type { Family, GroupRef, Instance } from './live-group.ts';
 import { withheldLoss } from './losses.ts';
 import { hitOf, lateEvent, matchOf } from './match-hit.ts';
+import { ENGINE_MEMORY, type EngineMemory } from './memory.ts';
 import { decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
 import { type RuleUsage, usageOf } from './usage.ts';
@@ -56,6 +57,11 @@ export type PartitionEngineConfig = {
    * read yet (the batch is then refused, retriable). Default: `ENGINE_LIMITS`, always.
    */
   readonly limits?: (activationId: string) => EngineLimits | undefined;
+  /**
+   * What is held in which form. A bound on packed groups holds with chains as `effects` only: hits that are applied at once could
+   * be for any group. Default: `ENGINE_MEMORY`.
+   */
+  readonly memory?: Partial<EngineMemory>;
   /** The breakers of an activation whose limits are known. Default: none. */
   readonly breakers?: (activationId: string) => readonly Breaker[];
 };
@@ -92,6 +98,16 @@ export type PartitionEngine = {
    * @throws CorrelationError before any change, when a batch is missing or a rule set or source list is unknown.
    */
   apply(batch: MatchBatch, matchesOffset: number, options?: ApplyOptions): readonly Effect[];
+  /**
+   * Keeps to the bound on packed groups, then says which cold groups the batches need. What the store has of them must be given to
+   * `bring` before the first of the batches is applied, and no other `need` may come between.
+   * @throws CorrelationError when a rule set is unknown; nothing has changed then.
+   */
+  need(batches: readonly MatchBatch[]): readonly string[];
+  /** Groups as the store has them; those that nobody asked for are passed over. */
+  bring(blobs: Iterable<Uint8Array>): void;
+  /** Groups whose state only the store has. */
+  readonly coldGroups: number;
   readonly watermarkMs: number;
   /** Watermark per chain depth; up to these all chain hits have been handed out (X11). */
   readonly depthWatermarks: readonly number[];
@@ -150,6 +166,7 @@ class Engine implements PartitionEngine {
   private tally = emptyCounters();
   private effects: Effect[] = [];
   private plans = new Map<string, SetPlan>();
+  private readonly keysOfSets = new Map<string, readonly string[]>();
   nextOffset = -1;
 
   constructor(config: PartitionEngineConfig, switches: EngineSwitches) {
@@ -166,6 +183,7 @@ class Engine implements PartitionEngine {
         speaksAll: speak !== 'finals',
         tracksDirty: true,
         limits: ENGINE_LIMITS,
+        memory: memoryOf(this.config),
         counters: this.tally,
         speech: {
           open: (ref, group, said) => this.speak('OPEN', ref, group, said),
@@ -192,6 +210,40 @@ class Engine implements PartitionEngine {
 
   get liveGroups(): number {
     return this.windows.table.size;
+  }
+
+  get coldGroups(): number {
+    return this.windows.table.cold;
+  }
+
+  need(batches: readonly MatchBatch[]): readonly string[] {
+    const { table } = this.windows;
+    table.letCold();
+    if (table.cold === 0) return NO_GROUPS;
+    const refs = new Set<GroupRef>();
+    for (const { matches, ruleset_id } of batches) {
+      if (matches.length === 0) continue;
+      const keys = this.instanceKeysOf(ruleset_id);
+      for (const { rule, organization_id, group_key } of matches) {
+        const family = table.instances.get(keys[rule] as string)?.families.get(organization_id);
+        const ref = family?.groups.get(group_key);
+        if (ref?.isCold) refs.add(ref);
+      }
+    }
+    return Array.from(refs, ({ id }) => id);
+  }
+
+  /** Without a plan: a rule set must not be seen before its first batch is applied. */
+  private instanceKeysOf(rulesetId: string): readonly string[] {
+    const known = this.keysOfSets.get(rulesetId);
+    if (known) return known;
+    const keys = this.ruleSetOf(rulesetId).correlations.map(instanceKey);
+    this.keysOfSets.set(rulesetId, keys);
+    return keys;
+  }
+
+  bring(blobs: Iterable<Uint8Array>): void {
+    for (const blob of blobs) this.windows.bring(blob);
   }
 
   get dirtyCount(): number {
@@ -321,18 +373,17 @@ class Engine implements PartitionEngine {
   private planOf(rulesetId: string): SetPlan {
     const known = this.plans.get(rulesetId);
     if (known) return known;
-    const set = this.config.ruleSet(rulesetId);
-    if (!set) {
-      throw new CorrelationError(
-        'the rule set is not known yet',
-        'SEC_CORR_RULESET_UNKNOWN',
-        { rulesetId },
-        'dependency',
-      );
-    }
+    const set = this.ruleSetOf(rulesetId);
     const rules = set.correlations.map((rule) => ({ rule, instance: this.windows.instanceOf(rule) }));
     this.plans.set(rulesetId, { rules, set });
     return { rules, set };
+  }
+
+  private ruleSetOf(rulesetId: string): RuleSetCompiled {
+    const set = this.config.ruleSet(rulesetId);
+    if (set) return set;
+    const fields = { rulesetId };
+    throw new CorrelationError('the rule set is not known yet', 'SEC_CORR_RULESET_UNKNOWN', fields, 'dependency');
   }
 
   private late(match: Match, batch: MatchBatch): void {
@@ -568,9 +619,18 @@ class Engine implements PartitionEngine {
 
   loadMore(groups: Iterable<readonly [groupId: string, blob: Uint8Array]>): void {
     for (const [, blob] of groups) this.windows.restore(blob);
-    this.windows.table.forgetDirty();
+    const { table } = this.windows;
+    table.forgetDirty();
+    table.letCold();
   }
 }
+
+function memoryOf({ memory, chains }: PartitionEngineConfig): EngineMemory {
+  const whole = { ...ENGINE_MEMORY, ...memory };
+  return chains === 'effects' ? whole : { ...whole, packedBytesMax: Number.POSITIVE_INFINITY };
+}
+
+const NO_GROUPS: readonly string[] = [];
 
 const NO_BREAKERS: readonly Breaker[] = [];
 

@@ -1,19 +1,15 @@
 import { Arena } from './arena.ts';
 import { ByteReader, ByteWriter } from './byte-codec.ts';
 import { DueHeap } from './due-heap.ts';
+import { CorrelationError } from './errors.ts';
 import type { EngineLimits } from './limits.ts';
-import { type Family, GroupRef, type Instance, type Live, type Tenant } from './live-group.ts';
+import { COLD, type Family, GroupRef, type Instance, type Live, NOWHERE, type Tenant } from './live-group.ts';
+import type { EngineMemory } from './memory.ts';
+import { PackedQueue } from './packed-queue.ts';
 import { readLive, writeGroupHead, writeLive } from './state-codec.ts';
 
 /** Group state to be written; `null` deletes it. */
 export type DirtyGroup = { readonly groupId: string; readonly blob: Uint8Array | null };
-
-/**
- * Groups that stay decoded, so that hot keys cost nothing: as many as take some 64 MB. The others lie packed, some 30 bytes
- * per hit; which ones is no part of the state and changes no result.
- */
-const DECODED_MAX = 32_768;
-const DECODED_BYTES_MAX = 2 ** 26;
 
 /** Guess of the bytes of a written group. */
 const DIRTY_BYTES = 256;
@@ -22,9 +18,12 @@ const DIRTY_BYTES = 256;
 const FREE_BYTES_MIN = 2 ** 23;
 const FREE_PART = 0.3;
 
+/** Groups that go cold at once at most; the next record goes on. */
+const COLD_STEPS = 20_000;
+
 const NOBODY = { families: [], tenants: [] };
 
-/** All groups of a partition: who exists, which are decoded, when each is due, and which have changed. */
+/** All groups of a partition: who exists, which are decoded, packed or cold, when each is due, and which have changed. */
 export class GroupTable {
   readonly due: DueHeap<GroupRef> = new DueHeap<GroupRef>();
   readonly instances: Map<string, Instance> = new Map<string, Instance>();
@@ -34,6 +33,8 @@ export class GroupTable {
   /** Those that have been over a limit since the last look. */
   private readonly crowdedFamilies = new Set<Family>();
   private readonly crowdedTenants = new Set<Tenant>();
+  private readonly memory: EngineMemory;
+  private readonly packedQueue = new PackedQueue();
   private arena = new Arena();
   private readonly writer = new ByteWriter();
   private readonly reader = new ByteReader(new Uint8Array(0));
@@ -48,10 +49,13 @@ export class GroupTable {
   size = 0;
   /** Estimate over all groups. */
   bytes = 0;
+  /** Groups whose state only the store has. */
+  cold = 0;
 
-  constructor({ tracksDirty, limits }: { tracksDirty: boolean; limits: EngineLimits }) {
-    this.tracksDirty = tracksDirty;
-    this.limits = limits;
+  constructor(config: { tracksDirty: boolean; limits: EngineLimits; memory: EngineMemory }) {
+    this.tracksDirty = config.tracksDirty;
+    this.limits = config.limits;
+    this.memory = config.memory;
   }
 
   /** The limits that hold from now on. Costs a look at every rule and organization, when they are others than before. */
@@ -141,8 +145,7 @@ export class GroupTable {
     family.tenant.groups++;
     this.size++;
     if (this.tracksDirty && this.deleted.size > 0) this.deleted.delete(ref.id);
-    if (packed !== null) ref.place = this.arena.put(packed);
-    if (ref.place < 0) this.decode(ref, live);
+    if (packed === null || !this.putPacked(ref, packed)) this.decode(ref, live);
     return ref;
   }
 
@@ -155,10 +158,10 @@ export class GroupTable {
     family.tenant.groups--;
     this.size--;
     if (family.groups.size === 0 && family.instance.rule.definition.expect.length === 0) this.removeFamily(family);
-    if (ref.place >= 0) {
-      this.arena.release(ref.place);
-      ref.place = -1;
-    }
+    if (ref.isCold) {
+      this.cold--;
+      ref.place = NOWHERE;
+    } else if (ref.place >= 0) this.releasePacked(ref);
     if (this.tracksDirty) this.deleted.add(ref.id);
     if (ref.isDirty) this.changed--;
     ref.isDirty = false;
@@ -187,12 +190,39 @@ export class GroupTable {
       known.used = true;
       return known;
     }
+    if (ref.isCold) throw new CorrelationError('a cold group was not brought before it was needed', 'SEC_CORR_COLD');
     this.reader.reset(this.arena.get(ref.place));
     const live = readLive(this.reader, ref.family, ref.groupKey);
-    this.arena.release(ref.place);
-    ref.place = -1;
+    this.releasePacked(ref);
     this.decode(ref, live);
     return live;
+  }
+
+  /**
+   * Lets the groups go cold that were used longest ago, until the packed ones keep to their bound: such that only wait for more
+   * hits, and that the store has as they are. Costs a look at as many groups as were packed.
+   */
+  letCold(): void {
+    for (let step = 0; step < COLD_STEPS && this.arena.bytesUsed > this.memory.packedBytesMax; step++) {
+      const ref = this.packedQueue.next();
+      if (!ref) return;
+      // A group that has more to say is met here again when it has been used and packed anew.
+      if (ref.isDirty) this.packedQueue.push(ref);
+      else if (ref.outlook === 'silent') this.coolDown(ref);
+    }
+  }
+
+  private coolDown(ref: GroupRef): void {
+    this.releasePacked(ref);
+    ref.place = COLD;
+    this.cold++;
+  }
+
+  /** The state of a cold group as the store has it. */
+  bring(ref: GroupRef, live: Live): void {
+    this.cold--;
+    ref.place = NOWHERE;
+    this.decode(ref, live);
   }
 
   markDirty(ref: GroupRef): void {
@@ -266,8 +296,8 @@ export class GroupTable {
     ref.live = live;
     this.decoded.push(ref);
     this.decodedBytes += ref.weight;
-    if (this.decoded.length > DECODED_MAX) this.pack();
-    if (this.decodedBytes > DECODED_BYTES_MAX) this.pack();
+    if (this.decoded.length > this.memory.decodedGroupsMax) this.pack();
+    if (this.decodedBytes > this.memory.decodedBytesMax) this.pack();
   }
 
   /** Packs one group that was not used since the hand last came by; the newest is not touched. */
@@ -301,11 +331,24 @@ export class GroupTable {
 
   private packed(ref: GroupRef): boolean {
     if (this.arena.bytesFree > Math.max(FREE_BYTES_MIN, this.arena.bytesUsed * FREE_PART)) this.compact();
-    const place = this.arena.put(this.bytesOf(ref));
-    if (place < 0) return false;
-    ref.place = place;
+    if (!this.putPacked(ref, this.bytesOf(ref))) return false;
     ref.live = null;
     this.decodedBytes -= ref.weight;
     return true;
+  }
+
+  /** False when the bytes are too long to be packed. */
+  private putPacked(ref: GroupRef, bytes: Uint8Array): boolean {
+    const place = this.arena.put(bytes);
+    if (place < 0) return false;
+    ref.place = place;
+    this.packedQueue.add(ref);
+    return true;
+  }
+
+  private releasePacked(ref: GroupRef): void {
+    this.arena.release(ref.place);
+    ref.place = NOWHERE;
+    this.packedQueue.leave();
   }
 }

@@ -27,6 +27,7 @@ export {
   engineLimitsOf,
   STATE_PRESSURE,
 } from './limits.ts';
+export type { EngineMemory } from './memory.ts';
 export {
   createOfflineEngine,
   type OfflineEngine,

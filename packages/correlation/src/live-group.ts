@@ -2,6 +2,7 @@ import type { CorrelationRule } from '@tracehound/sigma';
 import type { FirmMachine } from './firm/machine.ts';
 import type { Group } from './group.ts';
 import { compareText } from './hit.ts';
+import type { QueueState } from './packed-queue.ts';
 import type { WindowRule } from './window-rule.ts';
 
 /**
@@ -54,12 +55,19 @@ export type Live = {
   used: boolean;
 };
 
-/** What is always in memory of a group; its state is decoded in `live`, or packed at `place`. */
+/** `GroupRef.place` of a group that is not packed. */
+export const NOWHERE = -1;
+
+/** `GroupRef.place` of a cold group: only the store has its state. */
+export const COLD = -2;
+
+/** What is always in memory of a group; its state is decoded in `live`, packed at `place`, or cold. */
 export class GroupRef {
   readonly family: Family;
   readonly groupKey: string;
   live: Live | null = null;
-  place = -1;
+  place: number = NOWHERE;
+  queueState: QueueState = 'out';
   heapIndex = -1;
   /** Lower bound of the watermark at which it must be looked at. */
   dueMs = 0.5;
@@ -74,10 +82,17 @@ export class GroupRef {
   steps = 0;
   /** In whole seconds: a small integer takes no room of its own. */
   freshSeconds = 0;
+  /** While `silent`: ms from the first hit to the newest, which is over one span and 1 ms before `dueMs`. */
+  ageMs = 0;
 
   constructor(family: Family, groupKey: string) {
     this.family = family;
     this.groupKey = groupKey;
+  }
+
+  /** Only the store has its state. Nothing but a match, or the end of its last window, concerns such a group. */
+  get isCold(): boolean {
+    return this.place === COLD;
   }
 
   get id(): string {

@@ -76,6 +76,15 @@ export class Losses {
   }
 }
 
+/** `lossOf` a group that only waits for more hits, without a look at them. */
+export function lossOfWaiting(
+  { spanMs, suppressMs }: CorrelationDefinition,
+  { firstMs, newestMs }: { readonly firstMs: number; readonly newestMs: number },
+): Range {
+  const toMs = newestMs + 2 * spanMs;
+  return { fromMs: firstMs, toMs: suppressMs === null ? toMs : frameEndMs(toMs, spanMs) };
+}
+
 function keyOf(instanceKey: string, organization: string): string {
   return `${instanceKey}|${organization}`;
 }

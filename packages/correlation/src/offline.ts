@@ -11,6 +11,7 @@ import type { FirmChainHit, FirmFinal } from './firm/machine.ts';
 import { compareText } from './hit.ts';
 import { BYTES_MAX_DEFAULT, type EngineLimits, GROUPS_MAX_DEFAULT } from './limits.ts';
 import type { Family, GroupRef } from './live-group.ts';
+import { ENGINE_MEMORY } from './memory.ts';
 import type { OfflineGap } from './offline-gap.ts';
 import { isStreamed, type StreamFinal, type StreamRule, Streams } from './stream/streams.ts';
 import { EXACT } from './switches.ts';
@@ -86,6 +87,7 @@ class Offline implements OfflineEngine {
         speaksAll: false,
         tracksDirty: false,
         limits: limitsOf(options),
+        memory: ENGINE_MEMORY,
         counters: this.tally,
         speech: {
           open: () => {},

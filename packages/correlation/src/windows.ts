@@ -6,14 +6,16 @@ import { CorrelationError } from './errors.ts';
 import { overLimits } from './eviction.ts';
 import { triggerOf } from './final-facts.ts';
 import { createFirmMachine, type FirmChainHit, type FirmFinal } from './firm/machine.ts';
-import { createGroup, type EpisodeRange, type Group, isEmptyGroup, isSilent, type OpenAlert } from './group.ts';
+import { createGroup, type EpisodeRange, type Group, type OpenAlert } from './group.ts';
+import { ageOf, freshSecondsOf, isEmpty, outlookOf, stepsOf, weightOf } from './group-facts.ts';
 import { GroupTable } from './group-table.ts';
 import { compareText, type Hit } from './hit.ts';
 import { insertHit } from './insert-hit.ts';
 import { createInstance, instanceKey } from './instance.ts';
 import { BREAKER, type EngineLimits, STATE_PRESSURE } from './limits.ts';
 import { compareFamilies, type Family, type GroupRef, type Instance, type Live } from './live-group.ts';
-import { Losses, lossOf, saidUntilMs } from './losses.ts';
+import { Losses, lossOf, lossOfWaiting, saidUntilMs } from './losses.ts';
+import type { EngineMemory } from './memory.ts';
 import { decodeGroup } from './state-codec.ts';
 import type { EngineSwitches } from './switches.ts';
 import type { DegradedRange } from './thinning.ts';
@@ -56,6 +58,7 @@ export type WindowsConfig = {
   readonly tracksDirty: boolean;
   /** Until `keepLimits` is given others. */
   readonly limits: EngineLimits;
+  readonly memory: EngineMemory;
   readonly speech: Speech;
   readonly counters: Record<CounterName, number>;
 };
@@ -386,6 +389,7 @@ export class Windows {
     ref.steps = stepsOf(live, ref.family.instance.window);
     ref.freshSeconds = freshSecondsOf(live);
     ref.outlook = outlookOf(ref, live);
+    if (ref.outlook === 'silent') ref.ageMs = ageOf(live.episodes as Group);
     this.table.due.schedule(ref, dueMs);
   }
 
@@ -442,6 +446,14 @@ export class Windows {
     this.schedule(this.table.add(family, head.groupKey, live, packed), live);
   }
 
+  /** A cold group as the store has it; one that is cold no more, or over, is left as it is. */
+  bring(blob: Uint8Array): void {
+    const { head, read } = decodeGroup(blob);
+    const family = this.table.instances.get(head.instanceKey)?.families.get(head.organization);
+    const ref = family?.groups.get(head.groupKey);
+    if (family && ref?.isCold) this.table.bring(ref, read(family));
+  }
+
   /**
    * X14: lets go of what is over the limits and says so, per rule and organization. To be called where the log decides it:
    * after a record has been applied, never by time or size of a flush.
@@ -473,6 +485,7 @@ export class Windows {
   }
 
   private letGo(ref: GroupRef): { readonly fromMs: number; readonly toMs: number } {
+    if (ref.isCold) return this.letGoCold(ref);
     const live = this.table.lastLook(ref);
     const { episodes } = live;
     const watermarkMs = this.watermarkOf(ref.family.instance);
@@ -483,6 +496,13 @@ export class Windows {
     return loss;
   }
 
+  private letGoCold(ref: GroupRef): { readonly fromMs: number; readonly toMs: number } {
+    const { definition } = ref.family.instance.rule;
+    const newestMs = ref.dueMs - definition.spanMs - 1;
+    this.table.remove(ref);
+    return lossOfWaiting(definition, { firstMs: newestMs - ref.ageMs, newestMs });
+  }
+
   private abandon(ref: GroupRef, group: Group, ranges: readonly EpisodeRange[]): void {
     for (const open of group.opens) {
       const index = ranges.findIndex(({ fromMs, lastAtMs }) => fromMs <= open.atMs && open.atMs <= lastAtMs);
@@ -491,57 +511,6 @@ export class Windows {
       this.config.speech.abandoned(ref, group, { open, episode });
     }
   }
-}
-
-/** What a group takes in memory, estimated from its state alone, so that the limit does not depend on what is decoded. */
-const GROUP_BYTES = 240;
-const HIT_BYTES = 96;
-const MACHINE_BYTES = 1024;
-
-function weightOf({ episodes, firm, chain }: Live): number {
-  let machines = 0;
-  if (firm) machines += MACHINE_BYTES + HIT_BYTES * firm.waiting;
-  if (chain) machines += MACHINE_BYTES + HIT_BYTES * chain.waiting;
-  return GROUP_BYTES + machines + (episodes ? HIT_BYTES * episodes.hits.length + 256 * episodes.thinned.size : 0);
-}
-
-/** How far a group has come: hits of a count, steps of a temporal rule; an open episode is worth more than any of them. */
-function stepsOf({ episodes, firm, chain }: Live, rule: WindowRule | null): number {
-  if (!episodes) {
-    const machine = firm ?? chain;
-    return machine?.isUnderWay ? FAR : Math.min(machine?.waiting ?? 0, FAR - 1);
-  }
-  if (episodes.opens.length > 0 || (episodes.ranges?.length ?? 0) > 0) return FAR;
-  const { hits } = episodes;
-  if (!rule || rule.steps === 1 || hits.length > FEW) return Math.min(hits.length, FAR - 1);
-  let steps = 0;
-  for (let index = 0; index < hits.length; index++) {
-    const { step } = hits[index] as Hit;
-    let isNew = true;
-    for (let before = 0; before < index && isNew; before++) isNew = (hits[before] as Hit).step !== step;
-    if (isNew) steps++;
-  }
-  return steps;
-}
-
-const FEW = 16;
-const FAR = 1000;
-
-/** Time of the newest hit; of a machine, the time at which it will speak. */
-function freshSecondsOf({ episodes, firm, chain }: Live): number {
-  const dueMs = Math.min(firm?.dueMs ?? Number.POSITIVE_INFINITY, chain?.dueMs ?? Number.POSITIVE_INFINITY);
-  return Math.floor((episodes?.hits.at(-1)?.timeMs ?? dueMs) / 1000);
-}
-
-/** Called when its due time has just been found, so that the ranges are known. */
-function outlookOf({ family }: GroupRef, { episodes, firm, chain }: Live): GroupRef['outlook'] {
-  if (!episodes || firm || chain || episodes.opens.length > 0) return 'bound';
-  if (family.instance.rule.definition.expect.length > 0) return 'exact';
-  return isSilent(episodes) && episodes.hits.length > 0 ? 'silent' : 'exact';
-}
-
-function isEmpty({ episodes, firm, chain }: Live): boolean {
-  return (!episodes || isEmptyGroup(episodes)) && (firm?.isEmpty ?? true) && (chain?.isEmpty ?? true);
 }
 
 /** X9: emission order at one watermark is (rule, group). */

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connectRedis } from '@tracehound/redis';
 import { openFaultyLink, openStack, repositoryRoot, type Stack } from '@tracehound/stack';
 import { sfc32, waitFor } from '@tracehound/testkit';
+import { SMALL_MEMORY } from '../test/correlator-process.fixture.ts';
 import { type CorrelatorWorld, correlatorWorld } from '../test/correlator-world.fixture.ts';
 import { CHAOS_RULES, type TestEvent } from '../test/events.fixture.ts';
 import { FAULTS, type FaultWorld, type FaultyLinks } from './faults.ts';
@@ -92,7 +93,12 @@ async function soakOn(stack: Stack, links: FaultyLinks | null, options: SoakOpti
     ...(links === null ? {} : { kafkaBrokers: links.brokers.map(({ address }) => address) }),
   });
   const redis = await connectRedis(stack.addresses.redisStateUrl, { role: 'state' });
-  const fleet = new Fleet({ size: PROCESSES, spawn: (env) => world.spawn({ ...PACING, ...env }) });
+  let spawned = 0;
+  const fleet = new Fleet({
+    size: PROCESSES,
+    // Results depend on the log, not on what a process has in memory.
+    spawn: (env) => world.spawn({ ...PACING, ...(spawned++ % 2 === 0 ? {} : SMALL_MEMORY), ...env }),
+  });
   try {
     fleet.start();
     const random = sfc32(options.seed);

@@ -88,6 +88,24 @@ const correlatorConfig = defineConfig(
       unit: 'groups',
       about: 'Changed groups in memory before the partition waits for a flush; bounds memory while Redis is slow.',
     }),
+    decodedGroupsMax: integer({
+      key: 'TRACEHOUND_CORRELATOR_DECODED_GROUPS_MAX',
+      default: 32_768,
+      min: 1,
+      max: 10_000_000,
+      unit: 'groups',
+      about:
+        'Groups that a partition keeps decoded, 64 MB at most, so that hot keys cost nothing; the others lie packed.',
+    }),
+    packedBytesMax: integer({
+      key: 'TRACEHOUND_CORRELATOR_PACKED_BYTES_MAX',
+      default: 2 ** 28,
+      min: 0,
+      max: 2 ** 40,
+      unit: 'bytes',
+      about:
+        'Packed groups that a partition keeps in memory; of those used longest ago that only wait for more hits, Redis alone keeps the state.',
+    }),
     commitMs: duration({
       key: 'TRACEHOUND_CORRELATOR_COMMIT',
       default: 1_000,

@@ -26,6 +26,9 @@ describe('stage b under crashes, zombies, lost answers and a store that forgets'
       'partial',
       'flush_ghost',
       'flush_answer_lost',
+      'read',
+      'read_lost',
+      'read_killed_after',
       'emit_killed_after',
     ]) {
       expect(chaos[kind] ?? 0, kind).toBeGreaterThan(0);

@@ -89,6 +89,17 @@ const SPECS = {
     help: 'Live window groups.',
     labels: ['partition'],
   },
+  coldGroups: {
+    type: 'gauge',
+    name: 'correlator_cold_groups',
+    help: 'Live window groups whose state only Redis has.',
+    labels: ['partition'],
+  },
+  broughtGroups: {
+    type: 'counter',
+    name: 'correlator_groups_read_total',
+    help: 'Cold groups read from Redis because matches came for them; many per match mean that the bound on packed groups is too low.',
+  },
   ruleGroups: {
     type: 'gauge',
     name: 'correlator_rule_groups',

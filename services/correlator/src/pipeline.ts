@@ -37,8 +37,9 @@ export type DetectPathDeps = MatchStageDeps &
 export type DetectPath = (progress: SourceProgress, records: readonly KafkaRecord[]) => Promise<SourceProgress>;
 
 /**
- * Records of a batch that pass the stages together: what was read of them is garbage before the next are read. A fetch brings some
- * 2,000 of each partition, and a collector that meets them all alive copies them. They are settled as one batch all the same.
+ * Records of a batch that pass the stages together. A: what was read of them is garbage before the next are read. A fetch brings some
+ * 2,000 of each partition, and a collector that meets them all alive copies them. They are settled as one batch all the same. B: cold groups they need are read from
+ * the store at once.
  */
 const SLICE = 256;
 
@@ -112,11 +113,15 @@ export function createCorrelatePath(deps: CorrelatePathDeps): CorrelatePath {
       deadLetter: deps.deadLetters,
       deadLetterLimit: deps.deadLetterLimit,
     });
-    for (const record of batches) {
-      await deps.ensureRules(record);
-      owner.apply(record);
-      await deps.breathe();
-      if (flushPolicy.isDue(owner)) await flushAndEmit(owner, flushPolicy);
+    for (let at = 0; at < batches.length; at += SLICE) {
+      const slice = batches.slice(at, at + SLICE);
+      for (const record of slice) await deps.ensureRules(record);
+      await owner.prepare(slice);
+      for (const record of slice) {
+        owner.apply(record);
+        await deps.breathe();
+        if (flushPolicy.isDue(owner)) await flushAndEmit(owner, flushPolicy);
+      }
     }
     const last = records.at(-1);
     if (last !== undefined) owner.advanceTo(last.offset + 1n);

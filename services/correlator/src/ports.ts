@@ -73,6 +73,11 @@ export type StateStore = {
    * no longer the caller's: pages of two timelines must not mix.
    */
   groups(partition: number, fence: Fence): AsyncIterable<GroupPage>;
+  /**
+   * Single groups as the last flush left them, in the order of the ids. Rejects as soon as the fence is no longer the caller's, or
+   * when one of them is not there: the store has lost a part of the state.
+   */
+  read(partition: number, fence: Fence, groupIds: readonly string[]): Promise<readonly Buffer[]>;
   flush(request: FlushRequest): Promise<FlushOutcome>;
   /** Proves that the store answers and keeps what it is given; rejects with the reason otherwise. */
   ping(): Promise<void>;

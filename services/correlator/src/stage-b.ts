@@ -83,6 +83,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
         clusterId: config.clusterId,
         codec,
         book,
+        memory: { decodedGroupsMax: config.decodedGroupsMax, packedBytesMax: config.packedBytesMax },
         refreshRules: () => rules.refresh(),
         onOpened: (engine) => engines.set(partition, engine),
       }),
@@ -103,6 +104,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
           metrics.dirtyGroups.set({ partition: label }, 0);
         },
         emitted: (records) => metrics.emitted.inc(records),
+        brought: (groups) => metrics.broughtGroups.inc(groups),
       },
     });
     const path = createCorrelatePath({
@@ -179,6 +181,7 @@ function observedFlushes(store: StateStore, trace: FlushTrace, observe: (seconds
   return {
     acquire: (partition, options) => store.acquire(partition, options),
     groups: (partition, fence) => store.groups(partition, fence),
+    read: (partition, fence, groupIds) => store.read(partition, fence, groupIds),
     ping: () => store.ping(),
     async flush(request) {
       const startedMs = performance.now();

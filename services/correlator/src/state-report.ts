@@ -47,6 +47,7 @@ export function createStateReport(deps: StateReportDeps): StateReport {
       metrics.matches.set({ partition: label, outcome }, count);
     }
     metrics.groups.set({ partition: label }, engine.liveGroups);
+    metrics.coldGroups.set({ partition: label }, engine.coldGroups);
     for (const claim of engine.sourceClaims()) {
       const source = `${claim.topic}/${claim.partition}`;
       const age = ageMs(claim.watermarkMs);

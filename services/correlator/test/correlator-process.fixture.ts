@@ -26,6 +26,12 @@ export const FAST_PACING: Readonly<Record<string, string>> = {
   TRACEHOUND_CORRELATOR_SESSION_TIMEOUT: '6s',
 };
 
+/** A correlator that keeps no group in memory that Redis can give back. */
+export const SMALL_MEMORY = {
+  TRACEHOUND_CORRELATOR_DECODED_GROUPS_MAX: '1',
+  TRACEHOUND_CORRELATOR_PACKED_BYTES_MAX: '0',
+};
+
 export function environmentFor(
   stack: Pick<TestStack, 'kafkaBrokers' | 'registryUrl' | 'redisStateUrl'>,
   namespace: string,

@@ -5,8 +5,9 @@ import { connectRedis } from '@tracehound/redis';
 import { openStack, type Stack } from '@tracehound/stack';
 import { waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SMALL_MEMORY } from './correlator-process.fixture.ts';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
-import { eventsOf, expectExact, flowing, sendSliced, untilReadiness } from './stream.fixture.ts';
+import { eventsOf, expectExact, flowing, metricOf, sendSliced, untilReadiness } from './stream.fixture.ts';
 
 const STEPPED_CLOCK = new URL('./stepped-clock.fixture.mjs', import.meta.url).href;
 
@@ -53,6 +54,26 @@ describe.concurrent('failures in the middle of a stream', () => {
         if (slice === 4) await first.stop();
       });
       await expectExact(world, events);
+    } finally {
+      await world.close();
+    }
+  });
+
+  it('cold-groups: what waits for more hits lies in Redis alone, over a rebalance too', async () => {
+    const world = await correlatorWorld();
+    try {
+      const events = eventsOf(12);
+      const first = await world.app(SMALL_MEMORY);
+      let second = first;
+      await sendSliced(world, events, async (slice) => {
+        if (slice === 2) {
+          await flowing(world);
+          second = await world.app(SMALL_MEMORY);
+        }
+      });
+      await expectExact(world, events);
+      const read = /^correlator_groups_read_total/;
+      expect((await metricOf(first, read)) + (await metricOf(second, read))).toBeGreaterThan(20);
     } finally {
       await world.close();
     }

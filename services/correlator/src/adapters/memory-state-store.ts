@@ -72,6 +72,17 @@ export class MemoryStateStore implements StateStore {
     yield groups.slice(0, 1);
   }
 
+  async read(partition: number, fence: Fence, groupIds: readonly string[]): Promise<readonly Buffer[]> {
+    const state = this.partitions.get(partition);
+    if (state === undefined) throw new OwnershipLostError(partition, 'missing');
+    if (!isHeldBy(state, fence)) throw new OwnershipLostError(partition, 'fenced');
+    return groupIds.map((id) => {
+      const blob = state.groups.get(id);
+      if (blob === undefined) throw new OwnershipLostError(partition, 'missing');
+      return Buffer.from(blob);
+    });
+  }
+
   async flush(request: FlushRequest): Promise<FlushOutcome> {
     const state = this.partitions.get(request.partition);
     if (state === undefined) return 'missing';

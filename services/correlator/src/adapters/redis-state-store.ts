@@ -64,6 +64,15 @@ export function createRedisStateStore(options: RedisStateStoreOptions): StateSto
       } while (cursor !== '0');
     },
 
+    async read(partition, fence, groupIds): Promise<readonly Buffer[]> {
+      const answer = await callFunction(redis, LIBRARY, {
+        name: `${LIBRARY_NAME}_read`,
+        keys: keysOf(partition),
+        args: [fence.epoch, fence.nonce, fence.flushSeq, ...groupIds],
+      });
+      return parseBlobs(answer, { partition, count: groupIds.length });
+    },
+
     async flush(request: FlushRequest): Promise<FlushOutcome> {
       const answer = await callFunction(redis, LIBRARY, {
         name: `${LIBRARY_NAME}_flush`,
@@ -111,8 +120,7 @@ function flushArgs(request: FlushRequest, ttlMs: number): (string | number | Buf
 function parsePage(answer: unknown, partition: number): { readonly cursor: string; readonly groups: GroupPage } {
   if (!Array.isArray(answer)) throw protocolError('groups');
   const [status, cursor, entries]: unknown[] = answer;
-  const outcome = text(status);
-  if (outcome !== 'OK') throw new OwnershipLostError(partition, outcome.toLowerCase());
+  checkHeld(status, partition);
   if (!Array.isArray(entries)) throw protocolError('groups');
   const groups: [string, Buffer][] = [];
   for (let i = 0; i + 1 < entries.length; i += 2) {
@@ -121,6 +129,20 @@ function parsePage(answer: unknown, partition: number): { readonly cursor: strin
     groups.push([text(id), blob]);
   }
   return { cursor: text(cursor), groups };
+}
+
+function parseBlobs(answer: unknown, of: { readonly partition: number; readonly count: number }): readonly Buffer[] {
+  if (!Array.isArray(answer)) throw protocolError('read');
+  const [status, blobs]: unknown[] = answer;
+  checkHeld(status, of.partition);
+  if (!Array.isArray(blobs) || blobs.length !== of.count || !blobs.every(Buffer.isBuffer)) throw protocolError('read');
+  return blobs;
+}
+
+/** @throws OwnershipLostError unless the status says that the fence is the caller's. */
+function checkHeld(status: unknown, partition: number): void {
+  const outcome = text(status);
+  if (outcome !== 'OK') throw new OwnershipLostError(partition, outcome.toLowerCase());
 }
 
 function parseAcquired(answer: unknown, nonce: string): AcquiredState {

@@ -165,6 +165,31 @@ export function stateStoreContract(name: string, make: () => Promise<StateStoreU
       await expect(read()).rejects.toMatchObject({ code: 'SEC_CORRELATOR_OWNERSHIP_LOST' });
     });
 
+    it('X8 reads single groups in the order asked for, as many as there are', async () => {
+      const held = await take('n1');
+      const many = new Map(Array.from({ length: 9_001 }, (_, i) => [`g${i}`, Buffer.from(String(i))] as const));
+      await store.flush(request(held, { groups: many }));
+      const fence = { ...held.fence, flushSeq: held.fence.flushSeq + 1 };
+      expect((await store.read(0, fence, ['g7', 'g9000', 'g0'])).map(String)).toEqual(['7', '9000', '0']);
+      expect((await store.read(0, fence, [...many.keys()])).map(String)).toEqual([...many.values()].map(String));
+      expect(await store.read(0, fence, [])).toEqual([]);
+    });
+
+    it('X8 reads no group for another owner, of another flush, or of a state that lacks one', async () => {
+      const held = await take('n1');
+      await store.flush(request(held, { groups: new Map([['a', Buffer.from('1')]]) }));
+      const lost = { code: 'SEC_CORRELATOR_OWNERSHIP_LOST' };
+      await expect(store.read(0, held.fence, ['a'])).rejects.toMatchObject(lost);
+      const fence = { ...held.fence, flushSeq: held.fence.flushSeq + 1 };
+      await expect(store.read(0, { ...fence, nonce: 'other' }, ['a'])).rejects.toMatchObject(lost);
+      await expect(store.read(0, fence, ['a', 'b'])).rejects.toMatchObject(lost);
+      expect((await store.read(0, fence, ['a'])).map(String)).toEqual(['1']);
+      await take('n2');
+      await expect(store.read(0, fence, ['a'])).rejects.toMatchObject(lost);
+      await under.flushAll();
+      await expect(store.read(0, fence, ['a'])).rejects.toMatchObject(lost);
+    });
+
     it('X8 a trim beyond the outbox is a loss, not an acknowledgement', async () => {
       const held = await take('n1');
       expect(await store.flush(request(held, { trim: 1 }))).toBe('missing');

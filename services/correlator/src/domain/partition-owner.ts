@@ -19,6 +19,10 @@ export type MatchesRecord = { readonly offset: bigint; readonly appendTimeMs: nu
 export type PartitionEngine = {
   /** Deduplicates, windows and evaluates one record; what comes out, in order. Throws `InvariantError` on a gap (X5). */
   apply(record: MatchesRecord, options: { readonly rebuilding: boolean }): readonly OutboxRecord[];
+  /** Cold groups that the records need; to be brought before the first of them is applied. */
+  need(records: readonly MatchesRecord[]): readonly string[];
+  /** Groups as the store has them. */
+  bring(blobs: readonly Buffer[]): void;
   /** Hits for correlations of other partitions that `takeChained` has not handed out. */
   chainCount(): number;
   /** X11: records for security.matches about everything below `next`. They must go into the flush that saves `next`. */
@@ -57,6 +61,7 @@ export type OwnerObserver = {
   lost?(outcome: string): void;
   flushed?(groups: number, outbox: number): void;
   emitted?(records: number): void;
+  brought?(groups: number): void;
 };
 
 type Session = {
@@ -78,6 +83,9 @@ type Session = {
   touched: boolean;
   committed: bigint | null;
 };
+
+/** Groups per reading call: some 100 kB, so the server is never held up. */
+const READ_CHUNK = 500;
 
 /** Records per produce call while emitting: the acknowledged prefix is known in these steps. */
 const EMIT_CHUNK = 500;
@@ -176,6 +184,25 @@ export class PartitionOwner {
       expected: next ?? -1n,
       offset,
     });
+  }
+
+  /**
+   * Brings the cold groups that the records need, from the store; they stay in memory until the next call. To be called before the
+   * first of them is applied. Throws `OwnershipLostError` and drops the memory unless the store has every one of them.
+   */
+  async prepare(records: readonly MatchesRecord[]): Promise<void> {
+    const session = this.held();
+    const { engine, fence, next } = session;
+    const ids = engine.need(next === null ? records : records.filter(({ offset }) => offset >= next));
+    for (let at = 0; at < ids.length; at += READ_CHUNK) {
+      const chunk = ids.slice(at, at + READ_CHUNK);
+      const blobs = await this.deps.store.read(this.partition, fence, chunk).catch((error: unknown) => {
+        throw this.lose('unknown', error);
+      });
+      invariant(this.session === session, 'two calls of one owner overlapped', { partition: this.partition });
+      engine.bring(blobs);
+      this.deps.observe?.brought?.(chunk.length);
+    }
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   createPartitionEngine,
   type Effect,
   type EngineLimits,
+  type EngineMemory,
   engineLimitsOf,
   type SourceRef,
 } from '@tracehound/correlation';
@@ -22,7 +23,7 @@ import type { RuleBook } from './rule-book.ts';
 
 /** The engine of a held partition, plus what gauges and readiness ask of it. */
 export type WindowEngine = PartitionEngine &
-  Pick<CorrelationEngine, 'counters' | 'sourceClaims' | 'liveGroups' | 'usage'>;
+  Pick<CorrelationEngine, 'counters' | 'sourceClaims' | 'liveGroups' | 'coldGroups' | 'usage'>;
 
 export type WindowDeps = {
   readonly partition: number;
@@ -30,6 +31,8 @@ export type WindowDeps = {
   readonly matches: { readonly topic: string; readonly topicId: string; readonly partitions: number };
   readonly clusterId: string;
   readonly codec: Pick<AvroCodec, 'encode'>;
+  /** How much of the state is in memory; no result depends on it. */
+  readonly memory?: Partial<EngineMemory>;
   readonly book: RuleBook;
   /** Reads the rule topics on; for state whose rule set this process has not seen yet. */
   readonly refreshRules: () => Promise<void>;
@@ -48,6 +51,7 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
       ruleSet: (rulesetId) => (deps.book.has(rulesetId) ? deps.book.compiled(rulesetId) : undefined),
       sources: (version) => deps.book.activations.sourcesOf(version),
       chains: 'effects',
+      ...(deps.memory ? { memory: deps.memory } : {}),
       chainSources: chainSources(deps.matches),
       limits: (activationId) => termsOf(deps.book, activationId)?.limits,
       breakers: (activationId) => termsOf(deps.book, activationId)?.breakers ?? [],
@@ -129,6 +133,14 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
         throw stopping(error);
       }
     },
+    need(records) {
+      try {
+        return engine.need(records.map(({ batch }) => batch));
+      } catch (error) {
+        throw stopping(error);
+      }
+    },
+    bring: (blobs) => engine.bring(blobs),
     chainCount: () => lane.size,
     takeChained: (next) =>
       lane.take(safeOffset(next)).map(({ target, batch }) => ({
@@ -144,6 +156,9 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
     usage: () => engine.usage(),
     get liveGroups() {
       return engine.liveGroups;
+    },
+    get coldGroups() {
+      return engine.coldGroups;
     },
   };
 }
