@@ -48,6 +48,8 @@ type GroupsRun = {
   readonly redisCpuSeconds: number;
   readonly live: number;
   readonly cold: number;
+  /** Heap and buffers in use after a collection. */
+  readonly heldMb: number;
   readonly rssMb: number;
   readonly peakRssMb: number;
 };
@@ -56,6 +58,7 @@ type Figures = {
   readonly wallSeconds: Spread;
   readonly cpuSeconds: Spread;
   readonly redisCpuSeconds: Spread;
+  readonly heldMb: number;
   readonly rssMb: number;
   readonly peakRssMb: number;
   readonly cold: number;
@@ -114,6 +117,7 @@ function figuresOf(runs: readonly GroupsRun[]): Figures {
     wallSeconds: spreadOf(runs.map(({ wallSeconds }) => wallSeconds)),
     cpuSeconds: spreadOf(runs.map(({ cpuSeconds }) => cpuSeconds)),
     redisCpuSeconds: spreadOf(runs.map(({ redisCpuSeconds }) => redisCpuSeconds)),
+    heldMb: Math.max(...runs.map(({ heldMb }) => heldMb)),
     rssMb: Math.max(...runs.map(({ rssMb }) => rssMb)),
     peakRssMb: Math.max(...runs.map((run) => run.peakRssMb)),
     cold: Math.max(...runs.map(({ cold }) => cold)),
@@ -122,10 +126,10 @@ function figuresOf(runs: readonly GroupsRun[]): Figures {
 
 export function groupsText({ groups, hits, rebuild, start, more, redisMb }: GroupsResult): string {
   const part = (name: string, figures: Figures): string => {
-    const { wallSeconds, cpuSeconds, redisCpuSeconds, rssMb, peakRssMb: peak, cold } = figures;
+    const { wallSeconds, cpuSeconds, redisCpuSeconds, heldMb, rssMb, peakRssMb: peak, cold } = figures;
     return (
       `${name} ${wallSeconds.median.toFixed(1)} s (${wallSeconds.least.toFixed(1)}-${wallSeconds.most.toFixed(1)}), ` +
-      `${cpuSeconds.median.toFixed(1)} CPU s, Redis ${redisCpuSeconds.median.toFixed(1)} CPU s, ${rssMb} MB resident (peak ${peak}), ${cold} cold`
+      `${cpuSeconds.median.toFixed(1)} CPU s, Redis ${redisCpuSeconds.median.toFixed(1)} CPU s, holds ${heldMb} MB, ${rssMb} MB resident (peak ${peak}), ${cold} cold`
     );
   };
   const parts = [part('rebuild', rebuild), part('start', start), part('more', more), `Redis ${redisMb} MB`];
@@ -152,12 +156,14 @@ export async function runGroupsCell(cell: GroupsCell): Promise<GroupsRun> {
   const redisCpuSeconds = (await redisCpu(redis)) - redisBefore;
   redis.disconnect();
   globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
   return {
     cpuSeconds: meter.micros / 1e6,
     wallSeconds: meter.wallMs / 1_000,
     redisCpuSeconds,
     live: [...opened.engines.values()].reduce((sum, { liveGroups }) => sum + liveGroups, 0),
     cold: [...opened.engines.values()].reduce((sum, { coldGroups }) => sum + coldGroups, 0),
+    heldMb: Math.round((heapUsed + external) / 2 ** 20),
     rssMb: residentMb('self', 'VmRSS'),
     peakRssMb: peakRssMb(),
   };

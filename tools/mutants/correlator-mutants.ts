@@ -63,7 +63,7 @@ export const CORRELATOR_MUTANTS: readonly Mutant[] = [
   {
     name: 'X14 a cold group let go without its first hit',
     file: `${CORRELATION}/windows.ts`,
-    find: 'firstMs: newestMs - ref.ageMs',
+    find: 'firstMs: newestMs - ageMs',
     replace: 'firstMs: newestMs',
     ...COLD,
   },

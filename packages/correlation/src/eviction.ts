@@ -26,14 +26,14 @@ export function overLimits(table: GroupTable, limits: EngineLimits): readonly Ev
   const { families, tenants } = table.takeCrowded();
   if (families.length === 0 && tenants.length === 0 && !table.isFull) return NOTHING;
   const gone = new Map<Family, ReadonlySet<GroupRef>>();
-  const left = new Left(gone);
+  const cut: Cut = { gone, left: new Left(gone), refsOf: rememberedRefs(table) };
   for (const family of families) {
-    cutFamily(family, { groups: limits.ruleGroupsMax, bytes: limits.ruleBytesMax }, { gone, left });
+    cutFamily(family, { groups: limits.ruleGroupsMax, bytes: limits.ruleBytesMax }, cut);
   }
   for (const tenant of tenants) {
-    cutTenant(tenant, { groups: limits.organizationGroupsMax, bytes: limits.organizationBytesMax }, { gone, left });
+    cutTenant(tenant, { groups: limits.organizationGroupsMax, bytes: limits.organizationBytesMax }, cut);
   }
-  cutTable(table, { groups: limits.groupsMax, bytes: limits.bytesMax }, { gone, left });
+  cutTable(table, { groups: limits.groupsMax, bytes: limits.bytesMax }, cut);
   return [...gone]
     .map(([family, refs]) => ({ family, refs: [...refs].sort((a, b) => compareText(a.groupKey, b.groupKey)) }))
     .sort((a, b) => compareFamilies(a.family, b.family));
@@ -41,7 +41,21 @@ export function overLimits(table: GroupTable, limits: EngineLimits): readonly Ev
 
 const NOTHING: readonly Eviction[] = [];
 
-type Cut = { readonly gone: Map<Family, ReadonlySet<GroupRef>>; readonly left: Left };
+type Cut = {
+  readonly gone: Map<Family, ReadonlySet<GroupRef>>;
+  readonly left: Left;
+  /** All groups of a family, the same objects each time. */
+  readonly refsOf: (family: Family) => readonly GroupRef[];
+};
+
+function rememberedRefs(table: GroupTable): Cut['refsOf'] {
+  const known = new Map<Family, readonly GroupRef[]>();
+  return (family) => {
+    const refs = known.get(family) ?? [...family.groups.values(), ...table.cold.of(family)];
+    known.set(family, refs);
+    return refs;
+  };
+}
 
 /** Sizes without what has been chosen to go. */
 class Left {
@@ -55,7 +69,7 @@ class Left {
     const refs = this.gone.get(family);
     let bytes = family.bytes;
     for (const ref of refs ?? []) bytes -= ref.weight;
-    return { groups: family.groups.size - (refs?.size ?? 0), bytes };
+    return { groups: family.size - (refs?.size ?? 0), bytes };
   }
 
   ofTenant(tenant: Tenant): Sized {
@@ -114,10 +128,9 @@ function dropFair(tenant: Tenant, what: { readonly need: number; readonly measur
   }
 }
 
-function drop(family: Family, what: { readonly need: number; readonly measure: Measure }, { gone }: Cut): void {
+function drop(family: Family, what: { readonly need: number; readonly measure: Measure }, { gone, refsOf }: Cut): void {
   const before = gone.get(family);
-  const candidates: GroupRef[] = [];
-  for (const ref of family.groups.values()) if (!before?.has(ref)) candidates.push(ref);
+  const candidates = refsOf(family).filter((ref) => !before?.has(ref));
   const weightOf = what.measure === 'groups' ? () => 1 : (ref: GroupRef) => ref.weight;
   const least = takeLeast(candidates, what.need, { weightOf, compare: compareWorth });
   gone.set(family, new Set([...(before ?? []), ...least]));

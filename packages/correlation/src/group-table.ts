@@ -1,9 +1,10 @@
 import { Arena } from './arena.ts';
 import { ByteReader, ByteWriter } from './byte-codec.ts';
+import { ColdGroups } from './cold-groups.ts';
 import { DueHeap } from './due-heap.ts';
 import { CorrelationError } from './errors.ts';
 import type { EngineLimits } from './limits.ts';
-import { COLD, type Family, GroupRef, type Instance, type Live, NOWHERE, type Tenant } from './live-group.ts';
+import { type Family, GroupRef, type Instance, type Live, NOWHERE, type Tenant } from './live-group.ts';
 import type { EngineMemory } from './memory.ts';
 import { PackedQueue } from './packed-queue.ts';
 import { readLive, writeGroupHead, writeLive } from './state-codec.ts';
@@ -49,8 +50,8 @@ export class GroupTable {
   size = 0;
   /** Estimate over all groups. */
   bytes = 0;
-  /** Groups whose state only the store has. */
-  cold = 0;
+  /** Groups whose state only the store has. They count for every limit. */
+  readonly cold: ColdGroups = new ColdGroups();
 
   constructor(config: { tracksDirty: boolean; limits: EngineLimits; memory: EngineMemory }) {
     this.tracksDirty = config.tracksDirty;
@@ -82,8 +83,8 @@ export class GroupTable {
     return this.size > this.limits.groupsMax || this.bytes > this.limits.bytesMax;
   }
 
-  private isOverFamily({ groups, bytes }: Family): boolean {
-    return groups.size > this.limits.ruleGroupsMax || bytes > this.limits.ruleBytesMax;
+  private isOverFamily({ size, bytes }: Family): boolean {
+    return size > this.limits.ruleGroupsMax || bytes > this.limits.ruleBytesMax;
   }
 
   private isOverTenant({ groups, bytes }: Tenant): boolean {
@@ -113,6 +114,7 @@ export class GroupTable {
       organization,
       tenant,
       groups: new Map(),
+      size: 0,
       bytes: 0,
       firstAtMs: Number.POSITIVE_INFINITY,
       lastAtMs: Number.NEGATIVE_INFINITY,
@@ -137,10 +139,17 @@ export class GroupTable {
     this.noteTenant(family.tenant);
   }
 
+  /** In memory or cold. */
+  has(family: Family, groupKey: string): boolean {
+    return family.groups.has(groupKey) || (this.cold.size > 0 && this.cold.has(family, groupKey));
+  }
+
   /** With `packed`, what `writeLive` writes of the group, it is kept in that form until somebody asks for it. */
   add(family: Family, groupKey: string, live: Live, packed: Uint8Array | null = null): GroupRef {
     const ref = new GroupRef(family, groupKey);
+    if (this.cold.size > 0 && this.cold.has(family, groupKey)) throw coldError();
     family.groups.set(groupKey, ref);
+    family.size++;
     family.instance.groups++;
     family.tenant.groups++;
     this.size++;
@@ -153,15 +162,14 @@ export class GroupTable {
     const { family } = ref;
     this.due.remove(ref);
     this.weigh(ref, 0);
+    if (ref.isCold) this.cold.take(family, ref.groupKey);
     family.groups.delete(ref.groupKey);
+    family.size--;
     family.instance.groups--;
     family.tenant.groups--;
     this.size--;
-    if (family.groups.size === 0 && family.instance.rule.definition.expect.length === 0) this.removeFamily(family);
-    if (ref.isCold) {
-      this.cold--;
-      ref.place = NOWHERE;
-    } else if (ref.place >= 0) this.releasePacked(ref);
+    if (family.size === 0 && family.instance.rule.definition.expect.length === 0) this.removeFamily(family);
+    if (ref.place >= 0) this.releasePacked(ref);
     if (this.tracksDirty) this.deleted.add(ref.id);
     if (ref.isDirty) this.changed--;
     ref.isDirty = false;
@@ -190,7 +198,6 @@ export class GroupTable {
       known.used = true;
       return known;
     }
-    if (ref.isCold) throw new CorrelationError('a cold group was not brought before it was needed', 'SEC_CORR_COLD');
     this.reader.reset(this.arena.get(ref.place));
     const live = readLive(this.reader, ref.family, ref.groupKey);
     this.releasePacked(ref);
@@ -200,29 +207,34 @@ export class GroupTable {
 
   /**
    * Lets the groups go cold that were used longest ago, until the packed ones keep to their bound: such that only wait for more
-   * hits, and that the store has as they are. Costs a look at as many groups as were packed.
+   * hits, and that the store has as they are. Costs a look at as many groups as were packed. `isAhead`: the end of its last window
+   * is still to come, so that a watermark of its own will meet it.
    */
-  letCold(): void {
+  letCold(isAhead: (ref: GroupRef) => boolean): void {
     for (let step = 0; step < COLD_STEPS && this.arena.bytesUsed > this.memory.packedBytesMax; step++) {
       const ref = this.packedQueue.next();
       if (!ref) return;
       // A group that has more to say is met here again when it has been used and packed anew.
       if (ref.isDirty) this.packedQueue.push(ref);
-      else if (ref.outlook === 'silent') this.coolDown(ref);
+      else if (ref.outlook === 'silent' && isAhead(ref)) this.coolDown(ref);
     }
   }
 
   private coolDown(ref: GroupRef): void {
+    if (!this.cold.add(ref)) return;
     this.releasePacked(ref);
-    ref.place = COLD;
-    this.cold++;
+    this.due.remove(ref);
+    ref.family.groups.delete(ref.groupKey);
   }
 
-  /** The state of a cold group as the store has it. */
-  bring(ref: GroupRef, live: Live): void {
-    this.cold--;
+  /** A cold group as the store has it; one that is cold no more, or over, is left as it is. */
+  bring(family: Family, groupKey: string, read: () => Live): void {
+    const ref = this.cold.take(family, groupKey);
+    if (!ref) return;
     ref.place = NOWHERE;
-    this.decode(ref, live);
+    family.groups.set(groupKey, ref);
+    this.decode(ref, read());
+    this.due.schedule(ref, ref.dueMs);
   }
 
   markDirty(ref: GroupRef): void {
@@ -351,4 +363,8 @@ export class GroupTable {
     ref.place = NOWHERE;
     this.packedQueue.leave();
   }
+}
+
+function coldError(): CorrelationError {
+  return new CorrelationError('a cold group was not brought before it was needed', 'SEC_CORR_COLD');
 }

@@ -2,7 +2,6 @@ import type { CorrelationRule } from '@tracehound/sigma';
 import type { FirmMachine } from './firm/machine.ts';
 import type { Group } from './group.ts';
 import { compareText } from './hit.ts';
-import type { QueueState } from './packed-queue.ts';
 import type { WindowRule } from './window-rule.ts';
 
 /**
@@ -31,7 +30,10 @@ export type Family = {
   readonly instance: Instance;
   readonly organization: string;
   readonly tenant: Tenant;
+  /** Those in memory. */
   readonly groups: Map<string, GroupRef>;
+  /** All its groups, cold ones too. */
+  size: number;
   /** Estimate over its groups. */
   bytes: number;
   /** `expect` only: least and greatest event time of the rule's hits in the organization (semantics section 8). */
@@ -55,13 +57,16 @@ export type Live = {
   used: boolean;
 };
 
+/** Where a packed group stands in the queue of those that may go cold: not at all, in its place, or there with a second chance. */
+type QueueState = 'out' | 'waits' | 'used';
+
 /** `GroupRef.place` of a group that is not packed. */
 export const NOWHERE = -1;
 
-/** `GroupRef.place` of a cold group: only the store has its state. */
+/** `GroupRef.place` of a cold group (`ColdGroups`): only the store has its state. */
 export const COLD = -2;
 
-/** What is always in memory of a group; its state is decoded in `live`, packed at `place`, or cold. */
+/** A group in memory; its state is decoded in `live`, or packed at `place`. */
 export class GroupRef {
   readonly family: Family;
   readonly groupKey: string;
@@ -82,12 +87,17 @@ export class GroupRef {
   steps = 0;
   /** In whole seconds: a small integer takes no room of its own. */
   freshSeconds = 0;
-  /** While `silent`: ms from the first hit to the newest, which is over one span and 1 ms before `dueMs`. */
+  /** While `silent`: ms from the first hit to the newest. */
   ageMs = 0;
 
   constructor(family: Family, groupKey: string) {
     this.family = family;
     this.groupKey = groupKey;
+  }
+
+  /** While `silent`: time of the newest hit. */
+  get newestMs(): number {
+    return this.dueMs - this.family.instance.rule.definition.spanMs - 1;
   }
 
   /** Only the store has its state. Nothing but a match, or the end of its last window, concerns such a group. */

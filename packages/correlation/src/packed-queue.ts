@@ -1,8 +1,5 @@
 import type { GroupRef } from './live-group.ts';
 
-/** Where a group stands in the queue: not at all, in its place, or in its place with a second chance. */
-export type QueueState = 'out' | 'waits' | 'used';
-
 /** Below so many entries the queue is not tidied up. */
 const TIDY_MIN = 1024;
 

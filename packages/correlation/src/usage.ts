@@ -12,10 +12,9 @@ export type RuleUsage = {
 export function usageOf({ table, losses }: Pick<Windows, 'table' | 'losses'>): readonly RuleUsage[] {
   const used = new Map<string, RuleUsage>();
   for (const { organization, families } of table.tenants.values()) {
-    for (const { instance, groups, bytes } of families) {
+    for (const { instance, size: groups, bytes } of families) {
       const ruleId = instance.rule.uid;
-      const size = { groups: groups.size, bytes };
-      used.set(`${instance.key}|${organization}`, { ruleId, organization, ...size, isDegraded: false });
+      used.set(`${instance.key}|${organization}`, { ruleId, organization, groups, bytes, isDegraded: false });
     }
   }
   for (const { instanceKey: key, organization } of losses.list()) {

@@ -242,6 +242,7 @@ export class Windows {
     if (watermarkMs <= (this.watermarks[depth] ?? Number.NEGATIVE_INFINITY)) return;
     this.watermarks[depth] = watermarkMs;
     if (depth === 0) this.losses.pass(watermarkMs);
+    for (const ref of this.table.cold.takeDue(depth, watermarkMs)) this.forget(ref);
     if (this.table.due.nextMs > watermarkMs) return;
     const { switches } = this.config;
     const visits: GroupRef[] = [];
@@ -442,6 +443,7 @@ export class Windows {
     const instance = this.table.instances.get(head.instanceKey);
     if (!instance) throw new CorrelationError('a group belongs to no correlation of the state', 'SEC_CORR_STATE');
     const family = instance.families.get(head.organization) ?? this.table.addFamily(instance, head.organization);
+    if (this.table.has(family, head.groupKey)) return;
     const live = read(family);
     this.schedule(this.table.add(family, head.groupKey, live, packed), live);
   }
@@ -450,8 +452,12 @@ export class Windows {
   bring(blob: Uint8Array): void {
     const { head, read } = decodeGroup(blob);
     const family = this.table.instances.get(head.instanceKey)?.families.get(head.organization);
-    const ref = family?.groups.get(head.groupKey);
-    if (family && ref?.isCold) this.table.bring(ref, read(family));
+    if (family) this.table.bring(family, head.groupKey, () => read(family));
+  }
+
+  /** Lets the groups go cold that were used longest ago, as far as the bound on packed groups asks for it. */
+  letCold(): void {
+    this.table.letCold((ref) => ref.dueMs > this.watermarkOf(ref.family.instance));
   }
 
   /**
@@ -497,10 +503,9 @@ export class Windows {
   }
 
   private letGoCold(ref: GroupRef): { readonly fromMs: number; readonly toMs: number } {
-    const { definition } = ref.family.instance.rule;
-    const newestMs = ref.dueMs - definition.spanMs - 1;
+    const { newestMs, ageMs } = ref;
     this.table.remove(ref);
-    return lossOfWaiting(definition, { firstMs: newestMs - ref.ageMs, newestMs });
+    return lossOfWaiting(ref.family.instance.rule.definition, { firstMs: newestMs - ageMs, newestMs });
   }
 
   private abandon(ref: GroupRef, group: Group, ranges: readonly EpisodeRange[]): void {

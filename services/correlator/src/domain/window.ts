@@ -92,12 +92,9 @@ async function loadState(
   await deps.refreshRules();
   try {
     engine.load(state.meta, []);
-    const seen = new Set<string>();
-    for await (const page of state.groups) {
-      engine.loadMore(page.filter(([id]) => !seen.has(id) && seen.add(id)));
-    }
+    for await (const page of state.groups) engine.loadMore(page);
     // Fewer than the meta counted: the store lost some between the two reads, or another owner came between.
-    if (seen.size !== state.groupCount) throw new OwnershipLostError(deps.partition, 'partial');
+    if (engine.liveGroups !== state.groupCount) throw new OwnershipLostError(deps.partition, 'partial');
   } catch (error) {
     throw stopping(error);
   }
