@@ -169,6 +169,7 @@ class Engine implements PartitionEngine {
     if (batch.matches.length > 0) this.applyMatches(batch, source.markOffset, { slot, matchesOffset });
     source.markOffset = Math.max(source.markOffset, batch.to);
     if (this.switches.matchesBeforeWatermark) this.advance(source, batch);
+    this.windows.sayDegraded();
     this.windows.keepLimits(limits);
     this.nextOffset = matchesOffset + 1;
     const effects = this.effects;

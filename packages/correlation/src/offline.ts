@@ -131,6 +131,7 @@ class Offline implements OfflineEngine {
     const streamed = this.streamed[rule] as StreamRule | null;
     if (streamed === null) this.apply(this.plans[rule] as Plan, match, event);
     else this.stream(streamed, match, event);
+    this.windows.sayDegraded();
     if (this.offset % LIMITS_EVERY === 0) {
       this.windows.keepLimits();
       this.streams.keepLimits(this.groupsMax - this.windows.table.size);
@@ -167,6 +168,7 @@ class Offline implements OfflineEngine {
     this.streams.advance(watermarkMs);
     this.windows.advance(0, watermarkMs);
     if (this.chained !== null) this.windows.advanceChains(null);
+    this.windows.sayDegraded();
     return this.take();
   }
 

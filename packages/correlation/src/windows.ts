@@ -1,6 +1,7 @@
 import { END_OF_INPUT_WATERMARK_MS, NO_WATERMARK_MS } from '@tracehound/event-model';
 import type { CorrelationRule } from '@tracehound/sigma';
 import type { CounterName } from './counters.ts';
+import { DegradedRanges } from './degraded-ranges.ts';
 import { amountOf, countOfRange, type Episode, evidenceOfRange, openOf, rangesOf, settleGroup } from './episodes.ts';
 import { CorrelationError } from './errors.ts';
 import { overLimits } from './eviction.ts';
@@ -92,6 +93,7 @@ export class Windows {
   private readonly config: WindowsConfig;
   private limits: EngineLimits;
   private pending: Pending[] = [];
+  private readonly degraded = new DegradedRanges();
 
   constructor(config: WindowsConfig, watermarkMs: number) {
     this.config = config;
@@ -137,6 +139,16 @@ export class Windows {
     this.schedule(ref, live);
   }
 
+  /** X14: what the hits since the last call have made inexact. To be called where the log decides it, after a record. */
+  sayDegraded(): void {
+    for (const [ref, ranges] of this.degraded.take()) {
+      for (const range of ranges) {
+        this.config.counters.degraded++;
+        this.config.speech.degraded(ref.family, ref.groupKey, range);
+      }
+    }
+  }
+
   private addGroup(family: Family, groupKey: string): GroupRef {
     const { instance, organization } = family;
     const { definition, emitsAlert } = instance.rule;
@@ -154,17 +166,14 @@ export class Windows {
   private applyToEpisodes(ref: GroupRef, live: Live, group: Group, hit: Hit): boolean {
     const { instance } = ref.family;
     const rule = instance.window as WindowRule;
-    const { switches, counters, speech } = this.config;
+    const { switches } = this.config;
     const watermarkMs = this.watermarkOf(instance);
     const rhythmMs = Math.max(1, rule.spanMs / SETTLES_PER_SPAN);
     if (Math.floor(watermarkMs / rhythmMs) !== Math.floor(group.firmToMs / rhythmMs)) this.settle(ref, group);
     const insertion = insertHit(group, hit, rule, switches);
     if (insertion.kind === 'duplicate') return false;
     live.chain?.insert(hit);
-    if (insertion.degraded) {
-      counters.degraded++;
-      speech.degraded(ref.family, ref.groupKey, insertion.degraded);
-    }
+    if (insertion.degraded) this.degraded.add(ref, insertion.degraded);
     if (instance.opens && this.config.speaksAll) this.openEpisodes(ref, group, hit.id);
     return true;
   }
@@ -173,10 +182,7 @@ export class Windows {
     const chained = live.chain?.insert(hit) ?? 'duplicate';
     const insertion = live.firm ? live.firm.insert(hit) : chained;
     if (insertion === 'duplicate') return false;
-    if (typeof insertion === 'object') {
-      this.config.counters.degraded++;
-      this.config.speech.degraded(ref.family, ref.groupKey, insertion);
-    }
+    if (typeof insertion === 'object') this.degraded.add(ref, insertion);
     return true;
   }
 
