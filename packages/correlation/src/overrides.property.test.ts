@@ -45,7 +45,7 @@ function overridesFor(organization: string, { count, values, sum, bursts }: Numb
   ];
   return changed.map(
     ([rule, condition]) =>
-      `title: ${organization} ${rule}\noverride: {rule: ${rule}, organization: ${organization}, condition: {${condition}}}\n`,
+      `title: ${organization} ${rule}\noverride: {rule: ${rule}, organization: ${organization}, condition: {${condition}}}\ncustom: {owner: o, reason: r, expires: 2099-01-01}\n`,
   );
 }
 

@@ -102,6 +102,24 @@ export type RuleOverride = {
   readonly from: { readonly uid: string; readonly title: string; readonly path: string; readonly line: number } | null;
 };
 
+/** A filter or an override of the set, with who answers for it (R-212). */
+export type RuleException = {
+  readonly kind: 'filter' | 'override';
+  readonly uid: string;
+  readonly title: string;
+  readonly path: string;
+  readonly line: number;
+  /** The only one in which it holds; null: in all. */
+  readonly organization: string | null;
+  /** Ids of the rules it reaches: detections of a filter, the correlation of an override. Empty: it has no effect. */
+  readonly rules: readonly string[];
+  /** Under `custom`; null where nobody wrote them. */
+  readonly owner: string | null;
+  readonly reason: string | null;
+  /** First moment at which it should be gone, ms UTC; null: never. It does not go by itself (EXACTNESS X7). */
+  readonly expiresMs: number | null;
+};
+
 export type RuleSetCompiled = {
   /** SHA-256 over the canonical content: files by path, line ends as LF; and the placeholder lists and pipelines, if any. */
   readonly rulesetId: string;
@@ -111,6 +129,8 @@ export type RuleSetCompiled = {
   readonly detections: readonly DetectionRule[];
   /** First all rules, those of a set to come last, then their forms in organizations with overrides. */
   readonly correlations: readonly CorrelationRule[];
+  /** Filters, then overrides, in the order of the files; those of a set to come are left out. */
+  readonly exceptions: readonly RuleException[];
   /** Things that load but deserve a look. */
   readonly warnings: readonly SigmaProblem[];
   /** Why rules were left out, with `onProblem: 'refuse-rule'`; else empty. */

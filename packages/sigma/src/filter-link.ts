@@ -1,9 +1,15 @@
-import type { ParsedDetection, RuleHead } from './rule-document.ts';
+import type { Answered, ParsedDetection } from './rule-document.ts';
 import { filterCovers, type ParsedFilter, withExclusions } from './rule-filter.ts';
 import type { NamedRule, RuleNames } from './rule-names.ts';
 import type { Test } from './test-tree.ts';
 
-export type FilterRule = RuleHead & ParsedFilter;
+export type FilterRule = Answered & ParsedFilter;
+
+/** Tests of the detections with the filters put in, and the detections that each filter reaches. */
+export type Filtered = {
+  readonly tests: ReadonlyMap<ParsedDetection, Test>;
+  readonly reached: ReadonlyMap<FilterRule, readonly ParsedDetection[]>;
+};
 
 /** Sum of the sizes of all exclusions put in, and of the rules looked at: what filters of a large set may cost. */
 const EXCLUSIONS_MAX = 5_000_000;
@@ -12,12 +18,9 @@ const EXCLUSIONS_MAX = 5_000_000;
  * Tests of the detections with the filters put in, in the order of the filters. A filter that names a rule that is
  * not there, or of another log source, has no effect on it: that is a warning, as filters are shared between sets.
  */
-export function applyFilters(
-  filters: readonly FilterRule[],
-  rules: readonly NamedRule[],
-  names: RuleNames,
-): ReadonlyMap<ParsedDetection, Test> {
+export function applyFilters(filters: readonly FilterRule[], rules: readonly NamedRule[], names: RuleNames): Filtered {
   const exclusions = new Map<ParsedDetection, Test[]>();
+  const reached = new Map<FilterRule, ParsedDetection[]>();
   let spent = 0;
   for (const filter of filters) {
     const { exclusion } = filter;
@@ -29,18 +32,22 @@ export function applyFilters(
       filter.sink.report('limit_exceeded', filter.at, 'the filters are too large for so many rules: name fewer rules');
       break;
     }
+    const own: ParsedDetection[] = [];
+    reached.set(filter, own);
     for (const target of targets) {
       const known = exclusions.get(target);
       const made = filter.exclusionFor(target.logSourceWritten);
       if (!made) continue;
+      own.push(target);
       if (known) known.push(made);
       else exclusions.set(target, [made]);
     }
   }
   const detections = rules.filter((rule) => rule.kind === 'detection');
-  return new Map(
+  const tests = new Map(
     detections.flatMap((rule) => (rule.test ? [[rule, withExclusions(rule.test, exclusions.get(rule) ?? [])]] : [])),
   );
+  return { tests, reached };
 }
 
 function targetsOf(filter: FilterRule, rules: readonly NamedRule[], names: RuleNames): readonly ParsedDetection[] {

@@ -5,7 +5,14 @@
  */
 
 export { meetsBounds } from './bounds.ts';
-export type { CorrelationRule, DetectionRule, RuleDescription, RuleFile, RuleSetCompiled } from './compiled-rules.ts';
+export type {
+  CorrelationRule,
+  DetectionRule,
+  RuleDescription,
+  RuleException,
+  RuleFile,
+  RuleSetCompiled,
+} from './compiled-rules.ts';
 export { type Condition, ConditionSyntaxError, parseCondition, selectionsOf } from './condition.ts';
 export type {
   Bound,

@@ -1,12 +1,12 @@
 import type { LinkedCorrelation } from './correlation-link.ts';
 import { type CorrelationSource, parseCorrelation } from './correlation-rule.ts';
 import type { RuleLimits } from './limits.ts';
-import type { ParsedCorrelation, RuleHead } from './rule-document.ts';
+import type { Answered, ParsedCorrelation } from './rule-document.ts';
 import type { RuleNames } from './rule-names.ts';
 import { OPERATORS, type ParsedOverride } from './rule-override.ts';
 import { entryOf, type ProblemSink } from './yaml-tree.ts';
 
-export type OverrideRule = RuleHead & ParsedOverride;
+export type OverrideRule = Answered & ParsedOverride;
 
 /** A correlation as it runs in one organization. */
 export type Overridden = {

@@ -5,6 +5,7 @@ import type { RuleLimits } from './limits.ts';
 import type { Pipeline } from './pipeline/pipeline-definition.ts';
 import { rewritten, ruleDraftOf } from './pipeline/rule-pipelines.ts';
 import type { SigmaProblem, SigmaProblemCode } from './problems.ts';
+import { type Responsibility, readResponsibility } from './rule-exception.ts';
 import { type ParsedFilter, parseFilter } from './rule-filter.ts';
 import { type ParsedOverride, parseOverride } from './rule-override.ts';
 import { RULE_KEYS, RULE_LEVELS } from './rule-words.ts';
@@ -60,7 +61,9 @@ export type ParsedCorrelation = RuleHead & {
   readonly document: YamlMap;
   readonly correlation: YamlMap;
 };
-export type ParsedRule = ParsedDetection | ParsedCorrelation | (RuleHead & ParsedFilter) | (RuleHead & ParsedOverride);
+/** Who answers for a filter or an override, beside what it says. */
+export type Answered = RuleHead & { readonly responsibility: Responsibility };
+export type ParsedRule = ParsedDetection | ParsedCorrelation | (Answered & ParsedFilter) | (Answered & ParsedOverride);
 
 /** A sink that remembers whether anything was reported to it. */
 export type RuleSink = ProblemSink & { hasFailed: boolean };
@@ -113,7 +116,10 @@ export function parseRuleDocument(rule: YamlMap, context: DocumentContext): Pars
     return undefined;
   }
   if (part.key === 'correlation') return { ...head, kind: 'correlation', document: rule, correlation: part.value };
-  if (part.key === 'override') return { ...head, ...parseOverride(part.value, sink) };
+  if (part.key === 'override') {
+    const responsibility = readResponsibility(rule, 'override', context);
+    return { ...head, responsibility, ...parseOverride(part.value, sink) };
+  }
   if (part.key === 'filter') {
     const logSource = readLogSource(rule, sink, false);
     const rewriteFor = (source: LogSource | null) => {
@@ -127,7 +133,8 @@ export function parseRuleDocument(rule: YamlMap, context: DocumentContext): Pars
       return (written: Drafts['selections']) => rewritten(ruleDraftOf(facts), written, { pipelines, sink });
     };
     const options = { limits, expand, logSource, rewriteFor: pipelines.length === 0 ? undefined : rewriteFor };
-    return { ...head, ...parseFilter(part.value, sink, options) };
+    const responsibility = readResponsibility(rule, 'filter', context);
+    return { ...head, responsibility, ...parseFilter(part.value, sink, options) };
   }
   const logSource = readLogSource(rule, sink, true) ?? { product: null, service: null, category: null };
   const { fields, description } = head;

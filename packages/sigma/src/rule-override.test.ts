@@ -7,7 +7,8 @@ const EXPECT = correlation(
   'type: event_count, rules: [a], group-by: [u], condition: {lt: 1}, x-corr: {expect: [x]}',
   'silent',
 );
-const override = (body: string): string => `title: Acme is large\nid: o1\noverride: {${body}}\n`;
+const override = (body: string): string =>
+  `title: Acme is large\nid: o1\noverride: {${body}}\ncustom: {owner: ada, reason: ticket 12, expires: 2027-01-31}\n`;
 const set = (...documents: readonly string[]) => load([ABCD, ...documents].join('---\n'));
 const problems = (...documents: readonly string[]) => problemsOf([ABCD, ...documents].join('---\n'));
 

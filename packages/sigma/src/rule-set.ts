@@ -1,6 +1,14 @@
-import type { CorrelationRule, DetectionRule, RuleFile, RuleSetCompiled, RuleText } from './compiled-rules.ts';
+import type {
+  CorrelationRule,
+  DetectionRule,
+  RuleException,
+  RuleFile,
+  RuleSetCompiled,
+  RuleText,
+} from './compiled-rules.ts';
 import type { CorrelationDefinition, StepSource } from './correlation-definition.ts';
 import { type LinkedCorrelation, linkCorrelations } from './correlation-link.ts';
+import { exceptionsOf } from './exception-link.ts';
 import type { PlaceholderLists } from './expand.ts';
 import { fieldPath } from './field-view.ts';
 import { applyFilters, type FilterRule } from './filter-link.ts';
@@ -61,7 +69,8 @@ export function loadRuleSet(files: readonly RuleFile[], options: RuleSetOptions 
   const rulesetId = hashOf([...contents, ...listsOf(options.expand), ...contentsOf(pipelines)]);
   const set = compile({ ...inForce, rulesetId }, warming);
   const applied = pipelines.map(({ path, content }) => ({ path, content }));
-  return { ...set, rulesetId, files: canonical, pipelines: applied, warnings, refused: problems };
+  const { exceptions } = inForce;
+  return { ...set, rulesetId, exceptions, files: canonical, pipelines: applied, warnings, refused: problems };
 }
 
 type ReadingContext = {
@@ -73,21 +82,24 @@ type ReadingContext = {
   readonly pipelines: readonly Pipeline[];
 };
 
+type LayerRead = Layer & {
+  readonly overridden: readonly Overridden[];
+  readonly exceptions: readonly RuleException[];
+};
+
 /** Reads and links files by the names they give. */
-function readLayer(
-  files: readonly RuleFile[],
-  context: ReadingContext,
-): Layer & { readonly overridden: readonly Overridden[] } {
+function readLayer(files: readonly RuleFile[], context: ReadingContext): LayerRead {
   const { limits, isLenient, pipelines } = context;
   const { rules, filters, overrides } = parseFiles(files, context);
   const twins = reportTwins(rules);
   const names = indexNames(isLenient ? rules.filter((rule) => !twins.has(rule)) : rules);
-  const tests = applyFilters(filters, rules, names);
+  const { tests, reached } = applyFilters(filters, rules, names);
   const linked = linkCorrelations(
     rules.filter((rule) => rule.kind === 'correlation'),
     { limits, names, isLenient, pipelines },
   );
-  return { rules, tests, linked, overridden: readOverrides(overrides, { linked, names, limits }) };
+  const overridden = readOverrides(overrides, { linked, names, limits });
+  return { rules, tests, linked, overridden, exceptions: exceptionsOf(filters, reached, overridden) };
 }
 
 type ParsedFiles = {
@@ -148,7 +160,7 @@ function contentsOf(pipelines: readonly Pipeline[]): readonly string[] {
 }
 
 type Compilation = Layer & { readonly overridden: readonly Overridden[]; readonly rulesetId: string };
-type Compiled = Omit<RuleSetCompiled, 'files' | 'pipelines' | 'warnings' | 'refused' | 'rulesetId'>;
+type Compiled = Omit<RuleSetCompiled, 'files' | 'pipelines' | 'exceptions' | 'warnings' | 'refused' | 'rulesetId'>;
 
 function compile(inForce: Compilation, warming: Layer | null): Compiled {
   const { rulesetId } = inForce;

@@ -9,6 +9,7 @@ import {
   isMonotone,
   type RuleSetCompiled,
 } from '@tracehound/sigma';
+import { exceptionJson, exceptionsOver, exceptionText } from '../deployment/exceptions.ts';
 import { columns } from '../render/columns.ts';
 import { explanationText, type RuleExplanation } from '../render/explanation.ts';
 import { eventOf, recoveryMatches } from '../replay/late-events.ts';
@@ -62,12 +63,21 @@ export async function runExplainAlert(flags: ExplainAlertFlags, context: Explain
   const events = await evidenceOf(alert, { ruleSet, rule }, context);
   const chained = alert.event_ids.filter((id) => id.startsWith(CHAIN));
   const verdict = verdictOf(alert, { ruleSet, rule, events, chained });
+  const exceptions = exceptionsOver(ruleSet, rule);
   const { out } = context.terminal;
   if (flags.format === 'table') {
-    for (const line of textOf(alert, { rule, events, chained, log, verdict }, context.terminal.outColours)) out(line);
+    const told = {
+      rule,
+      events,
+      chained,
+      log,
+      verdict,
+      exceptions: exceptions.map((one) => exceptionText(one, context.now())),
+    };
+    for (const line of textOf(alert, told, context.terminal.outColours)) out(line);
   } else {
     const told = events.map(({ matches: _, ...event }) => event);
-    out(JSON.stringify({ alert, events: told, chained, verdict }));
+    out(JSON.stringify({ alert, exceptions: exceptions.map(exceptionJson), events: told, chained, verdict }));
   }
   return verdict.kind === 'same' || verdict.kind === 'needs_all' ? 0 : 1;
 }
@@ -166,9 +176,18 @@ function verdictOf(alert: CorrelationAlert, { ruleSet, rule, events, chained }: 
   return { kind: 'differs', why: 'the evidence does not give this alert: was a record changed?' };
 }
 
-type Told = Omit<Derived, 'ruleSet'> & { readonly log: readonly CorrelationAlert[]; readonly verdict: Verdict };
+type Told = Omit<Derived, 'ruleSet'> & {
+  readonly log: readonly CorrelationAlert[];
+  readonly verdict: Verdict;
+  /** Filters and overrides that had a say, one line each. */
+  readonly exceptions: readonly string[];
+};
 
-function textOf(alert: CorrelationAlert, { rule, events, chained, log, verdict }: Told, colours: boolean): string[] {
+function textOf(
+  alert: CorrelationAlert,
+  { rule, events, chained, log, verdict, exceptions }: Told,
+  colours: boolean,
+): string[] {
   const { type, spanMs, bounds } = rule.definition;
   const asked = bounds.map(({ relation, value }) => `${relation} ${value}`).join(' and ');
   const group = alert.group.map(({ field, value }) => `${field} = ${value ?? '(none)'}`).join(', ');
@@ -191,6 +210,7 @@ function textOf(alert: CorrelationAlert, { rule, events, chained, log, verdict }
     const why = from === null ? 'by a rule it stands on' : `'${from.title}' (${from.path}:${from.line})`;
     rows.splice(3, 0, ['override', `in ${organization}: ${why}`]);
   }
+  for (const [index, text] of exceptions.entries()) rows.push([index === 0 ? 'but for' : '', text]);
   const lines = rows.map(([name = '', text = '']) => `${name.padEnd(8)} ${text}`);
   if (events.length > 0) {
     lines.push(

@@ -1,7 +1,7 @@
 import { type CorrelationAlert, type DetectionFinding, namespacedTopic, type TopicName } from '@tracehound/event-model';
-import type { RuleSetCompiled } from '@tracehound/sigma';
+import type { RuleException, RuleSetCompiled } from '@tracehound/sigma';
 import { readActivations } from '../deployment/approvals.ts';
-import { dayOf, exceptionsOf, type RuleException } from '../deployment/exceptions.ts';
+import { exceptionJson, exceptionText, hasExpired } from '../deployment/exceptions.ts';
 import { columns } from '../render/columns.ts';
 import { counted } from '../render/counted.ts';
 import { readRuleSet } from '../replay/rules-log.ts';
@@ -25,7 +25,9 @@ export type RuleHealth = {
 export type RulesHealth = {
   readonly ruleset_id: string;
   readonly rules: readonly RuleHealth[];
-  /** Filters that expire within two weeks, or have. */
+  /** Filters and overrides in force. */
+  readonly exceptions: readonly RuleException[];
+  /** Those that expire within two weeks, or have. */
   readonly expiring: readonly RuleException[];
 };
 
@@ -33,8 +35,8 @@ const DAY_MS = 86_400_000;
 const SOON_MS = 14 * DAY_MS;
 
 /**
- * `tracehound rules health`: each rule that speaks, when it last did and how often; what is tripped or degraded; filters that are
- * about to expire. Exit code 1 when something loses matches or a filter has expired.
+ * `tracehound rules health`: each rule that speaks, when it last did and how often; what is tripped or degraded; filters and
+ * overrides in force, the first to end first. Exit code 1 when something loses matches or one of those has expired.
  */
 export async function runRulesHealth(
   { format }: { readonly format: 'table' | 'json' },
@@ -44,9 +46,11 @@ export async function runRulesHealth(
   const nowMs = live.now();
   const isIll =
     health.rules.some(({ state }) => state === 'tripped' || state === 'degraded') ||
-    health.expiring.some(({ expiresMs }) => (expiresMs ?? nowMs + 1) <= nowMs);
-  if (format === 'json') live.terminal.out(JSON.stringify(health));
-  else tell(health, nowMs, live);
+    health.exceptions.some((one) => hasExpired(one, nowMs));
+  if (format === 'json') {
+    const told = { exceptions: health.exceptions.map(exceptionJson), expiring: health.expiring.map(exceptionJson) };
+    live.terminal.out(JSON.stringify({ ...health, ...told }));
+  } else tell(health, nowMs, live);
   return isIll ? 1 : 0;
 }
 
@@ -82,10 +86,13 @@ async function healthOf(live: RulesLive): Promise<RulesHealth> {
     };
   });
   const order = { tripped: 0, degraded: 1, trial: 2, live: 2 } as const;
-  const expiring = exceptionsOf(set.files).filter(({ expiresMs }) => expiresMs !== null && expiresMs - nowMs < SOON_MS);
+  const endOf = ({ expiresMs }: RuleException): number => expiresMs ?? Number.MAX_SAFE_INTEGER;
+  const exceptions = set.exceptions.toSorted((a, b) => endOf(a) - endOf(b));
+  const expiring = exceptions.filter(({ expiresMs }) => expiresMs !== null && expiresMs - nowMs < SOON_MS);
   return {
     ruleset_id: inForce.ruleset_id,
     rules: rules.sort((a, b) => order[a.state] - order[b.state] || b.week - a.week || (a.title < b.title ? -1 : 1)),
+    exceptions,
     expiring,
   };
 }
@@ -143,7 +150,7 @@ async function readSaid(live: RulesLive): Promise<Said> {
   return { times, degradedMs };
 }
 
-function tell({ ruleset_id, rules, expiring }: RulesHealth, nowMs: number, { terminal }: RulesLive): void {
+function tell({ ruleset_id, rules, exceptions }: RulesHealth, nowMs: number, { terminal }: RulesLive): void {
   const rows = rules.map(({ title, level, state, last, day, week, kept }) => [
     title,
     level ?? '',
@@ -154,10 +161,7 @@ function tell({ ruleset_id, rules, expiring }: RulesHealth, nowMs: number, { ter
     String(kept),
   ]);
   terminal.out(columns(['RULE', 'LEVEL', 'STATE', 'LAST', '24 H', '7 D', 'KEPT'], rows));
-  for (const { kind, title, owner, reason, expiresMs } of expiring) {
-    const when = `${(expiresMs ?? 0) <= nowMs ? 'expired' : 'expires'} ${dayOf(expiresMs ?? 0)}`;
-    terminal.out(`${kind} '${title}' of ${owner ?? 'nobody'} ${when}: ${reason ?? 'no reason given'}`);
-  }
+  for (const exception of exceptions) terminal.out(exceptionText(exception, nowMs));
   const silent = rules.filter(({ kept }) => kept === 0).length;
   terminal.note(`set ${ruleset_id.slice(0, 12)}: ${counted(rules.length, 'rule')} that speak, ${silent} never did`);
 }

@@ -1,4 +1,6 @@
 import { listRules, type RuleListing, readRules } from '@tracehound/lint';
+import { loadRuleSet } from '@tracehound/sigma';
+import { exceptionJson, exceptionText } from '../deployment/exceptions.ts';
 import { ofProfile } from '../events/profile-rules.ts';
 import { columns } from '../render/columns.ts';
 import { counted } from '../render/counted.ts';
@@ -15,9 +17,19 @@ export type RulesListCommand = {
 /** Types named in the table; the rest is counted. */
 const SHOWN_MAX = 3;
 
-/** Prints each rule with what it needs and what stands on what. */
-export async function runRulesList(command: RulesListCommand, terminal: Terminal): Promise<number> {
-  const listings = listRules(readRules(ofProfile(requireRuleFiles(command.paths), command.profile)));
+/** Prints each rule with what it needs, what stands on what, and which filters and overrides reach it. */
+export async function runRulesList(
+  command: RulesListCommand,
+  terminal: Terminal,
+  now: () => number = Date.now,
+): Promise<number> {
+  const files = ofProfile(requireRuleFiles(command.paths), command.profile);
+  // What cannot run is a matter for lint: a filter or an override that cannot has no effect.
+  const { exceptions } = loadRuleSet(files, { onProblem: 'refuse-rule' });
+  const listings = listRules(readRules(files)).map((listing) => {
+    const uid = listing.id ?? listing.name ?? listing.title;
+    return { ...listing, exceptions: exceptions.filter(({ rules }) => rules.includes(uid)).map(exceptionJson) };
+  });
   switch (command.format) {
     case 'json':
       terminal.out(JSON.stringify(listings, null, 2));
@@ -32,6 +44,10 @@ export async function runRulesList(command: RulesListCommand, terminal: Terminal
           listings.map(rowOf),
         ),
       );
+      for (const one of exceptions) {
+        const reach = one.rules.length === 0 ? 'no rule: it has no effect' : abridged(one.rules);
+        terminal.out(`${exceptionText(one, now())} (${reach})`);
+      }
       terminal.note(counted(listings.length, 'rule'));
   }
   return 0;

@@ -153,7 +153,7 @@ describe('rules of a deployment', () => {
     await expect(runRulesApply({ paths: [filter('1970-01-01')], format: 'table' }, live)).rejects.toThrow(
       /'Build robots' expired on 1970-01-01/,
     );
-    await expect(runRulesApply({ paths: [filter('soon')], format: 'table' }, live)).rejects.toThrow(/is no date/);
+    await expect(runRulesApply({ paths: [filter('soon')], format: 'table' }, live)).rejects.toThrow(SigmaError);
     await said(runRulesApply({ paths: [filter('1970-01-05')], format: 'table' }, live));
     const producer = await live.kafka.producer();
     await live.codec.prepare(['tracehound.pipeline.v1.CorrelationAlert']);
@@ -217,9 +217,7 @@ describe('rules of a deployment', () => {
         `title: Acme is large\noverride: {rule: many, organization: acme, condition: {gte: 40}}\n${custom}`,
       );
     const owned = override('custom: {owner: ada, reason: ticket 12, expires: 1970-01-05}\n');
-    await expect(runRulesApply({ paths: [override('')], format: 'table' }, live)).rejects.toThrow(
-      /override 'Acme is large' needs custom: \{owner/,
-    );
+    await expect(runRulesApply({ paths: [override('')], format: 'table' }, live)).rejects.toThrow(SigmaError);
     await said(runRulesApply({ paths: [ruleFile(...rules)], format: 'table' }, live));
     const diff = await said(runRulesDiff({ paths: [owned], format: 'table' }, live));
     expect(diff.lines).toEqual(['+ Many, in acme', '1 rule added, 0 removed, 0 changed, 0 only in words']);
@@ -227,8 +225,20 @@ describe('rules of a deployment', () => {
     pass(60_000);
     const status = await said(runRulesStatus({ format: 'table' }, live));
     expect(status.lines.join('\n')).toMatch(/1 \+ 1, 1 overridden/);
+    expect(status.lines.at(-1)).toMatch(
+      /^[0-9a-f]{12} in force: override 'Acme is large' in acme of ada expires 1970-01-05: ticket 12$/,
+    );
+    const [row] = JSON.parse((await said(runRulesStatus({ format: 'json' }, live))).lines[0] as string);
+    expect(row.exceptions).toEqual([
+      expect.objectContaining({
+        organization: 'acme',
+        rules: ['many'],
+        owner: 'ada',
+        expires: '1970-01-05T00:00:00.000Z',
+      }),
+    ]);
     const health = await said(runRulesHealth({ format: 'table' }, live));
-    expect(health.lines.at(-1)).toBe("override 'Acme is large' of ada expires 1970-01-05: ticket 12");
+    expect(health.lines.at(-1)).toBe("override 'Acme is large' in acme of ada expires 1970-01-05: ticket 12");
     expect(health.lines.filter((line) => line.startsWith('Many '))).toHaveLength(1);
   });
 

@@ -17,7 +17,7 @@ import {
   readApproverKey,
 } from '../deployment/approvals.ts';
 import { passCostGate } from '../deployment/cost-gate.ts';
-import { exceptionProblems, exceptionsOf } from '../deployment/exceptions.ts';
+import { exceptionJson, exceptionText, expiredProblems } from '../deployment/exceptions.ts';
 import { liveProblems } from '../deployment/live-rules.ts';
 import { parseLimits } from '../deployment/state-limits.ts';
 import { isWarmingUp, warmUpOf } from '../deployment/warm-up.ts';
@@ -150,7 +150,7 @@ export async function runRulesApply(
   const after = loadRuleSet(files);
   const problems = liveProblems(after);
   if (problems.length > 0) throw new SigmaError(problems);
-  const expired = exceptionProblems(exceptionsOf(files), live.now());
+  const expired = expiredProblems(after.exceptions, live.now());
   if (expired.length > 0) throw new UsageError(expired.join('\n'));
   const limits = parseLimits(limit);
   await passCostGate(after, live, force);
@@ -316,34 +316,42 @@ export async function runRulesStatus(
 ): Promise<number> {
   const log = await readRulesLog(live);
   const nowMs = live.now();
-  const shown = (history ? log.all : log.within(nowMs, Number.POSITIVE_INFINITY)).map((activation) => ({
-    ruleset_id: activation.ruleset_id,
-    state: stateOf(activation, log, nowMs),
-    effective_at: activation.effective_at === 0 ? null : new Date(activation.effective_at).toISOString(),
-    lateness_ms: activation.lateness_ms,
-    principal: activation.principal,
-    created_at: new Date(activation.created_at).toISOString(),
-  }));
-  if (format === 'json') {
-    live.terminal.out(JSON.stringify(shown));
-    return 0;
-  }
-  const rows = await Promise.all(
-    shown.map(async ({ ruleset_id, state, effective_at, lateness_ms, principal, created_at }) => {
-      const { detections, correlations } = await readRuleSet(live, ruleset_id);
-      return [
-        ruleset_id.slice(0, 12),
-        state,
-        effective_at ?? 'from the beginning',
-        countsOf(detections, correlations),
-        `${lateness_ms / 1_000} s`,
-        principal,
-        created_at,
-      ];
+  const shown = await Promise.all(
+    (history ? log.all : log.within(nowMs, Number.POSITIVE_INFINITY)).map(async (activation) => {
+      const set = await readRuleSet(live, activation.ruleset_id);
+      const row = {
+        ruleset_id: activation.ruleset_id,
+        state: stateOf(activation, log, nowMs),
+        effective_at: activation.effective_at === 0 ? null : new Date(activation.effective_at).toISOString(),
+        lateness_ms: activation.lateness_ms,
+        principal: activation.principal,
+        created_at: new Date(activation.created_at).toISOString(),
+        exceptions: set.exceptions.map(exceptionJson),
+      };
+      return { set, row };
     }),
   );
+  if (format === 'json') {
+    live.terminal.out(JSON.stringify(shown.map(({ row }) => row)));
+    return 0;
+  }
+  const rows = shown.map(({ set, row }) => [
+    row.ruleset_id.slice(0, 12),
+    row.state,
+    row.effective_at ?? 'from the beginning',
+    countsOf(set.detections, set.correlations),
+    `${row.lateness_ms / 1_000} s`,
+    row.principal,
+    row.created_at,
+  ]);
   const headings = ['SET', 'STATE', 'EFFECTIVE', 'DETECTIONS + CORRELATIONS', 'LATENESS', 'BY', 'WRITTEN'];
   live.terminal.out(columns(headings, rows));
+  // Of past sets they are history: the JSON form has them.
+  for (const { set, row } of shown.filter((one) => one.row.state !== 'past')) {
+    for (const one of set.exceptions) {
+      live.terminal.out(`${row.ruleset_id.slice(0, 12)} ${row.state}: ${exceptionText(one, nowMs)}`);
+    }
+  }
   return 0;
 }
 

@@ -1,60 +1,63 @@
-import type { RuleFile } from '@tracehound/sigma';
-import { parseAllDocuments } from 'yaml';
-
-/** A Sigma filter or an override of the set: who answers for it, why, and until when. */
-export type RuleException = {
-  readonly kind: 'filter' | 'override';
-  readonly title: string;
-  readonly path: string;
-  /** Under `custom`; null where nobody wrote them. */
-  readonly owner: string | null;
-  readonly reason: string | null;
-  /** First moment at which it should be gone, ms UTC; null: never. */
-  readonly expiresMs: number | null;
-};
-
-const KINDS = ['filter', 'override'] as const;
+import type { CorrelationRule, RuleException, RuleSetCompiled } from '@tracehound/sigma';
 
 /**
- * Filters and overrides with what stands under `custom: {owner, reason, expires}`. Expiry is judged when a set is applied, never by a running
- * engine: results are a function of the log (X7). Files that do not parse have none; loading them says why.
+ * Why a set must not be applied because of its exceptions, one sentence each. Judged by the clock of whoever applies it, never by a
+ * running engine: what a set says is a function of the log (X7).
  */
-export function exceptionsOf(files: readonly RuleFile[]): readonly RuleException[] {
-  return files.flatMap(({ path, content }) =>
-    parseAllDocuments(content).flatMap((document) => {
-      if (document.errors.length > 0) return [];
-      const rule: unknown = document.toJS();
-      if (!isMap(rule)) return [];
-      const kind = KINDS.find((key) => isMap(rule[key]));
-      if (kind === undefined) return [];
-      const custom = isMap(rule['custom']) ? rule['custom'] : {};
-      const text = (name: string): string | null => (custom[name] === undefined ? null : String(custom[name]));
-      const expires = text('expires');
-      const expiresMs = expires === null ? null : Date.parse(expires);
-      const title = String(rule['title'] ?? '');
-      return [{ kind, title, path, owner: text('owner'), reason: text('reason'), expiresMs }];
-    }),
+export function expiredProblems(exceptions: readonly RuleException[], nowMs: number): readonly string[] {
+  return exceptions
+    .filter((exception) => hasExpired(exception, nowMs))
+    .map(
+      ({ kind, title, path, expiresMs }) =>
+        `${path}: ${kind} '${title}' expired on ${dayOf(expiresMs ?? 0)}: remove it, or agree on another date`,
+    );
+}
+
+export function hasExpired({ expiresMs }: RuleException, nowMs: number): boolean {
+  return expiresMs !== null && expiresMs <= nowMs;
+}
+
+/**
+ * The exceptions that had a say in what a correlation, in the form of an organization, alerts on: its override there, those of the
+ * correlations below it, and the filters of the detections it stands on. Exact for an alert: its record names the set.
+ */
+export function exceptionsOver(set: RuleSetCompiled, rule: CorrelationRule): readonly RuleException[] {
+  const ids = new Set<string>();
+  const walk = ({ uid, stepSources }: CorrelationRule): void => {
+    ids.add(uid);
+    for (const source of stepSources) {
+      const inner = source.kind === 'correlation' ? set.correlations[source.correlation] : undefined;
+      if (inner) walk(inner);
+      const detection = source.kind === 'detection' ? set.detections[source.detection] : undefined;
+      if (detection) ids.add(detection.id);
+    }
+  };
+  walk(rule);
+  const organization = rule.override?.organization;
+  return set.exceptions.filter(
+    (one) => (one.organization === null || one.organization === organization) && one.rules.some((id) => ids.has(id)),
   );
 }
 
-/** Why a set must not be applied because of its exceptions, one sentence each. */
-export function exceptionProblems(exceptions: readonly RuleException[], nowMs: number): readonly string[] {
-  return exceptions.flatMap(({ kind, title, path, owner, reason, expiresMs }) => {
-    const which = `${path}: ${kind} '${title}'`;
-    if (kind === 'override' && (owner === null || reason === null || expiresMs === null)) {
-      return [`${which} needs custom: {owner: …, reason: …, expires: 2026-12-31}: somebody answers for it, for a time`];
-    }
-    if (expiresMs === null) return [];
-    if (Number.isNaN(expiresMs)) return [`${which}: custom.expires is no date; write 2026-12-31`];
-    if (expiresMs > nowMs) return [];
-    return [`${which} expired on ${dayOf(expiresMs)}: remove it, or agree on another date`];
-  });
+/** `override 'Acme is large' in acme of ada expires 2027-01-31: ticket 12`. */
+export function exceptionText(exception: RuleException, nowMs: number): string {
+  const { kind, title, organization, owner, reason, expiresMs } = exception;
+  const where = organization === null ? '' : ` in ${organization}`;
+  const end = hasExpired(exception, nowMs) ? 'expired' : 'expires';
+  const when = expiresMs === null ? 'has no end' : `${end} ${dayOf(expiresMs)}`;
+  return `${kind} '${title}'${where} of ${owner ?? 'nobody'} ${when}: ${reason ?? 'no reason given'}`;
+}
+
+/** As the JSON forms of the commands have it. */
+export type ExceptionJson = Omit<RuleException, 'expiresMs' | 'uid'> & {
+  readonly id: string;
+  readonly expires: string | null;
+};
+
+export function exceptionJson({ expiresMs, uid, ...one }: RuleException): ExceptionJson {
+  return { id: uid, ...one, expires: expiresMs === null ? null : new Date(expiresMs).toISOString() };
 }
 
 export function dayOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10);
-}
-
-function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

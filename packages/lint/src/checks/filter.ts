@@ -10,37 +10,45 @@ function targetsOf(rule: RuleDocument, index: RuleIndex): readonly RuleDocument[
     .filter((target) => target !== undefined);
 }
 
+/** `custom` is where `rules apply` and `rules health` read it; `x-owner` and `x-expires` are what older filters have. */
+function answered(rule: RuleDocument, key: 'owner' | 'expires'): string | undefined {
+  return textAt(mapAt(rule.map, 'custom'), key) ?? textAt(rule.map, `x-${key}`);
+}
+
 /** Filters that hide matches: who may do so, for how long, and whether anything is left. */
 export const FILTER_CHECKS: readonly Check[] = [
   {
     code: 'filter-owner-missing',
     area: 'filter',
     level: 'warning',
-    doc: 'A filter hides alerts, so someone must answer for it. Name the owner under `x-owner`.',
+    doc: 'A filter hides alerts, so someone must answer for it. Name the owner under `custom: {owner: …}`.',
     run: (rule, { report }) => {
-      if (rule.kind === 'filter' && textAt(rule.map, 'x-owner') === undefined)
-        report(rule.at, "the filter has no 'x-owner'");
+      if (rule.kind === 'filter' && answered(rule, 'owner') === undefined)
+        report(rule.at, 'the filter has no owner: write custom: {owner: …}');
     },
   },
   {
     code: 'filter-expiry-missing',
     area: 'filter',
     level: 'warning',
-    doc: 'Filters outlive the reason for which they were written. Say with `x-expires: YYYY-MM-DD` when to look at it again.',
+    doc: 'Filters outlive the reason for which they were written. Say with `custom: {expires: YYYY-MM-DD}` when to look at it again.',
     run: (rule, { report }) => {
-      if (rule.kind === 'filter' && textAt(rule.map, 'x-expires') === undefined)
-        report(rule.at, "the filter has no 'x-expires'");
+      if (rule.kind === 'filter' && answered(rule, 'expires') === undefined)
+        report(rule.at, 'the filter has no end: write custom: {expires: YYYY-MM-DD}');
     },
   },
   {
     code: 'filter-expired',
     area: 'filter',
     level: 'warning',
-    doc: 'The date under `x-expires` has passed. Take the filter out, or look at it again and move the date.',
+    doc: 'The date under `custom.expires` has passed. Take the filter out, or look at it again and move the date.',
     run: (rule, { options, report }) => {
-      const expires = textAt(rule.map, 'x-expires');
+      const expires = answered(rule, 'expires');
       if (rule.kind === 'filter' && expires !== undefined && options.today !== undefined && expires < options.today)
-        report(entry(rule.map, 'x-expires')?.keyAt ?? rule.at, `the filter expired on ${expires}`);
+        report(
+          (entry(rule.map, 'custom') ?? entry(rule.map, 'x-expires'))?.keyAt ?? rule.at,
+          `the filter expired on ${expires}`,
+        );
     },
   },
   {
