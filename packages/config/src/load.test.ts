@@ -150,12 +150,14 @@ suite('shared keys', () => {
     expect(kafkaClientOptions(config.kafka, 'me')).toEqual({
       brokers: ['a:9092', '[::1]:9093'],
       clientId: 'me',
+      unpackedBatchBytesMax: 33_554_432,
       tls: { ca: 'text of /ca' },
       sasl: { mechanism: 'plain', username: 'u', password: 'text of /p' },
     });
     expect(kafkaClientOptions({ ...config.kafka, tlsCa: null, saslPassword: null }, 'me')).toEqual({
       brokers: ['a:9092', '[::1]:9093'],
       clientId: 'me',
+      unpackedBatchBytesMax: 33_554_432,
     });
   });
 

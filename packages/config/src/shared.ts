@@ -47,6 +47,7 @@ export type KafkaConfigSpec = {
   readonly saslMechanism: Field<'plain' | 'scram-sha-256' | 'scram-sha-512' | null>;
   readonly saslUsername: Field<string | null>;
   readonly saslPassword: Field<Secret | null>;
+  readonly unpackedBatchBytesMax: Field<number>;
 };
 
 export const kafkaConfig: KafkaConfigSpec = {
@@ -74,6 +75,14 @@ export const kafkaConfig: KafkaConfigSpec = {
   saslPassword: optional(
     secretFile({ key: 'TRACEHOUND_KAFKA_SASL_PASSWORD_FILE', about: 'File with the password at the brokers.' }),
   ),
+  unpackedBatchBytesMax: integer({
+    key: 'TRACEHOUND_KAFKA_UNPACKED_BATCH_BYTES_MAX',
+    default: 33_554_432,
+    min: 1_048_576,
+    max: 1_073_741_824,
+    unit: 'bytes',
+    about: 'What one fetched record batch may take unpacked; the partition of a larger one halts and is named.',
+  }),
 };
 
 /** Options of `createKafkaClient` from the shared keys; a login needs mechanism, user and password together. */
@@ -83,6 +92,7 @@ export function kafkaClientOptions(
 ): {
   readonly brokers: readonly string[];
   readonly clientId: string;
+  readonly unpackedBatchBytesMax: number;
   readonly tls?: { readonly ca: string };
   readonly sasl?: {
     readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
@@ -94,6 +104,7 @@ export function kafkaClientOptions(
   return {
     brokers: config.brokers,
     clientId,
+    unpackedBatchBytesMax: config.unpackedBatchBytesMax,
     ...(config.tlsCa === null ? {} : { tls: { ca: config.tlsCa } }),
     ...(mechanism && username && password ? { sasl: { mechanism, username, password: password.reveal() } } : {}),
   };

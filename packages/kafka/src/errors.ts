@@ -43,6 +43,7 @@ type FaultName =
   | 'invalidRecord'
   | 'invalidRequest'
   | 'unsupportedCompression'
+  | 'batchTooLarge'
   | 'unauthorized'
   | 'authenticationFailed'
   | 'coordinator'
@@ -79,6 +80,8 @@ export const FAULTS: Readonly<Record<FaultName, KafkaFault>> = {
   invalidRequest: fault('SEC_KAFKA_INVALID_REQUEST', 'permanent'),
   /** A batch in a codec nobody here can unpack. */
   unsupportedCompression: fault('SEC_KAFKA_UNSUPPORTED_COMPRESSION', 'permanent'),
+  /** A batch that takes more memory unpacked than a reader may hold. */
+  batchTooLarge: fault('SEC_KAFKA_BATCH_TOO_LARGE', 'permanent'),
   unauthorized: fault('SEC_KAFKA_UNAUTHORIZED', 'unauthorized'),
   authenticationFailed: fault('SEC_KAFKA_AUTHENTICATION_FAILED', 'unauthorized'),
   coordinator: fault('SEC_KAFKA_COORDINATOR', 'dependency', { retriable: true, staleMetadata: true }),

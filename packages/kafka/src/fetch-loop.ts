@@ -183,7 +183,11 @@ export class FetchLoop {
     } else {
       // What no retry mends is a matter for a human; the rest passes by itself.
       const level = answer.fault.retriable ? 'debug' : 'warn';
-      this.options.log(level, 'a partition could not be fetched', { ...lane.partition, code: answer.fault.code });
+      this.options.log(level, 'a partition could not be fetched', {
+        ...lane.partition,
+        offset: asked,
+        code: answer.fault.code,
+      });
     }
   }
 

@@ -38,7 +38,10 @@ export async function* readPartition(
       if (!first) throw new KafkaError('a fetch answer does not name the partition', FAULTS.partitionMissing, { at });
       if (first.kind === 'fault') {
         if (first.fault.staleMetadata) await wire.leader(at, { refresh: true });
-        throw new KafkaError('a partition could not be read', first.fault, { cause: first.cause, at });
+        throw new KafkaError('a partition could not be read', first.fault, {
+          cause: first.cause,
+          at: { ...at, offset: asked },
+        });
       }
       return first;
     });

@@ -171,4 +171,9 @@ export type KafkaClientOptions = {
   ) => void;
   /** Codec of produced batches; default `none`. */
   readonly compression?: 'none' | 'gzip';
+  /**
+   * Bytes that one fetched batch may take unpacked; default 32 MiB. A larger one is `SEC_KAFKA_BATCH_TOO_LARGE`: its partition halts,
+   * named with its offset, until the bound is raised or the batch is gone; others go on. One bound a process: that of the client made last.
+   */
+  readonly unpackedBatchBytesMax?: number;
 };

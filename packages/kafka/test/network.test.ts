@@ -95,6 +95,80 @@ describe.each(ADAPTERS)('%s on the network', (adapter, createClient) => {
     await client.close();
   });
 
+  it('decompression-bomb: halts its partition, named with the offset, and no other; a higher bound reads it', async () => {
+    const stack = await testStack();
+    const namespace = stack.namespace();
+    const packing = createClient({ brokers: stack.kafkaBrokers, clientId: 'bomb', compression: 'gzip' });
+    const admin = await packing.admin();
+    const producer = await packing.producer();
+    const bomb = { key: 'bomb', value: Buffer.alloc(40_000_000) };
+    const topics: string[] = [];
+    for (const codec of ['gzip', 'snappy', 'lz4', 'zstd']) {
+      const topic = `${namespace}.bomb.${codec}`;
+      topics.push(topic);
+      // 40 MB of nothing are 2 MB in snappy, and a few kilobytes in zstd.
+      const config = { 'compression.type': codec, 'max.message.bytes': '4194304' };
+      await admin.applyTopics([{ topic, partitions: 2, replicationFactor: 1, config }]);
+      await producer.sendTo({ topic, partition: 0 }, numbered(0, 1));
+      await producer.sendTo({ topic, partition: 0 }, [bomb]);
+      await producer.sendTo({ topic, partition: 1 }, numbered(0, 1));
+    }
+    await producer.close();
+    await admin.close();
+    await packing.close();
+
+    const halted = new Set<string>();
+    const client = createClient({
+      brokers: stack.kafkaBrokers,
+      clientId: 'careful',
+      logger: (_, message, { topic, partition, offset, code }) => {
+        if (message !== 'a partition could not be fetched') return;
+        halted.add(`${String(topic)}/${String(partition)}/${String(offset)} ${String(code)}`);
+      },
+    });
+    for (const topic of topics) {
+      const read: string[] = [];
+      const reading = (async () => {
+        for await (const record of client.read({ topic, partition: 0 }, { from: 1n })) read.push(String(record.key));
+      })();
+      await expect(reading, topic).rejects.toMatchObject({
+        ...{ code: 'SEC_KAFKA_BATCH_TOO_LARGE', retriable: false },
+        fields: { topic, partition: 0, offset: 1n },
+      });
+      expect(read).toEqual([]);
+    }
+    const seen = new Set<string>();
+    const consumer = client.consumer({
+      groupId: `${namespace}.careful`,
+      topics,
+      onFatal: (error) => expect.unreachable(String(error)),
+      handler: {
+        assigned: async () => ({ kind: 'earliest' }),
+        batch: async ({ topic, partition, records }) => {
+          for (const { offset } of records) seen.add(`${topic}/${partition}/${offset}`);
+        },
+        revoked: async () => undefined,
+      },
+    });
+    await consumer.start();
+    await waitFor(async () => seen.size >= 2 * topics.length && halted.size >= topics.length, {
+      what: 'what lies before and beside the bombs, and their names',
+    });
+    // What lies before it is read, also when both came in one answer.
+    expect([...seen].sort()).toEqual(topics.flatMap((topic) => [`${topic}/0/0`, `${topic}/1/0`]).sort());
+    expect([...halted].sort()).toEqual(topics.map((topic) => `${topic}/0/1 SEC_KAFKA_BATCH_TOO_LARGE`).sort());
+    await consumer.stop();
+    await client.close();
+
+    const roomy = createClient({ brokers: stack.kafkaBrokers, clientId: 'roomy', unpackedBatchBytesMax: 64_000_000 });
+    for (const topic of topics) {
+      let bytes = 0;
+      for await (const { value } of roomy.read({ topic, partition: 0 })) bytes += value?.length ?? 0;
+      expect({ topic, bytes }).toEqual({ topic, bytes: 40_000_002 });
+    }
+    await roomy.close();
+  });
+
   it('shows what it does through the given logger only, and nothing secret', async () => {
     const lines: string[] = [];
     const password = 'canary-4711';

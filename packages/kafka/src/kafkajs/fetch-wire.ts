@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import { FAULTS, KafkaError } from '../errors.ts';
+import { isUnreadableBatch, oneByOne } from '../one-by-one.ts';
 import type { KafkaRecord, TopicPartition } from '../port.ts';
 import type { FetchAnswer, FetchRequest, FetchWire } from '../wire.ts';
 import { classifyKafkaJs } from './classify.ts';
@@ -77,19 +78,9 @@ export async function openKafkaJsFetchWire(kafka: Kafka): Promise<FetchWire> {
         return await fetchFrom(node, requests, waitMsMax);
       } catch (error) {
         if (!isOfOnePartition(error)) throw error;
-        // kafkajs throws the whole answer away when one partition has an error: ask for each alone to find it.
-        const [only] = requests;
-        if (requests.length === 1 && only) return [faultAnswer(only, error)];
-        const answers: FetchAnswer[] = [];
-        for (const request of requests) {
-          try {
-            answers.push(...(await fetchFrom(node, [request], 0)));
-          } catch (single) {
-            if (!isOfOnePartition(single)) throw single;
-            answers.push(faultAnswer(request, single));
-          }
-        }
-        return answers;
+        // kafkajs throws the whole answer away when one partition has an error.
+        const fetchOne = (request: FetchRequest) => fetchFrom(node, [request], 0);
+        return await oneByOne(requests, { fetchOne, isOfOnePartition, classify: classifyKafkaJs });
       }
     },
     offsetRange: async (at) => {
@@ -121,13 +112,8 @@ async function offsetAt(
 
 /** What the broker says of a partition, or a batch of it that cannot be unpacked; not the connection. */
 function isOfOnePartition(error: unknown): boolean {
-  if (error instanceof KafkaError) return error.fault === FAULTS.unsupportedCompression;
+  if (isUnreadableBatch(error)) return true;
   return error instanceof Error && (error.name === 'KafkaJSProtocolError' || error.name === 'KafkaJSOffsetOutOfRange');
-}
-
-function faultAnswer(request: FetchRequest, cause: unknown): FetchAnswer {
-  const { topic, partition, offset } = request;
-  return { kind: 'fault', topic, partition, askedOffset: offset, fault: classifyKafkaJs(cause), cause };
 }
 
 function recordsAnswer(request: FetchRequest, answer: PartitionResponse): FetchAnswer {

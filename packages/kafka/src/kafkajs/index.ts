@@ -4,6 +4,7 @@ import { GroupConsumer } from '../group-consumer.ts';
 import { GuardedProducer } from '../guarded-producer.ts';
 import { readPartition } from '../partition-reader.ts';
 import type { KafkaAdmin, KafkaClient, KafkaClientOptions } from '../port.ts';
+import { setUnpackedBytesMax, UNPACKED_BYTES_MAX } from '../unpack.ts';
 import { type ConsumerWires, type KafkaLogger, silentLogger } from '../wire.ts';
 import { WireHolder } from '../wire-holder.ts';
 import { classifyKafkaJs } from './classify.ts';
@@ -23,6 +24,7 @@ const REQUEST_TIMEOUT_MS = 15_000;
 export function createKafkaJsClient(options: KafkaClientOptions): KafkaClient {
   quietRequestQueue();
   registerCodecs();
+  setUnpackedBytesMax(options.unpackedBatchBytesMax ?? UNPACKED_BYTES_MAX);
   const log = options.logger ?? silentLogger;
   const kafka = new kafkajs.Kafka(configOf(options, log));
   const reading = new WireHolder(() => openKafkaJsFetchWire(kafka));

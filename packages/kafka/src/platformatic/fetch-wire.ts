@@ -7,9 +7,11 @@ import {
   ResponseError,
 } from '@platformatic/kafka';
 import { FAULTS, KafkaError } from '../errors.ts';
+import { isUnreadableBatch, oneByOne } from '../one-by-one.ts';
 import type { KafkaRecord } from '../port.ts';
 import { protocolFault } from '../protocol-faults.ts';
 import type { FetchAnswer, FetchRequest, FetchWire } from '../wire.ts';
+import { classifyPlatformatic } from './classify.ts';
 import { openConnections } from './connections.ts';
 
 type FetchResponse = fetchV12.FetchResponse;
@@ -32,44 +34,60 @@ export function openPlatformaticFetchWire(options: BaseOptions): FetchWire {
   const polling = openConnections(options);
   const asking = openConnections(options);
   const admin = new Admin({ ...options });
+
+  const fetchFrom = async (
+    node: number,
+    requests: readonly FetchRequest[],
+    waitMsMax: number,
+  ): Promise<readonly FetchAnswer[]> => {
+    const connection = await polling.connection(node);
+    const response = await fetchPartitions(() =>
+      fetchV12.api.async(
+        connection,
+        waitMsMax,
+        1,
+        FETCH_BYTES_MAX,
+        FetchIsolationLevels.READ_COMMITTED,
+        0,
+        -1,
+        requests.map((request) => ({
+          // Version 12 names topics; the library calls the field `topicId` in all versions.
+          topicId: request.topic,
+          partitions: [
+            {
+              partition: request.partition,
+              currentLeaderEpoch: -1,
+              fetchOffset: request.offset,
+              lastFetchedEpoch: -1,
+              partitionMaxBytes: request.bytesMax,
+            },
+          ],
+        })),
+        [],
+        '',
+      ),
+    );
+    const answers: FetchAnswer[] = [];
+    for (const { topicId, partitions } of response.responses) {
+      for (const partition of partitions) {
+        const request = requests.find((r) => r.topic === topicId && r.partition === partition.partitionIndex);
+        if (request) answers.push(answerOf(request, partition));
+      }
+    }
+    return answers;
+  };
+
   return {
     leader: (at, how) => asking.leader(at, how),
     fetch: async (node, requests, waitMsMax) => {
-      const connection = await polling.connection(node);
-      const response = await fetchPartitions(() =>
-        fetchV12.api.async(
-          connection,
-          waitMsMax,
-          1,
-          FETCH_BYTES_MAX,
-          FetchIsolationLevels.READ_COMMITTED,
-          0,
-          -1,
-          requests.map((request) => ({
-            // Version 12 names topics; the library calls the field `topicId` in all versions.
-            topicId: request.topic,
-            partitions: [
-              {
-                partition: request.partition,
-                currentLeaderEpoch: -1,
-                fetchOffset: request.offset,
-                lastFetchedEpoch: -1,
-                partitionMaxBytes: request.bytesMax,
-              },
-            ],
-          })),
-          [],
-          '',
-        ),
-      );
-      const answers: FetchAnswer[] = [];
-      for (const { topicId, partitions } of response.responses) {
-        for (const partition of partitions) {
-          const request = requests.find((r) => r.topic === topicId && r.partition === partition.partitionIndex);
-          if (request) answers.push(answerOf(request, partition));
-        }
+      try {
+        return await fetchFrom(node, requests, waitMsMax);
+      } catch (error) {
+        if (!isOfOnePartition(error)) throw error;
+        // The library gives up the whole answer at the first batch it cannot unpack; the connection lives on.
+        const fetchOne = (request: FetchRequest) => fetchFrom(node, [request], 0);
+        return await oneByOne(requests, { fetchOne, isOfOnePartition, classify: classifyPlatformatic });
       }
-      return answers;
     },
     offsetRange: async (at) => {
       const at1 = async (timestamp: bigint): Promise<bigint> => {
@@ -89,6 +107,10 @@ export function openPlatformaticFetchWire(options: BaseOptions): FetchWire {
       await Promise.all([polling.close(), asking.close(), admin.close()]);
     },
   };
+}
+
+function isOfOnePartition(error: unknown): boolean {
+  return isUnreadableBatch(error) || classifyPlatformatic(error) === FAULTS.unsupportedCompression;
 }
 
 /** One bad partition makes the library reject; the answer with all partitions is in the error. */

@@ -3,6 +3,7 @@ import { GroupConsumer } from '../group-consumer.ts';
 import { GuardedProducer } from '../guarded-producer.ts';
 import { readPartition } from '../partition-reader.ts';
 import type { KafkaAdmin, KafkaClient, KafkaClientOptions } from '../port.ts';
+import { boundPlatformaticCodecs, setUnpackedBytesMax, UNPACKED_BYTES_MAX } from '../unpack.ts';
 import { type ConsumerWires, silentLogger } from '../wire.ts';
 import { WireHolder } from '../wire-holder.ts';
 import { classifyPlatformatic } from './classify.ts';
@@ -16,6 +17,8 @@ import { openPlatformaticProducerWire } from './producer-wire.ts';
  * append time in both directions (X1).
  */
 export function createPlatformaticClient(options: KafkaClientOptions): KafkaClient {
+  boundPlatformaticCodecs();
+  setUnpackedBytesMax(options.unpackedBatchBytesMax ?? UNPACKED_BYTES_MAX);
   const log = options.logger ?? silentLogger;
   // One try per call: the retries around them are ours, and counted.
   const settings = { ...baseOptions(options), retries: 1 };
