@@ -7,7 +7,8 @@ import {
 import { FAULTS, KafkaError } from './errors.ts';
 import { classifyPlatformatic } from './platformatic/classify.ts';
 import { baseOptions } from './platformatic/options.ts';
-import type { KafkaAdmin, KafkaClientOptions, TopicChange, TopicSpec } from './port.ts';
+import type { KafkaAdmin, KafkaClientOptions, TopicResult, TopicSpec } from './port.ts';
+import { changeOf } from './topic-change.ts';
 
 const EARLIEST = -2n;
 const LATEST = -1n;
@@ -42,10 +43,10 @@ export function openAdmin(options: KafkaClientOptions): Promise<KafkaAdmin> {
     applyTopics: (specs) =>
       call(async () => {
         const existing = new Set(await admin.listTopics());
-        const done: { topic: string; action: TopicChange }[] = [];
+        const done: TopicResult[] = [];
         for (const spec of specs) {
           if (existing.has(spec.topic)) {
-            done.push({ topic: spec.topic, action: await adjustTopic(admin, spec, await partitionCount(spec.topic)) });
+            done.push(await adjustTopic(admin, spec, await partitionCount(spec.topic)));
             continue;
           }
           done.push({ topic: spec.topic, action: await createTopic(admin, spec) });
@@ -137,11 +138,7 @@ async function createTopic(admin: Admin, spec: TopicSpec): Promise<'created' | '
 }
 
 /** Only settings that differ are touched, one by one; partitions may grow, never shrink. */
-async function adjustTopic(
-  admin: Admin,
-  spec: TopicSpec,
-  partitions: number,
-): Promise<Exclude<TopicChange, 'created'>> {
+async function adjustTopic(admin: Admin, spec: TopicSpec, partitions: number): Promise<TopicResult> {
   const [described] = await admin.describeConfigs({
     resources: [
       {
@@ -152,28 +149,27 @@ async function adjustTopic(
     ],
   });
   const current = new Map(described?.configs.map(({ name, value }) => [name, value]));
-  const changed = Object.entries(spec.config).filter(([name, value]) => current.get(name) !== value);
+  const result = changeOf(spec, { partitions, config: current });
+  const changed = (result.changes ?? []).filter(({ setting }) => setting in spec.config);
   if (changed.length > 0) {
     await admin.incrementalAlterConfigs({
       resources: [
         {
           resourceType: ConfigResourceTypes.TOPIC,
           resourceName: spec.topic,
-          configs: changed.map(([name, value]) => ({
-            name,
-            value,
+          configs: changed.map(({ setting, after }) => ({
+            name: setting,
+            value: after,
             configOperation: IncrementalAlterConfigOperationTypes.SET,
           })),
         },
       ],
     });
   }
-  const grows = spec.partitions > partitions;
-  if (grows && spec.fixedPartitions === true) return 'kept';
-  if (grows) {
+  if (spec.partitions > partitions && spec.fixedPartitions !== true) {
     await admin.createPartitions({ topics: [{ name: spec.topic, count: spec.partitions, assignments: null }] });
   }
-  return changed.length > 0 || grows ? 'updated' : 'unchanged';
+  return result;
 }
 
 function hasProtocolError(error: unknown, apiId: string): boolean {

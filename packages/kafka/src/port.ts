@@ -112,13 +112,23 @@ export type TopicSpec = {
   readonly fixedPartitions?: boolean;
 };
 
-/** `kept`: the topic has fewer partitions than asked for, and their number is fixed. */
-export type TopicChange = 'created' | 'updated' | 'unchanged' | 'kept';
+/** `kept`: nothing was changed, and the topic has fewer partitions than asked for, whose number is fixed. */
+export type TopicChange = 'created' | 'changed' | 'unchanged' | 'kept';
+
+/** What was done to a topic. */
+export type TopicResult = {
+  readonly topic: string;
+  readonly action: TopicChange;
+  /** With `changed`: settings by name, and `partitions`, as they were and as they are now. */
+  readonly changes?: readonly { readonly setting: string; readonly before: string | null; readonly after: string }[];
+  /** With `changed`: settings were, but the fixed number of partitions was not. */
+  readonly partitionsKept?: true;
+};
 
 export type KafkaAdmin = {
   listTopics(): Promise<readonly string[]>;
   /** Creates what is missing, adjusts changed settings; never shrinks or deletes. Returns what it did per topic. */
-  applyTopics(specs: readonly TopicSpec[]): Promise<readonly { topic: string; action: TopicChange }[]>;
+  applyTopics(specs: readonly TopicSpec[]): Promise<readonly TopicResult[]>;
   deleteTopics(topics: readonly string[]): Promise<void>;
   partitionCount(topic: string): Promise<number>;
   /** The value of one setting per topic, defaults of the broker included. Rejects when a topic is not there. */

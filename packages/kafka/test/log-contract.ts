@@ -215,7 +215,9 @@ export function describeLogContract(bench: ContractBench): void {
       expect(await bench.admin.applyTopics([spec])).toEqual([{ topic, action: 'created' }]);
       expect(await bench.admin.applyTopics([spec])).toEqual([{ topic, action: 'unchanged' }]);
       const longer = { ...spec, config: { 'retention.ms': '7200000' } };
-      expect(await bench.admin.applyTopics([longer])).toEqual([{ topic, action: 'updated' }]);
+      expect(await bench.admin.applyTopics([longer])).toEqual([
+        { topic, action: 'changed', changes: [{ setting: 'retention.ms', before: '3600000', after: '7200000' }] },
+      ]);
       // A broker describes settings as of the metadata it has replayed.
       await waitFor(async () => (await bench.admin.applyTopics([longer]))[0]?.action === 'unchanged', {
         what: 'the changed setting to be seen',
@@ -223,7 +225,20 @@ export function describeLogContract(bench: ContractBench): void {
       const fixed = { ...longer, partitions: 3, fixedPartitions: true };
       expect(await bench.admin.applyTopics([fixed])).toEqual([{ topic, action: 'kept' }]);
       expect(await bench.admin.partitionCount(topic)).toBe(2);
-      expect(await bench.admin.applyTopics([{ ...longer, partitions: 3 }])).toEqual([{ topic, action: 'updated' }]);
+      const shorter = { ...fixed, config: { 'retention.ms': '3600000' } };
+      expect(await bench.admin.applyTopics([shorter])).toEqual([
+        {
+          ...{ topic, action: 'changed', partitionsKept: true },
+          changes: [{ setting: 'retention.ms', before: '7200000', after: '3600000' }],
+        },
+      ]);
+      await bench.admin.applyTopics([longer]);
+      await waitFor(async () => (await bench.admin.topicSetting([topic], 'retention.ms')).get(topic) === '7200000', {
+        what: 'the setting to be back',
+      });
+      expect(await bench.admin.applyTopics([{ ...longer, partitions: 3 }])).toEqual([
+        { topic, action: 'changed', changes: [{ setting: 'partitions', before: '2', after: '3' }] },
+      ]);
       await waitFor(async () => (await bench.admin.partitionCount(topic)) === 3, { what: 'the third partition' });
       expect(await bench.admin.listTopics()).toContain(topic);
       expect(await bench.admin.topicSetting([topic], 'retention.ms')).toEqual(new Map([[topic, '7200000']]));

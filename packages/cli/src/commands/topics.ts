@@ -8,12 +8,12 @@ import {
   type TopicProfile,
   topicSettings,
 } from '@tracehound/event-model';
-import type { KafkaClient, TopicChange } from '@tracehound/kafka';
+import type { KafkaClient, TopicResult } from '@tracehound/kafka';
 import { columns } from '../render/columns.ts';
 import type { Terminal } from '../terminal.ts';
 import { UsageError } from '../usage-error.ts';
 
-export type TopicAction = { readonly topic: string; readonly action: TopicChange };
+export type TopicAction = TopicResult;
 
 /** What the topic commands need; the caller opens and closes the client. */
 export type TopicsOptions = {
@@ -58,10 +58,19 @@ export async function runTopicsApply(command: TopicsCommand): Promise<number> {
     command.terminal.out(
       columns(
         ['TOPIC', 'ACTION'],
-        results.map(({ topic, action }) => [topic, action === 'kept' ? `kept: ${KEPT}` : action]),
+        results.map((result) => [result.topic, actionText(result)]),
       ),
     );
   return 0;
+}
+
+/** `changed: retention.ms 86400000 -> 3600000; kept: …`. */
+function actionText({ action, changes = [], partitionsKept }: TopicAction): string {
+  const kept = `kept: ${KEPT}`;
+  if (action === 'kept') return kept;
+  if (action !== 'changed') return action;
+  const texts = changes.map(({ setting, before, after }) => `${setting} ${before ?? '(none)'} -> ${after}`);
+  return `changed: ${texts.join(', ')}${partitionsKept ? `; ${kept}` : ''}`;
 }
 
 /** `tracehound topics list`: what is declared and whether the cluster has it. */

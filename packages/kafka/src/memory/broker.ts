@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { FAULTS, KafkaError, type KafkaFault } from '../errors.ts';
-import type { KafkaRecord, OutgoingRecord, TopicChange, TopicPartition, TopicSpec } from '../port.ts';
+import type { KafkaRecord, OutgoingRecord, TopicPartition, TopicResult, TopicSpec } from '../port.ts';
+import { changeOf } from '../topic-change.ts';
 import type { MembershipEvents } from '../wire.ts';
 
 /** Default of Kafka's `max.message.bytes`. */
@@ -44,7 +45,8 @@ export class MemoryBroker {
     return [...this.topics.keys()];
   }
 
-  createTopic(spec: TopicSpec): TopicChange {
+  createTopic(spec: TopicSpec): TopicResult {
+    const { topic } = spec;
     const found = this.topics.get(spec.topic);
     if (!found) {
       this.topics.set(spec.topic, {
@@ -52,15 +54,15 @@ export class MemoryBroker {
         config: new Map(Object.entries(spec.config)),
         logs: Array.from({ length: spec.partitions }, () => ({ low: 0n, records: [] })),
       });
-      return 'created';
+      return { topic, action: 'created' };
     }
-    const changed = Object.entries(spec.config).filter(([name, value]) => found.config.get(name) !== value);
-    for (const [name, value] of changed) found.config.set(name, value);
-    const grows = spec.partitions > found.logs.length;
-    if (grows && spec.fixedPartitions === true) return 'kept';
+    const before = { partitions: found.logs.length, config: new Map(found.config) };
+    for (const [name, value] of Object.entries(spec.config)) found.config.set(name, value);
+    const grows = spec.partitions > found.logs.length && spec.fixedPartitions !== true;
+    if (!grows) return changeOf(spec, before);
     while (found.logs.length < spec.partitions) found.logs.push({ low: 0n, records: [] });
-    if (grows) this.rebalanceSubscribers(spec.topic);
-    return changed.length > 0 || grows ? 'updated' : 'unchanged';
+    this.rebalanceSubscribers(spec.topic);
+    return changeOf(spec, before);
   }
 
   deleteTopic(topic: string): void {

@@ -77,7 +77,7 @@ function createMemoryAdmin(broker: MemoryBroker): KafkaAdmin {
     Array.from({ length: broker.partitionCount(topic) }, (_, partition) => ({ topic, partition }));
   return {
     listTopics: async () => broker.topicNames(),
-    applyTopics: async (specs) => specs.map((spec) => ({ topic: spec.topic, action: broker.createTopic(spec) })),
+    applyTopics: async (specs) => specs.map((spec) => broker.createTopic(spec)),
     deleteTopics: async (topics) => {
       for (const topic of topics) broker.deleteTopic(topic);
     },
