@@ -143,7 +143,7 @@ describe('rules of a deployment', () => {
   });
 
   it('with a filter that has expired are refused; health tells which is about to, and what never spoke', async () => {
-    const { live, memory, said } = await deployment();
+    const { live, memory, said, pass } = await deployment();
     const filter = (expires: string): string =>
       ruleFile(
         detection('a', 'auth.login.failure'),
@@ -179,6 +179,17 @@ describe('rules of a deployment', () => {
     expect(table.code).toBe(0);
     expect(table.lines[1]).toMatch(/^Many +medium +live +1970-01-01T00:16:40\.000Z +1 +1 +1$/);
     expect(table.lines.at(-1)).toBe("filter 'Build robots' of ada expires 1970-01-05: ticket 9");
+
+    await said(runRulesApply({ paths: [ruleFile(detection('a', 'auth.login.failure'))], format: 'table' }, live));
+    pass(10 * 86_400_000);
+    const notes: string[] = [];
+    const noting = { ...live, terminal: { ...live.terminal, note: (text: string) => void notes.push(text) } };
+    expect(await said(runRulesRollback({ format: 'table' }, noting))).toMatchObject({ code: 0 });
+    expect(notes).toEqual([expect.stringMatching(/'Build robots' expired on 1970-01-05: remove it/)]);
+    pass(60_000);
+    const ill = await said(runRulesHealth({ format: 'table' }, live));
+    expect(ill).toMatchObject({ code: 1 });
+    expect(ill.lines.at(-1)).toBe("filter 'Build robots' of ada expired 1970-01-05: ticket 9");
   });
 
   it('warm up what changes its meaning, and only that; a rollback takes the place of the cut-over', async () => {

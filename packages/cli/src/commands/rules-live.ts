@@ -294,6 +294,8 @@ export async function runRulesRollback(
     reason: reason ?? 'rollback',
   });
   tellPublished(published, diffRules(before, set), { format, live });
+  // Going back is for emergencies and must not be refused; but what had ended is in force again.
+  for (const problem of expiredProblems(set.exceptions, live.now())) live.terminal.note(problem);
   return 0;
 }
 
