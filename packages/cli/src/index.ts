@@ -3,6 +3,7 @@
  * servers, plays of scenarios, and the checks on what came of them.
  */
 export { type BacktestTopicFlags, runBacktestTopic } from './commands/backtest-topic.ts';
+export { runDlqRedrive } from './commands/dlq.ts';
 export { runExplainAlert } from './commands/explain-alert.ts';
 export { type RecoverFlags, runRecover } from './commands/recover.ts';
 export { type ReplayFlags, runReplay } from './commands/replay.ts';

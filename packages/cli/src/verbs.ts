@@ -6,6 +6,7 @@ import { repositoryRoot } from '@tracehound/stack';
 import { type Command, Option } from 'commander';
 import { runAuditQuery } from './commands/audit.ts';
 import { type CapacityFlags, runCapacity } from './commands/capacity.ts';
+import { addDlqCommands } from './commands/dlq-program.ts';
 import { runDoctor } from './commands/doctor.ts';
 import { runDown } from './commands/down.ts';
 import { runExplainAlert } from './commands/explain-alert.ts';
@@ -233,6 +234,7 @@ Examples
     .action((file: string) => runHandlerVerb(resolve(file)));
 
   addLogCommands(program, { exits, interrupted, withLog });
+  addDlqCommands(program, { exits, interrupted, withLog });
 
   const schemas = program.command('schemas').description('Avro schemas of this build in the registry');
   for (const [name, about, run] of [
