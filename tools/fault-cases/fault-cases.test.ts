@@ -21,7 +21,6 @@ const GAPS = [
   '6 controller-failover',
   '8 disk-full broker',
   '11 acl-revoked',
-  '31 sentinel-failover',
   '36 cardinality bomb',
   '47 NTP step back',
 ];

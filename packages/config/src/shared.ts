@@ -41,6 +41,8 @@ export const mirroredSources: Field<readonly string[]> = list({
   about: 'Topics that mirror intake topics of other deployments: correlated and audited like our own.',
 });
 
+const HOST_AND_PORT = /^[^\s:/]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/;
+
 export type KafkaConfigSpec = {
   readonly brokers: Field<readonly string[]>;
   readonly tlsCa: Field<string | null>;
@@ -54,7 +56,7 @@ export const kafkaConfig: KafkaConfigSpec = {
   brokers: list({
     key: 'TRACEHOUND_KAFKA_BROKERS',
     min: 1,
-    pattern: /^[^\s:/]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/,
+    pattern: HOST_AND_PORT,
     allowed: 'host:port, comma separated',
     about: 'Kafka brokers to ask first.',
   }),
@@ -119,12 +121,22 @@ export const registryConfig: { readonly url: Field<string> } = {
 };
 
 /** The Redis that holds correlation state; must run `maxmemory-policy noeviction` (X8). */
-export const redisStateConfig: { readonly url: Field<string> } = {
+export const redisStateConfig: { readonly url: Field<string>; readonly sentinels: Field<readonly string[] | null> } = {
   url: url({
     key: 'TRACEHOUND_REDIS_STATE_URL',
     protocols: ['redis', 'rediss'],
     about: 'Redis with correlation state; its maxmemory-policy must be noeviction.',
   }),
+  sentinels: optional(
+    list({
+      key: 'TRACEHOUND_REDIS_STATE_SENTINELS',
+      min: 1,
+      pattern: HOST_AND_PORT,
+      allowed: 'host:port, comma separated',
+      about:
+        'Sentinels to ask which server is the primary; the host in the address of the state Redis is then the name they watch it by.',
+    }),
+  ),
 };
 
 /** The Redis of limits and the duplicate courtesy: losing it costs accuracy of limits, never events (X6). */

@@ -200,6 +200,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
     if (overrides.store) return overrides.store;
     const redis: Redis = await connectRedis(config.redisState.url, {
       role: 'state',
+      sentinels: config.redisState.sentinels,
       commandTimeoutMs: config.redisTimeoutMs,
       lazy: true,
       onState: (state, error) => {
