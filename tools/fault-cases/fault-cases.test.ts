@@ -18,7 +18,6 @@ const EXPECTED = [...range(1, 36), ...range(46, 54), ...range(1, 11).map((row) =
 const GAPS = [
   '3 min-isr-lost',
   '5 toxi-*',
-  '6 controller-failover',
   '8 disk-full broker',
   '11 acl-revoked',
   '36 cardinality bomb',

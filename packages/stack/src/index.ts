@@ -24,7 +24,7 @@ export { identifyProcess, isAlive, type ProcessIdentity } from './native/process
 export { type FaultyLink, openFaultyLink, type Toxic } from './native/toxiproxy.ts';
 export { findStack, openStack } from './open-stack.ts';
 export { partHealth } from './probes/health-checks.ts';
-export { describeKafka, type KafkaCluster } from './probes/kafka-probe.ts';
+export { activeController, describeKafka, type KafkaCluster } from './probes/kafka-probe.ts';
 export { postgresVersion } from './probes/postgres-probe.ts';
 export { redisConfig } from './probes/redis-probe.ts';
 export { registryCompatibility, settleRegistry } from './probes/registry-probe.ts';

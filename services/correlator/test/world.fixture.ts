@@ -52,12 +52,24 @@ export type TestWorldOptions = {
   readonly mirrored?: readonly string[];
   /** Those of them that the first activation lists; all by default. */
   readonly listed?: readonly string[];
+  /** In-sync replicas that a write needs, of three; by default topics have one replica. */
+  readonly inSyncOfThree?: number;
 };
 
 export async function createWorld(options: TestWorldOptions): Promise<TestWorld> {
   const { kafka, namespace, mirrored = [] } = options;
   const admin = await kafka.admin();
-  await admin.applyTopics(topicSettings({ profile: 'local', namespace, mirrored }));
+  const topics = topicSettings({ profile: 'local', namespace, mirrored });
+  const inSync = options.inSyncOfThree;
+  await admin.applyTopics(
+    inSync === undefined
+      ? topics
+      : topics.map((spec) => ({
+          ...spec,
+          replicationFactor: 3,
+          config: { ...spec.config, 'min.insync.replicas': String(inSync) },
+        })),
+  );
   await registerRecords(options.registry);
   const codec = createAvroCodec({ registry: options.registry });
   await codec.prepare(['tracehound.events.v1.AuthenticationEvent']);

@@ -63,3 +63,32 @@ function parseMetadata(frame: Buffer): KafkaCluster {
   });
   return { brokers, clusterId: readString(), controllerId: readInt() };
 }
+
+const DESCRIBE_QUORUM_KEY = 55;
+const METADATA_TOPIC = '__cluster_metadata';
+
+/**
+ * Node id of the active controller: the leader of the KRaft quorum, -1 while there is none. The controller that metadata names is
+ * any broker of a KRaft cluster (KIP-590). Source: Kafka protocol guide, DescribeQuorum request and response, version 0.
+ */
+export async function activeController(broker: string): Promise<number> {
+  const answer = await tcpExchange(parseHostPort(broker), describeQuorumRequest(), isWholeFrame);
+  // Frame length, correlation id, no tags, error code, one topic with its name, one partition with index and error code.
+  const at = 4 + 4 + 1 + 2 + 1 + (1 + METADATA_TOPIC.length) + 1 + 4 + 2;
+  const errorCode = answer.readInt16BE(4 + 4 + 1);
+  return errorCode === 0 && answer.length >= at + 4 ? answer.readInt32BE(at) : -1;
+}
+
+function describeQuorumRequest(): Buffer {
+  const clientId = Buffer.from('tracehound-stack');
+  const head = Buffer.alloc(2 + 2 + 4 + 2);
+  head.writeInt16BE(DESCRIBE_QUORUM_KEY, 0);
+  head.writeInt32BE(1, 4); // correlation id; the version before it is 0
+  head.writeInt16BE(clientId.length, 8);
+  const topic = Buffer.from(METADATA_TOPIC);
+  // No tags; lists and texts of version 0 begin with their length plus one; partition 0; no tags thrice.
+  const body = Buffer.concat([Buffer.of(0, 2, topic.length + 1), topic, Buffer.of(2, 0, 0, 0, 0, 0, 0, 0)]);
+  const frame = Buffer.alloc(4);
+  frame.writeInt32BE(head.length + clientId.length + body.length, 0);
+  return Buffer.concat([frame, head, clientId, body]);
+}
