@@ -57,13 +57,31 @@ export class ByteWriter {
   }
 
   text(value: string): void {
-    // Most texts are short and plain: their length is known before they are encoded.
-    const length = value.length <= SHORT_TEXT_MAX && isAscii(value) ? value.length : Buffer.byteLength(value);
+    // Most texts are short and plain: one byte of length, then one per character, unless one of them needs more.
+    if (value.length > SHORT_TEXT_MAX || !this.plainText(value)) this.encodedText(value);
+  }
+
+  /** False, and nothing written, when a character is beyond ASCII. */
+  private plainText(value: string): boolean {
+    const { length } = value;
+    this.reserve(length + 1);
+    const { bytes } = this;
+    let at = this.length;
+    bytes[at++] = 2 * length;
+    for (let index = 0; index < length; index++) {
+      const code = value.charCodeAt(index);
+      if (code > 127) return false;
+      bytes[at++] = code;
+    }
+    this.length = at;
+    return true;
+  }
+
+  private encodedText(value: string): void {
+    const length = Buffer.byteLength(value);
     this.integer(length);
     this.reserve(length);
-    if (length === value.length && length <= SHORT_TEXT_MAX) {
-      for (let index = 0; index < length; index++) this.bytes[this.length + index] = value.charCodeAt(index);
-    } else this.bytes.write(value, this.length);
+    this.bytes.write(value, this.length);
     this.length += length;
   }
 
@@ -71,18 +89,19 @@ export class ByteWriter {
   uuid(value: string): boolean {
     if (value.length !== UUID_LENGTH) return false;
     this.reserve(16);
+    const { bytes } = this;
     let at = this.length;
-    for (let index = 0; index < UUID_LENGTH; index++) {
-      const code = value.charCodeAt(index);
+    // Negative as soon as one character is no digit.
+    let all = 0;
+    for (let index = 0; index < UUID_LENGTH; index += 2) {
       if (index === 8 || index === 13 || index === 18 || index === 23) {
-        if (code !== 45) return false;
-        continue;
+        if (value.charCodeAt(index++) !== HYPHEN) return false;
       }
-      const high = digitOf(code);
-      const low = digitOf(value.charCodeAt(++index));
-      if (high < 0 || low < 0) return false;
-      this.bytes[at++] = (high << 4) | low;
+      const digits = (digitOf(value.charCodeAt(index)) << 4) | digitOf(value.charCodeAt(index + 1));
+      all |= digits;
+      bytes[at++] = digits;
     }
+    if (all < 0) return false;
     this.length = at;
     return true;
   }
@@ -123,16 +142,13 @@ export class ByteWriter {
 const SMALL_LIMIT = 2 ** 31;
 const SHORT_TEXT_MAX = 48;
 const UUID_LENGTH = 36;
+const HYPHEN = 45;
 
-function isAscii(value: string): boolean {
-  for (let index = 0; index < value.length; index++) if (value.charCodeAt(index) > 127) return false;
-  return true;
-}
+/** Value of a hexadecimal digit by its code, -1 for any other character. Lower case only: a UUID must come out as it went in. */
+const DIGITS = Int8Array.from({ length: 128 }, (_, code) => '0123456789abcdef'.indexOf(String.fromCharCode(code)));
 
-/** Lower case only: a UUID must come out as it went in. */
 function digitOf(code: number): number {
-  if (code >= 48 && code <= 57) return code - 48;
-  return code >= 97 && code <= 102 ? code - 87 : -1;
+  return code < 128 ? (DIGITS[code] as number) : -1;
 }
 
 const HEX_PAIRS = Uint16Array.from({ length: 256 }, (_, value) => {
