@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { sendPacked, type Word } from './packed-command.ts';
 import { classifyRedisError } from './redis-error.ts';
 
 /** A Redis Functions library: `code` starts with `#!lua name=<name>`. */
@@ -23,12 +24,11 @@ export async function callFunction(
   call: {
     readonly name: string;
     readonly keys: readonly string[];
-    readonly args: readonly (string | Buffer | number)[];
+    readonly args: readonly Word[];
   },
 ): Promise<unknown> {
-  // One array: spread over a call, some hundred thousand arguments overflow the stack.
   const words = [call.name, call.keys.length, ...call.keys, ...call.args];
-  const send = (): Promise<unknown> => redis.callBuffer('FCALL', words);
+  const send = (): Promise<unknown> => sendPacked(redis, 'FCALL', words);
   try {
     return await send();
   } catch (error) {
