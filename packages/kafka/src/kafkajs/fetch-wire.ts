@@ -5,6 +5,7 @@ import type { KafkaRecord, TopicPartition } from '../port.ts';
 import type { FetchAnswer, FetchRequest, FetchWire } from '../wire.ts';
 import { classifyKafkaJs } from './classify.ts';
 import { openCluster } from './cluster.ts';
+import { PlainMessage } from './plain-batch.ts';
 
 const FETCH_BYTES_MAX = 32 * 1024 * 1024;
 const READ_COMMITTED = 1;
@@ -123,7 +124,7 @@ function recordsAnswer(request: FetchRequest, answer: PartitionResponse): FetchA
   let nextOffset = askedOffset;
   for (const message of answer.messages) {
     const skip = isAborted(message);
-    const offset = BigInt(message.offset);
+    const offset = message instanceof PlainMessage ? message.at : BigInt(message.offset);
     // A batch may begin before the asked offset.
     if (offset < askedOffset) continue;
     nextOffset = offset + 1n;
@@ -132,7 +133,7 @@ function recordsAnswer(request: FetchRequest, answer: PartitionResponse): FetchA
       topic,
       partition,
       offset,
-      appendTimeMs: Number(message.timestamp),
+      appendTimeMs: message instanceof PlainMessage ? message.timestampMs : Number(message.timestamp),
       key: message.key,
       value: message.value,
       headers: lastHeaders(message.headers),

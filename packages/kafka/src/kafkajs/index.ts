@@ -11,6 +11,7 @@ import { classifyKafkaJs } from './classify.ts';
 import { registerCodecs } from './codecs.ts';
 import { openKafkaJsFetchWire } from './fetch-wire.ts';
 import { joinKafkaJsGroup } from './membership.ts';
+import { readPlainBatches } from './plain-batches.ts';
 import { openKafkaJsProducerWire } from './producer-wire.ts';
 import { quietRequestQueue } from './quiet-request-queue.ts';
 
@@ -25,6 +26,7 @@ export function createKafkaJsClient(options: KafkaClientOptions): KafkaClient {
   quietRequestQueue();
   registerCodecs();
   setUnpackedBytesMax(options.unpackedBatchBytesMax ?? UNPACKED_BYTES_MAX);
+  readPlainBatches();
   const log = options.logger ?? silentLogger;
   const kafka = new kafkajs.Kafka(configOf(options, log));
   const reading = new WireHolder(() => openKafkaJsFetchWire(kafka));
