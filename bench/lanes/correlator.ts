@@ -154,23 +154,25 @@ async function runFromKafka(stack: Stack, load: Load, events: number, namespace:
   const brokerPid = status.find(({ name }) => name === 'kafka-1')?.pid ?? process.pid;
   const child = startCorrelator(stack, namespace);
   const pid = child.pid ?? process.pid;
-  const high = async (name: string): Promise<bigint> =>
-    (await admin.offsets(topic(name))).reduce((sum, { high: end }) => sum + end, 0n);
-  const done = async (group: string, name: string, until: bigint): Promise<boolean> => {
-    const all = await admin.committed(`${namespace}.${group}`, topic(name));
-    return all.reduce((sum, { offset }) => sum + (offset ?? 0n), 0n) >= until;
-  };
-  while ((await high('security.matches')) === 0n) await delay(20);
+  const ends = async (name: string): Promise<ReadonlyMap<number, bigint>> =>
+    new Map((await admin.offsets(topic(name))).map(({ partition, high }) => [partition, high]));
+  // Each partition by itself: ticks that one has read beyond the end would make up for what another still has to read.
+  const done = async (group: string, name: string, until: ReadonlyMap<number, bigint>): Promise<boolean> =>
+    (await admin.committed(`${namespace}.${group}`, topic(name))).every(
+      ({ partition, offset }) => (offset ?? 0n) >= (until.get(partition) ?? 0n),
+    );
+  const input = { events: await ends('security.events'), telemetry: await ends('security.telemetry') };
+  while ([...(await ends('security.matches')).values()].every((end) => end === 0n)) await delay(20);
   const [began, cpu, broker, redisBefore] = [
     performance.now(),
     cpuSecondsOf(pid),
     cpuSecondsOf(brokerPid),
     await redisCpu(redis),
   ];
-  const input = await high('security.events');
-  while (!(await done('correlator-a', 'security.events', input))) await delay(50);
+  while (!(await done('correlator-a', 'security.events', input.events))) await delay(50);
+  while (!(await done('correlator-a', 'security.telemetry', input.telemetry))) await delay(50);
   // Ticks go on for ever; what follows the end of the input does not count.
-  const written = await high('security.matches');
+  const written = await ends('security.matches');
   while (!(await done('correlator-b', 'security.matches', written))) await delay(50);
   const wallSeconds = (performance.now() - began) / 1_000;
   const result = {
