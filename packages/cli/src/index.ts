@@ -7,6 +7,7 @@ export { runDlqRedrive } from './commands/dlq.ts';
 export { runExplainAlert } from './commands/explain-alert.ts';
 export { type RecoverFlags, runRecover } from './commands/recover.ts';
 export { type ReplayFlags, runReplay } from './commands/replay.ts';
+export { requireRuleFiles } from './commands/rule-files.ts';
 export { publishRuleSet } from './commands/rules.ts';
 export { runRulesApply } from './commands/rules-live.ts';
 export { applyTopics } from './commands/topics.ts';

@@ -20,7 +20,7 @@ export {
   type PrerequisiteScope,
   postgresFlavor,
 } from './native/prerequisites.ts';
-export { identifyProcess, isAlive, type ProcessIdentity } from './native/process-identity.ts';
+export { identifyProcess, isAlive, type ProcessIdentity, processTree } from './native/process-identity.ts';
 export { type FaultyLink, openFaultyLink, type Toxic } from './native/toxiproxy.ts';
 export { findStack, openStack } from './open-stack.ts';
 export { partHealth } from './probes/health-checks.ts';
