@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from '@tracehound/redis';
 import type { FaultyLink, Stack, Toxic } from '@tracehound/stack';
-import type { SeededRandom } from '@tracehound/testkit';
+import { type SeededRandom, waitFor } from '@tracehound/testkit';
 import type { Fleet } from './fleet.ts';
 
 export type FaultWorld = {
@@ -76,9 +76,14 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     await redis.flushall();
     return 'all state gone';
   },
-  async 'redis-kill'({ stack }) {
+  async 'redis-kill'({ stack, redis }) {
     await stack.part('redis-state').kill();
     await stack.part('redis-state').restart();
+    // The next fault may ask it for something.
+    await waitFor(async () => (await redis.ping().catch(() => null)) === 'PONG', {
+      what: 'the connection of the soak to Redis',
+      timeoutMs: 30_000,
+    });
     return 'came back with its log';
   },
   async 'redis-failover'({ random, redis }) {
