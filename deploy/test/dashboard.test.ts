@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -14,12 +14,20 @@ type Dashboard = {
   }[];
 };
 
-const dashboard = JSON.parse(readFileSync(join(ROOT, 'deploy/grafana/dashboards/overview.json'), 'utf8')) as Dashboard;
-const panels = dashboard.panels.map((panel) => [panel.title, panel] as const);
+const FOLDER = join(ROOT, 'deploy/grafana/dashboards');
+const dashboards = readdirSync(FOLDER).map((file) => {
+  const dashboard = JSON.parse(readFileSync(join(FOLDER, file), 'utf8')) as Dashboard;
+  return { file, dashboard, panels: dashboard.panels.map((panel) => [panel.title, panel] as const) };
+});
 
-describe('the overview dashboard', () => {
-  it('shows the way of an event in ten panels', () => {
-    expect(panels.map(([title]) => title)).toEqual([
+describe('dashboards', () => {
+  it('have an id each', () => {
+    expect(new Set(dashboards.map(({ dashboard }) => dashboard.uid)).size).toBe(dashboards.length);
+  });
+
+  it('show the way of an event in ten panels', () => {
+    const overview = dashboards.find(({ file }) => file === 'overview.json');
+    expect(overview?.panels.map(([title]) => title)).toEqual([
       'Services',
       'Records without a verdict',
       'Intake',
@@ -32,7 +40,9 @@ describe('the overview dashboard', () => {
       'Deliveries',
     ]);
   });
+});
 
+describe.each(dashboards)('dashboard $file', ({ dashboard, panels }) => {
   it.each(panels)('asks only for metrics that services declare: %s', (_title, panel) => {
     const declared = declaredMetrics();
     for (const { expr } of panel.targets) {

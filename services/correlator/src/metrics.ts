@@ -135,6 +135,18 @@ const SPECS = {
     help: 'Alerts in the outbox that are not acknowledged.',
     labels: ['partition'],
   },
+  lagRecords: {
+    type: 'gauge',
+    name: 'correlator_lag_records',
+    help: 'Records of a held partition that the stage has not done yet.',
+    labels: ['stage', 'topic', 'partition'],
+  },
+  lagSeconds: {
+    type: 'gauge',
+    name: 'correlator_lag_seconds',
+    help: 'Age of the newest record that is done while more wait; 0 when nothing waits.',
+    labels: ['stage', 'topic', 'partition'],
+  },
   watermarkAge: {
     type: 'gauge',
     name: 'correlator_watermark_age_seconds',

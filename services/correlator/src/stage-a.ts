@@ -17,6 +17,7 @@ import { type Flood, FloodGuard } from './domain/flood-guard.ts';
 import { MatchWriter } from './domain/match-writer.ts';
 import { RuleCosts } from './domain/rule-costs.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
+import { LagWatch, reportLag } from './lag-watch.ts';
 import { createDetectPath, type DetectPath } from './pipeline.ts';
 
 /** A marker that takes longer is given up; the next tick writes another. */
@@ -134,10 +135,11 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
     onState: (at, problem) => foundation.problems.set(`stage a, ${at.topic}/${at.partition}`, problem),
     onRevoked: (at) => foundation.problems.delete(`stage a, ${at.topic}/${at.partition}`),
   });
+  const lag = new LagWatch({ stage: 'a', ...foundation });
   const consumer = client.consumer({
     groupId,
     topics: topics.sources,
-    handler: detector,
+    handler: lag.over(detector),
     onFatal: foundation.onFatal,
     sessionTimeoutMs: config.sessionTimeoutMs,
   });
@@ -154,10 +156,12 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
     Math.max(10, config.tickMs / 4),
   );
   ticking.unref();
+  const measuring = reportLag(lag, logger);
 
   return {
     async stop() {
       clearInterval(ticking);
+      clearInterval(measuring);
       const patience = setTimeout(() => {
         stopping.abort();
         writer.stop();

@@ -10,6 +10,7 @@ import { PartitionOwner } from './domain/partition-owner.ts';
 import { createOpenEngine, type WindowEngine } from './domain/window.ts';
 import { createFlushTrace, type FlushTrace } from './flush-trace.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
+import { LagWatch, reportLag } from './lag-watch.ts';
 import { createCorrelatePath } from './pipeline.ts';
 import type { StateStore } from './ports.ts';
 import { reportUsage } from './rule-usage.ts';
@@ -144,10 +145,11 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
       foundation.problems.delete(`stage b, partition ${partition}`);
     },
   });
+  const lag = new LagWatch({ stage: 'b', ...foundation });
   const consumer = client.consumer({
     groupId,
     topics: [topics.matches],
-    handler: correlator,
+    handler: lag.over(correlator),
     onFatal: foundation.onFatal,
     sessionTimeoutMs: config.sessionTimeoutMs,
   });
@@ -159,6 +161,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
     setInterval(() => correlator.flushIdle(), FLUSH_LOOK_MS),
     setInterval(() => report.update(), REPORT_MS),
     setInterval(() => reportUsage(engines.values(), metrics), USAGE_REPORT_MS),
+    reportLag(lag, logger),
   ];
   for (const timer of timers) timer.unref();
 
