@@ -19,7 +19,7 @@ describe.skipIf(!hasPromtool)(name, () => {
   it('accepts the scrape configuration and the rules', async () => {
     const result = await runTool('promtool', ['check', 'config', 'prometheus.yml'], PROMETHEUS);
     expect(result, result.output).toMatchObject({ code: 0 });
-    expect(result.output).toContain('6 rules found');
+    expect(result.output).toContain('7 rules found');
   });
 
   it('runs the unit tests of the rules', async () => {
@@ -33,6 +33,7 @@ describe.skipIf(!hasPromtool)(name, () => {
     ['> 60', '> 600', 'TracehoundWatermarkStalled'],
     ['degraded_rules) > 0', 'degraded_rules) > 2', 'TracehoundRuleDegraded'],
     ['for: 5m', 'for: 20m', 'TracehoundRebuildLong'],
+    ['lag_seconds"}) > 30', 'lag_seconds"}) > 300', 'TracehoundBehind'],
   ])('fails those tests when %s becomes %s', async (from, to, alert) => {
     const folder = mkdtempSync(join(scratch, 'mutant-'));
     const tests = readFileSync(join(PROMETHEUS, 'tests', 'tracehound.yml'), 'utf8');
@@ -47,7 +48,7 @@ describe.skipIf(!hasPromtool)(name, () => {
 describe('alert rules', () => {
   it('ask only for metrics that services declare', () => {
     const expressions = ruleExpressions();
-    expect(expressions).toHaveLength(6);
+    expect(expressions).toHaveLength(7);
     const declared = declaredMetrics();
     for (const expression of expressions) {
       const asked = metricsOf(expression);
