@@ -42,7 +42,8 @@ async function writeCodes(): Promise<readonly (string | null)[]> {
       [0, 1, 2, 3].map((partition) =>
         producer
           .sendTo({ topic: `${NAMESPACE}.security.events`, partition }, [{ key: 'k', value: null }], {
-            timeoutMs: 1_000,
+            // Long enough for the broker's answer on a busy machine.
+            timeoutMs: 5_000,
           })
           .then(
             () => null,
@@ -73,7 +74,7 @@ afterAll(async () => {
 
 describe('min-isr-lost', () => {
   test('min-isr-lost: 503 with Retry-After while too few replicas live, nothing acknowledged is lost, 200 afterwards', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     const app = await world.start({ TRACEHOUND_GATEWAY_PRODUCE_TIMEOUT: '1s' });
     await ready(app);
@@ -89,7 +90,7 @@ describe('min-isr-lost', () => {
     // At first a leader is missing; then there is one everywhere, and it has too few replicas.
     await waitFor(async () => (await writeCodes()).every((code) => code === 'SEC_KAFKA_NOT_ENOUGH_REPLICAS'), {
       what: 'every partition to have too few replicas',
-      timeoutMs: 60_000,
+      timeoutMs: 120_000,
     });
     const waiting = anEvent();
     const refused = await send(waiting);
