@@ -11,8 +11,14 @@ export type Approval = { readonly key_id: string; readonly signature: string };
 export type ApprovalPolicy = {
   /** Different keys that must have signed: 1, or 2 for a second approver. */
   readonly approvals: number;
-  readonly keys: readonly { readonly keyId: string; readonly name: string; readonly publicKey: KeyObject }[];
+  readonly keys: readonly PolicyKey[];
+  /** Keys that may trip rules and nothing else (`judgeActivation`); they never count as approvals. */
+  readonly breakerKeys?: readonly (PolicyKey & {
+    /** Append time from which it signs nothing more, ms. */ readonly untilMs?: number;
+  })[];
 };
+
+export type PolicyKey = { readonly keyId: string; readonly name: string; readonly publicKey: KeyObject };
 
 /** Signed by every approver, in this order; a field added later gets a statement of its own version. */
 const SIGNED = [
@@ -103,23 +109,47 @@ function isApproval(value: unknown): value is Approval {
 
 /**
  * The text of a keys file: `{"approvals": 2, "keys": [{"key_id": "ada", "name": "Ada", "public_key": "-----BEGIN PUBLIC KEY-----…"}]}`.
+ * A key with `"role": "breaker"` may only trip rules, until `"until": "2027-01-31T10:00:00Z"` where that is given; without a role it
+ * puts rules into force.
  * @throws RangeError that says what is wrong.
  */
 export function parseApprovalPolicy(text: string): ApprovalPolicy {
   const parsed = JSON.parse(text) as { approvals?: unknown; keys?: unknown };
   const { approvals = 1, keys } = parsed;
   if (!Array.isArray(keys) || keys.length === 0) throw new RangeError('a keys file needs a list of keys');
-  if (typeof approvals !== 'number' || !Number.isInteger(approvals) || approvals < 1 || approvals > keys.length) {
-    throw new RangeError(`approvals must be a whole number from 1 to the ${keys.length} keys of the file`);
+  const found = keys.map(
+    (key: { key_id?: unknown; name?: unknown; public_key?: unknown; role?: unknown; until?: unknown }) => {
+      if (typeof key.key_id !== 'string' || typeof key.public_key !== 'string') {
+        throw new RangeError('a key needs key_id and public_key (PEM)');
+      }
+      const publicKey = createPublicKey(key.public_key);
+      if (publicKey.asymmetricKeyType !== 'ed25519') throw new RangeError(`key ${key.key_id} is no Ed25519 key`);
+      if (key.role !== undefined && key.role !== 'breaker') {
+        throw new RangeError(`the role of key ${key.key_id} must be breaker, or left out`);
+      }
+      if (key.until !== undefined && (key.role !== 'breaker' || !isInstant(key.until))) {
+        throw new RangeError(
+          `until of key ${key.key_id} must be an instant such as 2027-01-31T10:00:00Z, of a breaker key`,
+        );
+      }
+      const ends = isInstant(key.until) ? { untilMs: Date.parse(key.until) } : {};
+      const name = typeof key.name === 'string' ? key.name : key.key_id;
+      return { isBreaker: key.role === 'breaker', key: { keyId: key.key_id, name, publicKey, ...ends } };
+    },
+  );
+  const [breakerKeys, signers] = [true, false].map((wanted) =>
+    found.filter(({ isBreaker }) => isBreaker === wanted).map(({ key }) => key),
+  ) as [PolicyKey[], PolicyKey[]];
+  if (typeof approvals !== 'number' || !Number.isInteger(approvals) || approvals < 1 || approvals > signers.length) {
+    throw new RangeError(`approvals must be a whole number from 1 to the ${signers.length} keys that may give them`);
   }
-  const found = keys.map((key: { key_id?: unknown; name?: unknown; public_key?: unknown }) => {
-    if (typeof key.key_id !== 'string' || typeof key.public_key !== 'string') {
-      throw new RangeError('a key needs key_id and public_key (PEM)');
-    }
-    const publicKey = createPublicKey(key.public_key);
-    if (publicKey.asymmetricKeyType !== 'ed25519') throw new RangeError(`key ${key.key_id} is no Ed25519 key`);
-    return { keyId: key.key_id, name: typeof key.name === 'string' ? key.name : key.key_id, publicKey };
-  });
-  if (new Set(found.map(({ keyId }) => keyId)).size < found.length) throw new RangeError('two keys share a key_id');
-  return { approvals, keys: found };
+  if (breakerKeys.some((one) => signers.some(({ publicKey }) => publicKey.equals(one.publicKey)))) {
+    throw new RangeError('a breaker key must not be one that puts rules into force');
+  }
+  if (new Set(found.map(({ key }) => key.keyId)).size < found.length) throw new RangeError('two keys share a key_id');
+  return { approvals, keys: signers, breakerKeys };
+}
+
+function isInstant(value: unknown): value is string {
+  return typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*Z$/.test(value) && !Number.isNaN(Date.parse(value));
 }

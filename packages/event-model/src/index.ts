@@ -12,6 +12,13 @@ export {
   isApproved,
   parseApprovalPolicy,
 } from './activation-approval.ts';
+export {
+  type ApprovalVerdict,
+  BREAKER_MS_MAX,
+  type HeldActivations,
+  isBreakerSigned,
+  judgeActivation,
+} from './breaker-approval.ts';
 export * from './errors.ts';
 export * from './event-types.ts';
 export * from './external-fields.ts';

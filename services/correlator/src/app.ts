@@ -28,6 +28,7 @@ import { createRulesReader } from './adapters/kafka-rules-reader.ts';
 import { createRedisStateStore, loadStateLibrary } from './adapters/redis-state-store.ts';
 import { systemClock } from './adapters/system-clock.ts';
 import { type CorrelatorConfig, topicNames } from './config.ts';
+import { breakerKeyOf } from './domain/breaker-key.ts';
 import { BrokerTime } from './domain/broker-time.ts';
 import { RuleBook } from './domain/rule-book.ts';
 import { RulesInForceSource } from './domain/rules-in-force.ts';
@@ -84,6 +85,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
   const internal = createInternalServer({ ...config.server, port: config.server.internalPort, metrics, health });
   const addresses = { internal: '' };
   const policy = config.ruleKeys === null ? null : parseApprovalPolicy(config.ruleKeys);
+  const breakerKey = breakerKeyOf(config.breakerKey, policy);
   const stopping = new AbortController();
   const closers: (() => Promise<void>)[] = [];
   const shared = {
@@ -92,6 +94,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
     client: kafka,
     codec,
     book: new RuleBook(),
+    breakerKey,
     brokerTime: new BrokerTime(),
     clock: overrides.clock ?? systemClock,
     logger,

@@ -13,6 +13,7 @@ import {
   optional,
   redisStateConfig,
   registryConfig,
+  secretFile,
   serverConfig,
   textFile,
   tracingConfig,
@@ -57,6 +58,13 @@ const correlatorConfig = defineConfig(
         key: 'TRACEHOUND_RULE_KEYS_FILE',
         about:
           'Keys that may put rules into force, and how many must have signed; without it anybody who may write to the topic.',
+      }),
+    ),
+    breakerKey: optional(
+      secretFile({
+        key: 'TRACEHOUND_CORRELATOR_BREAKER_KEY_FILE',
+        about:
+          'Private key (Ed25519, PEM) that signs breakers where activations must be signed; the keys file gives it the role breaker. Without it floods are only logged there.',
       }),
     ),
     tickMs: duration({

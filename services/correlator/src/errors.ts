@@ -4,6 +4,17 @@ import { TracehoundError } from '@tracehound/event-model';
 export type DetectReason = 'marker' | 'undecodable' | 'no_value' | 'looped' | 'late' | 'match_failed';
 export type CorrelateReason = 'undecodable' | 'no_value' | 'already_applied';
 
+/** The breaker key cannot sign a breaker that readers accept; ends the start. */
+export class BreakerKeyError extends TracehoundError {
+  constructor(problem: string) {
+    super(`the breaker key ${problem}`, {
+      code: 'SEC_CORRELATOR_BREAKER_KEY',
+      category: 'invalid_input',
+      retriable: false,
+    });
+  }
+}
+
 /** Stage A has no rule set for what it should process; it waits, readiness says so. */
 export class NoActivationError extends TracehoundError {
   constructor() {

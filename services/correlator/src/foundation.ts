@@ -4,6 +4,7 @@ import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import type { VerdictCounter } from '@tracehound/pipeline';
 import type { Logger } from '@tracehound/telemetry';
 import type { CorrelatorConfig, TopicNames } from './config.ts';
+import type { BreakerKey } from './domain/breaker-key.ts';
 import type { BrokerTime } from './domain/broker-time.ts';
 import type { RuleBook } from './domain/rule-book.ts';
 import type { RulesInForceSource } from './domain/rules-in-force.ts';
@@ -24,6 +25,8 @@ export type Foundation = {
   readonly clock: Clock;
   /** Of `security.matches`, fixed for as long as the topic lives. */
   readonly matchesPartitions: number;
+  /** Signs the breakers of this process; null: it has no key. */
+  readonly breakerKey: BreakerKey | null;
   readonly logger: Logger;
   readonly tracer: Tracer;
   readonly metrics: CorrelatorMetrics;

@@ -55,8 +55,8 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
     matchesMin: config.breakerMatchesMin,
     perEventMax: config.breakerPerEventMax,
     onFlood: (flood) => {
-      if (config.ruleKeys !== null) {
-        logger.error('a rule floods with matches, and a breaker would have to be signed here: disable the rule', {
+      if (config.ruleKeys !== null && foundation.breakerKey === null) {
+        logger.error('a rule floods with matches, and there is no key to sign a breaker with: disable the rule', {
           ...flood,
         });
         return;
@@ -76,7 +76,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
     metrics.breakersProposed.inc();
   }
 
-  const publishActivation = createActivationLane({ producer, codec, topics });
+  const publishActivation = createActivationLane({ producer, codec, topics }, foundation.breakerKey);
   const publishFindings = createFindingsLane({ producer, codec, topics });
 
   function createPath(source: SourceRef): DetectPath {

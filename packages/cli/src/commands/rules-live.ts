@@ -1,5 +1,5 @@
 import type { AvroCodec } from '@tracehound/avro';
-import { approve, approvedBy, isApproved, type RuleActivation } from '@tracehound/event-model';
+import { approve, approvedBy, isApproved, isBreakerSigned, type RuleActivation } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import {
   type CorrelationRule,
@@ -200,7 +200,10 @@ export async function runRulesApprove(
   const topic = ruleTopics(live.namespace).activations;
   const records = await readActivationRecords({ ...live, topic });
   const policy = policyFromEnvironment();
-  const waiting = records.filter((record) => !isApproved(record.activation, record.approvals, policy));
+  // What a breaker key signed counts by itself or never.
+  const waiting = records.filter(
+    ({ activation: one, approvals }) => !isApproved(one, approvals, policy) && !isBreakerSigned(one, approvals, policy),
+  );
   const found =
     activation === undefined
       ? waiting.at(-1)

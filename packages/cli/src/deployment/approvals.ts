@@ -6,7 +6,7 @@ import {
   type Approval,
   type ApprovalPolicy,
   approvalsOf,
-  isApproved,
+  judgeActivation,
   parseApprovalPolicy,
   type RuleActivation,
 } from '@tracehound/event-model';
@@ -42,6 +42,8 @@ export function policyFromEnvironment(env: NodeJS.ProcessEnv = process.env): App
 /** An activation record with what its header says of approvals. */
 export type ActivationRecord = { readonly activation: RuleActivation; readonly approvals: readonly Approval[] };
 
+type LoggedActivation = ActivationRecord & { readonly appendTimeMs: number };
+
 type Source = {
   readonly kafka: KafkaClient;
   readonly codec: Pick<AvroCodec, 'decode'>;
@@ -50,32 +52,47 @@ type Source = {
 };
 
 /** All of them in log order, whoever signed. */
-export async function readActivationRecords({ kafka, codec, admin, topic }: Source): Promise<ActivationRecord[]> {
-  const found: ActivationRecord[] = [];
+export async function readActivationRecords({ kafka, codec, admin, topic }: Source): Promise<LoggedActivation[]> {
+  const found: LoggedActivation[] = [];
   for (const { partition, low, high } of await admin.offsets(topic)) {
     if (low >= high) continue;
     for await (const record of kafka.read({ topic, partition }, { from: low, until: high })) {
       if (record.value === null) continue;
       const decoded = await codec.decode(record.value);
       if (decoded.name !== 'tracehound.pipeline.v1.RuleActivation') continue;
-      found.push({ activation: decoded.value, approvals: approvalsOf(record.headers[APPROVALS_HEADER]) });
+      const approvals = approvalsOf(record.headers[APPROVALS_HEADER]);
+      found.push({ activation: decoded.value, approvals, appendTimeMs: record.appendTimeMs });
     }
   }
   return found;
 }
 
 /**
- * Activations that hold, in log order: enough keys have signed, of copies the first, and no changed copy of one that was no longer the
- * latest.
+ * Activations that hold, in log order: enough keys have signed (or a breaker key, and nothing but breakers is added), of copies the
+ * first, and no changed copy of one that was no longer the latest.
  */
 export async function readActivations(source: Source): Promise<RuleActivation[]> {
   const policy = policyFromEnvironment();
   const held = new Map<string, RuleActivation>();
-  for (const { activation, approvals } of await readActivationRecords(source)) {
-    if (held.has(activation.activation_id) || !isApproved(activation, approvals, policy)) continue;
-    const { based_on } = activation;
-    if (based_on !== null && based_on !== [...held.keys()].at(-1)) continue;
+  for (const record of await readActivationRecords(source)) {
+    const { activation } = record;
+    const known = [...held.values()];
+    const newest = known.at(-1);
+    const verdict = judgeActivation(record, policy, {
+      newest,
+      isKnown: (id) => held.has(id),
+      at: (timeMs) => activationAt(known, timeMs),
+    });
+    if (held.has(activation.activation_id) || (verdict !== 'approved' && verdict !== 'breaker')) continue;
+    if (activation.based_on !== null && activation.based_on !== newest?.activation_id) continue;
     held.set(activation.activation_id, activation);
   }
   return [...held.values()];
+}
+
+/** The one in force at an append time, of activations in log order (X7): of equal times the later record, before all the first. */
+function activationAt(known: readonly RuleActivation[], timeMs: number): RuleActivation | undefined {
+  // A sort keeps the order of the log among equals.
+  const timeline = known.toSorted((a, b) => a.effective_at - b.effective_at);
+  return timeline.findLast(({ effective_at }) => effective_at <= timeMs) ?? known[0];
 }

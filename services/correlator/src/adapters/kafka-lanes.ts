@@ -1,7 +1,15 @@
 import type { AvroCodec } from '@tracehound/avro';
-import type { DeadLetter, DetectionFinding, LateEvent, RuleActivation } from '@tracehound/event-model';
+import {
+  APPROVALS_HEADER,
+  approve,
+  type DeadLetter,
+  type DetectionFinding,
+  type LateEvent,
+  type RuleActivation,
+} from '@tracehound/event-model';
 import { type KafkaProducer, type KafkaRecord, type OutgoingRecord, withContext } from '@tracehound/kafka';
 import type { TopicNames } from '../config.ts';
+import type { BreakerKey } from '../domain/breaker-key.ts';
 import { MATCH_BATCH_BYTES_MAX } from '../domain/covered-range.ts';
 import { isOnTrial } from '../domain/on-trial.ts';
 import { NotAcknowledgedError } from '../errors.ts';
@@ -69,11 +77,15 @@ function deadLetterRecord(
   };
 }
 
-/** Activations of the service itself (X7): breakers. */
-export function createActivationLane(deps: LaneDeps): (activation: RuleActivation) => Promise<void> {
+/** Activations of the service itself (X7): breakers, signed where the deployment asks for it. */
+export function createActivationLane(
+  deps: LaneDeps,
+  signer: BreakerKey | null,
+): (activation: RuleActivation) => Promise<void> {
   return async function publishActivation(activation) {
     const value = deps.codec.encode(ACTIVATION, activation);
-    await sendAll(deps.producer, deps.topics.activations, [{ key: activation.ruleset_id, value }]);
+    const headers = signer === null ? {} : { [APPROVALS_HEADER]: JSON.stringify([approve(activation, signer)]) };
+    await sendAll(deps.producer, deps.topics.activations, [{ key: activation.ruleset_id, value, headers }]);
   };
 }
 

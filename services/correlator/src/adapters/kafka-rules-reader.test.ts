@@ -9,6 +9,7 @@ import { RuleBook } from '../domain/rule-book.ts';
 import { createRulesReader } from './kafka-rules-reader.ts';
 
 const ada = { keyId: 'ada', name: 'Ada', ...generateKeyPairSync('ed25519') };
+const tripper = { keyId: 'tripper', name: 'Tripper', ...generateKeyPairSync('ed25519') };
 const eve = { keyId: 'ada', name: 'Eve', ...generateKeyPairSync('ed25519') };
 
 function activation(id: string): RuleActivation {
@@ -33,7 +34,7 @@ function activation(id: string): RuleActivation {
 }
 
 describe('activations that must be signed', () => {
-  it('unsigned ones and those of strangers are passed over and told; the old set stays', async () => {
+  it('unsigned ones and those of strangers are passed over and told; the old set stays, a breaker key only trips rules', async () => {
     const memory = createMemoryKafka({ now: () => 1_000 });
     const client = memory.client();
     const admin = await client.admin();
@@ -52,15 +53,23 @@ describe('activations that must be signed', () => {
     await write(activation('good'), ada);
     await write({ ...activation('unsigned'), effective_at: 100_000 }, null);
     await write({ ...activation('strange'), effective_at: 100_000 }, eve);
+    const breakers = [{ organization_id: 'mallory', rule_id: 'many', from: 9_000, until: 609_000 }];
+    const tripped = { ...activation('tripped'), effective_at: 9_000, based_on: 'good', breakers };
+    await write(tripped, tripper);
+    await write(tripped, tripper); // After a lost acknowledgement.
+    await write({ ...tripped, activation_id: 'taken out', based_on: 'tripped', breakers: [] }, tripper);
+    await write({ ...tripped, activation_id: 'other rules', based_on: 'tripped', ruleset_id: 's' }, tripper);
+    await write({ ...tripped, activation_id: 'late', based_on: 'good' }, tripper);
     const book = new RuleBook();
     const ignored: string[] = [];
     const reader = createRulesReader({
       ...{ client, admin, codec, topics, book },
-      policy: { approvals: 1, keys: [ada] },
+      policy: { approvals: 1, keys: [ada], breakerKeys: [tripper] },
       onIgnored: ({ offset, reason }) => ignored.push(`${offset} ${reason}`),
     });
     await reader.refresh();
-    expect(book.activations.at(200_000)?.activation.activation_id).toBe('good');
-    expect(ignored).toEqual(['1 not_approved', '2 not_approved']);
+    expect(book.activations.at(8_999)?.activation.activation_id).toBe('good');
+    expect(book.activations.at(200_000)?.activation.activation_id).toBe('tripped');
+    expect(ignored).toEqual(['1 not_approved', '2 not_approved', '5 breaker_refused', '6 breaker_refused', '7 stale']);
   });
 });

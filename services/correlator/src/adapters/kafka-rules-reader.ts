@@ -3,7 +3,7 @@ import {
   APPROVALS_HEADER,
   type ApprovalPolicy,
   approvalsOf,
-  isApproved,
+  judgeActivation,
   type RuleActivation,
   type RuleSet,
 } from '@tracehound/event-model';
@@ -20,7 +20,7 @@ export type RulesReaderDeps = {
   readonly book: RuleBook;
   /** Who may put rules into force; null: anybody who may write to the topic. */
   readonly policy: ApprovalPolicy | null;
-  /** An activation or rule set record that was passed over: undecodable, with too short a notice, or a copy of an older one. */
+  /** A record that was passed over: of another kind, not signed as it must be, with too short a notice, or a copy of an older one. */
   readonly onIgnored: (what: { readonly topic: string; readonly offset: bigint; readonly reason: string }) => void;
   readonly onActivation?: (activation: RuleActivation) => void;
 };
@@ -46,8 +46,17 @@ export function createRulesReader(deps: RulesReaderDeps): RulesReader {
   async function takeActivation(record: KafkaRecord): Promise<void> {
     const activation = await valueOf(record, 'tracehound.pipeline.v1.RuleActivation');
     if (activation === null) return;
-    if (!isApproved(activation, approvalsOf(record.headers[APPROVALS_HEADER]), deps.policy)) {
-      deps.onIgnored({ topic: record.topic, offset: record.offset, reason: 'not_approved' });
+    const { appendTimeMs } = record;
+    const approvals = approvalsOf(record.headers[APPROVALS_HEADER]);
+    const verdict = judgeActivation({ activation, approvals, appendTimeMs }, deps.policy, {
+      newest: deps.book.activations.newest?.activation,
+      isKnown: (id) => deps.book.activations.byId(id) !== undefined,
+      // Looking is not using: the past of the log is judged as it was.
+      at: (timeMs) => deps.book.activations.from(timeMs)[0],
+    });
+    if (verdict === 'duplicate') return;
+    if (verdict !== 'approved' && verdict !== 'breaker') {
+      deps.onIgnored({ topic: record.topic, offset: record.offset, reason: verdict });
       return;
     }
     const added = deps.book.activations.add(activation, record.appendTimeMs);

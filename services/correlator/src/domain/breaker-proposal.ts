@@ -1,5 +1,5 @@
 import { BREAKERS_MAX } from '@tracehound/correlation';
-import type { RuleActivation } from '@tracehound/event-model';
+import { BREAKER_MS_MAX, type RuleActivation } from '@tracehound/event-model';
 import type { Activations } from './activations.ts';
 import { breakerKey } from './breakers.ts';
 import type { Flood } from './flood-guard.ts';
@@ -8,7 +8,7 @@ import type { Flood } from './flood-guard.ts';
 const NOTICE_MS = 8_000;
 
 /** How long a tripped rule stays tripped. Then its matches are taken again, and if they still flood it is tripped anew. */
-export const TRIPPED_MS = 600_000;
+export const TRIPPED_MS: number = BREAKER_MS_MAX;
 
 /**
  * The activations that trip the rule in the organization: a copy of the one in force, and of each that is announced, with one breaker
