@@ -21,7 +21,7 @@ export const LATENESS_MS = 120_000;
 export const TARGETS = 4;
 export const SOURCE: SourceRef = { topic: 'security.events', topicId: 'bench-events', partition: 0 };
 export const MATCHES: Omit<SourceRef, 'partition'> = { topic: 'security.matches', topicId: 'bench-matches' };
-const PACING = { flushMs: 150, flushGapMs: 10, dirtyGroupsMax: 2_000, commitMs: 1_000 };
+const PACING = { flushMs: 150, flushGapMs: 10, dirtyGroupsMax: 2_000, commitMs: 1_000, isSaturated: () => true };
 
 export type OpenPartitions = {
   readonly codec: AvroCodec;

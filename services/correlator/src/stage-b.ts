@@ -4,6 +4,7 @@ import { namespaced } from '@tracehound/config';
 import type { KafkaConsumer, TopicPartition } from '@tracehound/kafka';
 import { createBreath } from './adapters/breath.ts';
 import { createAlertOutlet, createDeadLetters } from './adapters/kafka-lanes.ts';
+import { createSaturation } from './adapters/saturation.ts';
 import { Correlator } from './correlator.ts';
 import { createDeadLetterLimit } from './dead-letter-limit.ts';
 import { PartitionOwner } from './domain/partition-owner.ts';
@@ -37,6 +38,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
   const outlet = createAlertOutlet({ producer, topics });
   const deadLetters = createDeadLetters({ producer, codec, topics, clock });
   const engines = new Map<number, WindowEngine>();
+  const isSaturated = createSaturation();
   const holder: { consumer: KafkaConsumer | null } = { consumer: null };
 
   async function range({ topic, partition }: TopicPartition): Promise<{ low: bigint; high: bigint }> {
@@ -63,6 +65,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
       flushGapMs: config.flushGapMs,
       dirtyGroupsMax: config.dirtyGroupsMax,
       commitMs: config.commitMs,
+      isSaturated,
     });
     const owner = new PartitionOwner({
       partition,

@@ -312,6 +312,7 @@ export class OwnerSimulation {
       flushGapMs: 10,
       dirtyGroupsMax: 20,
       commitMs: 100,
+      isSaturated: () => false,
     });
     const owner = new PartitionOwner({
       partition: log.partition,

@@ -8,10 +8,16 @@ export type FlushPolicyOptions = {
   readonly flushGapMs: number;
   readonly dirtyGroupsMax: number;
   readonly commitMs: number;
+  /** Whether the process has no time to spare. */
+  readonly isSaturated: () => boolean;
 };
 
-/** Flushes take a quarter of the time at most: after one of 10 ms the next waits 30 ms, and coalesces what comes meanwhile. */
-const GAP_PER_FLUSH = 9;
+/**
+ * Pause after a flush, as a multiple of what it took. With no time to spare flushes take a tenth of it, and coalesce what comes
+ * meanwhile; otherwise alerts need not wait so long, and a quarter is the bound.
+ */
+const GAP_PER_FLUSH = 3;
+const GAP_PER_FLUSH_SATURATED = 9;
 
 /**
  * When to flush: pacing of I/O only. What is in a flush is decided by the log; a different pace gives the same
@@ -57,7 +63,8 @@ export class FlushPolicy {
     const nowMs = this.options.clock.steadyMs();
     this.flushedAtMs = nowMs;
     const tookMs = nowMs - this.begunAtMs;
-    this.gapMs = Math.min(this.options.flushMs, Math.max(this.options.flushGapMs, GAP_PER_FLUSH * tookMs));
+    const perFlush = this.options.isSaturated() ? GAP_PER_FLUSH_SATURATED : GAP_PER_FLUSH;
+    this.gapMs = Math.min(this.options.flushMs, Math.max(this.options.flushGapMs, perFlush * tookMs));
   }
 
   isCommitDue(): boolean {

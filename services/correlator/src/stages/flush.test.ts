@@ -1,0 +1,37 @@
+import { describe, expect, test } from 'vitest';
+import type { PartitionOwner } from '../domain/partition-owner.ts';
+import { FlushPolicy } from './flush.ts';
+
+const OWNER = { freshCount: 1, pendingCount: 0, dirtyCount: 0, needsFlush: true } as PartitionOwner;
+
+/** The pause that alerts wait out after a flush that took so long, ms. */
+async function pauseAfter(tookMs: number, isSaturated: boolean): Promise<number> {
+  let nowMs = 1_000;
+  const policy = new FlushPolicy({
+    clock: { steadyMs: () => nowMs },
+    sleep: async (ms) => void (nowMs += ms),
+    flushMs: 150,
+    flushGapMs: 10,
+    dirtyGroupsMax: 2_000,
+    commitMs: 1_000,
+    isSaturated: () => isSaturated,
+  });
+  await policy.gap();
+  nowMs += tookMs;
+  policy.flushed();
+  const flushedAtMs = nowMs;
+  while (!policy.isDueAtEnd(OWNER)) nowMs++;
+  expect(policy.isDue(OWNER)).toBe(true);
+  return nowMs - flushedAtMs;
+}
+
+describe('FlushPolicy', () => {
+  test.each([
+    ['the least gap after a quick one', 1, false, 10],
+    ['three times what it took, with time to spare', 12, false, 36],
+    ['nine times, with none', 12, true, 108],
+    ['the pause of a flush without alerts at most', 60, true, 150],
+  ])('alerts wait %s', async (_, tookMs, isSaturated, pauseMs) => {
+    expect(await pauseAfter(tookMs, isSaturated)).toBe(pauseMs);
+  });
+});
