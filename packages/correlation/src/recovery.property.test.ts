@@ -12,6 +12,9 @@ const EVERYTHING: ArrivalOptions = { late: true, duplicates: true, resent: true,
 const seeds = fc.integer({ min: 0, max: 2 ** 30 });
 const numRuns = Number(process.env['TRACEHOUND_PROPERTY_RUNS'] ?? 400);
 
+/** Horizons of chains add up, and silence (expect) begins with the first hit ever: those need more of the log. */
+const REBUILT_PARTS = WORLD_PARTS.filter((part) => part !== 'chain' && part !== 'expect');
+
 /** Worlds of the first engine's shape, and worlds of everything the engine runs. */
 function worldOf(seed: number): World {
   return seed % 3 === 0 ? createWorld(seed) : createRichWorld(seed, { parts: WORLD_PARTS });
@@ -66,9 +69,9 @@ describe('E1 the same bytes whatever happens to the owner', () => {
     let rebuilt = 0;
     fc.assert(
       fc.property(seeds, fc.double({ min: 0.25, max: 1, noNaN: true }), (seed, part) => {
-        const world = createWorld(seed);
+        const world = seed % 3 === 0 ? createWorld(seed) : createRichWorld(seed, { parts: REBUILT_PARTS });
         const { batches } = arriveAt(world, seed, EVERYTHING);
-        const spanMs = world.rules[0]?.spanMs ?? 0;
+        const spans = world.ruleSet.correlations.map(({ definition }) => definition.spanMs);
         const clean = createPartitionEngine(configOf(world));
         const wanted: string[][] = [];
         const base = Math.floor((batches.length - 1) * part);
@@ -78,9 +81,9 @@ describe('E1 the same bytes whatever happens to the owner', () => {
           wanted.push(clean.apply(batch, offset).map((effect) => JSON.stringify(effect)));
         }
         if (watermarkMs === NO_WATERMARK_MS) return;
-        const fromMs = rebuildFromMs(watermarkMs, spanMs);
+        const fromMs = Math.min(...spans.map((spanMs) => rebuildFromMs(watermarkMs, spanMs) - spanMs));
         const start = batches.findIndex(
-          (batch) => batch.watermark >= fromMs - spanMs || batch.matches.some((match) => match.event_time >= fromMs),
+          (batch) => batch.watermark >= fromMs || batch.matches.some((match) => match.event_time >= fromMs),
         );
         if (start > 0) rebuilt++;
         const engine = createPartitionEngine(configOf(world));
@@ -90,7 +93,7 @@ describe('E1 the same bytes whatever happens to the owner', () => {
           const effects = engine.apply(batch, offset, { rebuilding: offset < base });
           if (offset >= base) spoken.push(effects.map((effect) => JSON.stringify(effect)));
         }
-        expect(frameOf(spanMs) % spanMs).toBe(0);
+        for (const spanMs of spans) expect(frameOf(spanMs) % spanMs).toBe(0);
         expect(spoken).toEqual(wanted.slice(base));
       }),
       { numRuns },
