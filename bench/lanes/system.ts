@@ -137,28 +137,39 @@ async function play(
   return { accepted, attacks, wallSeconds: (performance.now() - beganMs) / 1_000 };
 }
 
-/** Records of `security.events` that a group has still to commit. */
-async function behind(deployment: Deployment, group: string): Promise<number> {
+/** Records of `security.events` that correlator A has still to commit. */
+async function behindCorrelator(deployment: Deployment): Promise<number> {
   const topic = deployment.topic('security.events');
-  const [ends, commits] = await Promise.all([
-    deployment.admin.offsets(topic),
-    deployment.admin.committed(deployment.group(group), topic),
-  ]);
+  const commits = await deployment.admin.committed(deployment.group('correlator-a'), topic);
+  return behind(deployment, (partition) => commits.find((commit) => commit.partition === partition)?.offset ?? null);
+}
+
+/** Records that are no audit row yet, as the sink's own offsets say: its commits to Kafka come seconds later. */
+async function behindSink(deployment: Deployment): Promise<number> {
+  const { rows } = await deployment.pool.query<{ kafka_partition: number; next_offset: bigint }>(
+    `select kafka_partition, next_offset from audit.sink_offset where topic = 'security.events'`,
+  );
+  if (rows.length === 0) throw new Error('the sink holds no partition of security.events');
+  return behind(deployment, (partition) => {
+    const offset = rows.find((row) => row.kafka_partition === partition)?.next_offset;
+    return offset === undefined ? null : BigInt(offset);
+  });
+}
+
+async function behind(deployment: Deployment, nextOf: (partition: number) => bigint | null): Promise<number> {
   let records = 0;
-  for (const { partition, low, high } of ends) {
-    const at = commits.find((commit) => commit.partition === partition)?.offset ?? low;
-    records += Number(high - at);
-  }
+  for (const { partition, low, high } of await deployment.admin.offsets(deployment.topic('security.events')))
+    records += Math.max(0, Number(high - (nextOf(partition) ?? low)));
   return records;
 }
 
-/** Looks once a second until it is stopped; gives the most records that the group was behind. */
-function watchLag(deployment: Deployment, group: string): { stop(): Promise<number> } {
+/** Looks once a second until it is stopped; gives the most that was seen. */
+function watchLag(look: () => Promise<number>): { stop(): Promise<number> } {
   let most = 0;
   let isOver = false;
   const watching = (async () => {
     while (!isOver) {
-      most = Math.max(most, await behind(deployment, group));
+      most = Math.max(most, await look());
       await delay(1_000); // The rhythm of the samples.
     }
   })();
@@ -194,7 +205,7 @@ async function measure(stack: Stack, deployment: Deployment, rate: number, name 
   const parts = await partsOf(stack, deployment);
   const before = cpuOf(parts);
   const ownBefore = process.cpuUsage();
-  const lags = ['sink-audit', 'correlator-a'].map((group) => watchLag(deployment, group));
+  const lags = [behindSink, behindCorrelator].map((look) => watchLag(() => look(deployment)));
   const { accepted, attacks, wallSeconds } = await play(deployment, { rate, name });
   const own = process.cpuUsage(ownBefore);
   const after = cpuOf(parts);
