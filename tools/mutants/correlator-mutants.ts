@@ -6,6 +6,10 @@ const OWNERS = { tests: [`${SERVICE}/correlator.simulation.test.ts`], named: '^(
 const CHAINS = { tests: [`${SERVICE}/correlator.simulation.test.ts`], named: 'X11 E1 E2 E3 hold' };
 const STORE = { tests: [`${SERVICE}/adapters/memory-state-store.test.ts`], named: '.' };
 const COLD = { tests: [`${CORRELATION}/cold-groups.property.test.ts`], named: '.' };
+const REBUILDS = {
+  tests: [`${CORRELATION}/rebuild-start.test.ts`, `${CORRELATION}/recovery.property.test.ts`],
+  named: 'X12',
+};
 const DETECTORS = { tests: [`${SERVICE}/detector.simulation.test.ts`], named: 'E2 hold' };
 const MODEL = { tests: [`${CORRELATION}/mutants.test.ts`], named: 'the exact engine fails no check' };
 
@@ -137,6 +141,34 @@ export const CORRELATOR_MUTANTS: readonly Mutant[] = [
     find: "return next === null ? { kind: 'earliest' }",
     replace: "return next === null ? { kind: 'offset', offset: until }",
     ...OWNERS,
+  },
+  {
+    name: 'X12 a rebuild that begins one span before the watermark',
+    file: `${CORRELATION}/rebuild-start.ts`,
+    find: 'rebuildFromMs(windows.watermarkOf(instance), spanMs) - spanMs',
+    replace: 'windows.watermarkOf(instance) - spanMs',
+    ...REBUILDS,
+  },
+  {
+    name: 'X12 a rebuild that does not wait for every source',
+    file: `${CORRELATION}/rebuild-start.ts`,
+    find: 'Math.min(least, this.spokenAt[slot] ?? 0)',
+    replace: 'least',
+    ...REBUILDS,
+  },
+  {
+    name: 'X12 a rule without groups is out of use',
+    file: `${CORRELATION}/rebuild-start.ts`,
+    find: 'return instance.newestMs + 2 * spanMs >= windows.watermarkOf(instance);',
+    replace: 'return false;',
+    ...REBUILDS,
+  },
+  {
+    name: 'X12 silence forgotten in a rebuild',
+    file: `${CORRELATION}/rebuild-start.ts`,
+    find: 'if (expect.length > 0) return Number.NEGATIVE_INFINITY;',
+    replace: '',
+    ...REBUILDS,
   },
   {
     name: 'X11 chain hits outside the flush',

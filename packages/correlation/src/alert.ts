@@ -1,4 +1,9 @@
-import type { CorrelationAlert, RuleRef } from '@tracehound/event-model';
+import {
+  type CorrelationAlert,
+  END_OF_INPUT_WATERMARK_MS,
+  type MatchBatch,
+  type RuleRef,
+} from '@tracehound/event-model';
 import { type CorrelationRule, groupOf } from '@tracehound/sigma';
 import { revisionOf } from './alert-id.ts';
 import type { Episode } from './episodes.ts';
@@ -16,6 +21,11 @@ export type Source = {
   markOffset: number;
   watermarkMs: number;
 };
+
+/** X4: what a record says of its source's time. */
+export function claimOf({ end_of_input, watermark }: MatchBatch): number {
+  return end_of_input ? END_OF_INPUT_WATERMARK_MS : watermark;
+}
 
 export type AlertContext = {
   readonly clusterId: string;

@@ -6,7 +6,7 @@ import {
   NO_WATERMARK_MS,
 } from '@tracehound/event-model';
 import type { RuleSetCompiled } from '@tracehound/sigma';
-import { type AlertContext, alertRecord, decidedRecord, degradedRecord, type Source } from './alert.ts';
+import { type AlertContext, alertRecord, claimOf, decidedRecord, degradedRecord, type Source } from './alert.ts';
 import { alertIdOf } from './alert-id.ts';
 import { chainHits } from './chains.ts';
 import { COUNTER_NAMES, type CounterName, emptyCounters } from './counters.ts';
@@ -20,10 +20,12 @@ import { compareText, type Hit } from './hit.ts';
 import { instanceKey } from './instance.ts';
 import { type Breaker, ENGINE_LIMITS, type EngineLimits, STATE_PRESSURE } from './limits.ts';
 import { type Family, type GroupRef, groupIdOf, type Instance } from './live-group.ts';
+import type { LogMark } from './log-reach.ts';
 import { withheldLoss } from './losses.ts';
 import { hitOf, lateEvent, matchOf } from './match-hit.ts';
 import { ENGINE_MEMORY, type EngineMemory } from './memory.ts';
 import type { ApplyOptions, Effect, PartitionEngine, PartitionEngineConfig, SourceRef } from './partition-engine.ts';
+import { isInUse, RebuildStart } from './rebuild-start.ts';
 import { decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
 import { type RuleUsage, usageOf } from './usage.ts';
@@ -70,12 +72,31 @@ class Engine implements PartitionEngine {
   private effects: Effect[] = [];
   private plans = new Map<string, SetPlan>();
   private readonly keysOfSets = new Map<string, readonly string[]>();
+  /** Null when the release before has written the state; engines that read no log of their own do not ask. */
+  private start: RebuildStart | null;
   nextOffset = -1;
 
   constructor(config: PartitionEngineConfig, switches: EngineSwitches) {
     this.config = config;
     this.switches = switches;
     this.windows = this.createWindows();
+    this.start = config.chains === 'effects' ? RebuildStart.from(null) : null;
+  }
+
+  beginAt(mark: LogMark): void {
+    this.start = RebuildStart.from(mark);
+  }
+
+  rebuildFrom(): LogMark | null {
+    if (this.start === null) return null;
+    const slots: number[] = [];
+    for (const [slot, { depth }] of this.sources.entries()) if (depth > 0) slots.push(slot);
+    for (const ref of this.config.sources(this.sourcesVersion) ?? []) {
+      const slot = this.slots.get(sourceKey(ref.topic_id, ref.partition, 0));
+      if (slot === undefined) return null;
+      slots.push(slot);
+    }
+    return this.start.find(this.windows, slots);
   }
 
   private createWindows(): Windows {
@@ -171,6 +192,7 @@ class Engine implements PartitionEngine {
     if (this.switches.matchesBeforeWatermark) this.advance(source, batch);
     this.windows.sayDegraded();
     this.windows.keepLimits(limits);
+    this.start?.note(batch, { offset: matchesOffset, slot, source }, this.windows);
     this.nextOffset = matchesOffset + 1;
     const effects = this.effects;
     this.effects = [];
@@ -297,7 +319,7 @@ class Engine implements PartitionEngine {
 
   /** X4: the maximum per source, the minimum over the sources of the activation; nothing until all have spoken. */
   private advance(source: Source, batch: MatchBatch): void {
-    const claim = batch.end_of_input ? END_OF_INPUT_WATERMARK_MS : batch.watermark;
+    const claim = claimOf(batch);
     if (claim > source.watermarkMs) source.watermarkMs = claim;
     if (batch.depth === 0) {
       const sources = this.config.sources(this.sourcesVersion) ?? [];
@@ -472,11 +494,13 @@ class Engine implements PartitionEngine {
 
   metaBlob(): Uint8Array {
     // A rule with `expect` may have let all its groups go, and still knows how far its organizations are.
-    const used = [...this.windows.table.instances.values()].filter(({ families }) => families.size > 0);
-    const instances: InstanceRef[] = used.map(({ key, rule }) => ({
+    const all = [...this.windows.table.instances.values()];
+    const used = all.filter((one) => one.families.size > 0 || (this.start !== null && isInUse(one, this.windows)));
+    const instances: InstanceRef[] = used.map(({ key, rule, newestMs }) => ({
       key,
       rulesetId: rule.description.ruleset_id,
       rule: rule.index,
+      newestMs,
     }));
     return encodeMeta({
       nextOffset: this.nextOffset,
@@ -488,14 +512,15 @@ class Engine implements PartitionEngine {
       losses: this.windows.losses.list(),
       expected: used.flatMap(expectedRanges).sort((a, b) => compareText(rangeKey(a), rangeKey(b))),
       counters: COUNTER_NAMES.map((name) => this.tally[name]),
+      start: this.start?.written() ?? null,
     });
   }
 
   load(metaBytes: Uint8Array, groups: Iterable<readonly [groupId: string, blob: Uint8Array]>): void {
     const meta = decodeMeta(metaBytes);
-    const refs = meta.instances.map(({ key, rulesetId, rule: index }) => {
+    const refs = meta.instances.map(({ key, rulesetId, rule: index, newestMs = NO_WATERMARK_MS }) => {
       const rule = this.planOf(rulesetId).rules[index]?.rule;
-      if (rule && instanceKey(rule) === key) return { rule, rulesetId };
+      if (rule && instanceKey(rule) === key) return { rule, rulesetId, newestMs };
       throw new CorrelationError('state belongs to a rule that its set does not have', 'SEC_CORR_RULE_UNKNOWN', {
         rulesetId,
       });
@@ -504,7 +529,11 @@ class Engine implements PartitionEngine {
     for (const [index, name] of COUNTER_NAMES.entries()) this.tally[name] = meta.counters[index] ?? 0;
     this.windows = this.createWindows();
     this.plans = new Map();
-    for (const { rule, rulesetId } of refs) (this.planOf(rulesetId).rules[rule.index] as Plan).instance.rule = rule;
+    for (const { rule, rulesetId, newestMs } of refs) {
+      const { instance } = this.planOf(rulesetId).rules[rule.index] as Plan;
+      instance.rule = rule;
+      instance.newestMs = newestMs;
+    }
     this.windows.watermarks.splice(0, Number.POSITIVE_INFINITY, meta.watermarkMs, ...meta.depths);
     this.sources = meta.sources;
     this.slots = new Map(meta.sources.map((s, slot) => [sourceKey(s.topicId, s.partition, s.depth), slot]));
@@ -512,6 +541,7 @@ class Engine implements PartitionEngine {
     this.rulesetId = '';
     this.sourcesVersion = meta.sourcesVersion;
     this.nextOffset = meta.nextOffset;
+    this.start = this.config.chains === 'effects' && meta.start !== null ? RebuildStart.read(meta.start) : null;
     this.windows.losses.restore(meta.losses);
     const { table } = this.windows;
     for (const { instanceKey: key, organization, ...range } of meta.expected) {

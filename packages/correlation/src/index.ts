@@ -27,6 +27,7 @@ export {
   engineLimitsOf,
   STATE_PRESSURE,
 } from './limits.ts';
+export type { LogMark } from './log-reach.ts';
 export type { EngineMemory } from './memory.ts';
 export {
   createOfflineEngine,

@@ -1,3 +1,4 @@
+import { NO_WATERMARK_MS } from '@tracehound/event-model';
 import { type CorrelationRule, isMonotone } from '@tracehound/sigma';
 import { hashOf } from './alert-id.ts';
 import type { Instance } from './live-group.ts';
@@ -22,5 +23,6 @@ export function createInstance(rule: CorrelationRule, key: string): Instance {
     families: new Map(),
     rule,
     groups: 0,
+    newestMs: NO_WATERMARK_MS,
   };
 }

@@ -23,6 +23,8 @@ export type Instance = {
   /** The rule as the latest match for it saw it: title, tags, rule set id of the alerts. */
   rule: CorrelationRule;
   groups: number;
+  /** Event time of the newest hit there was. */
+  newestMs: number;
 };
 
 /** The groups of one correlation in one organization (X13). */

@@ -4,6 +4,7 @@ import type { CounterName } from './counters.ts';
 import type { FinalFacts } from './final-facts.ts';
 import type { DirtyGroup } from './group-table.ts';
 import type { Breaker, EngineLimits } from './limits.ts';
+import type { LogMark } from './log-reach.ts';
 import type { EngineMemory } from './memory.ts';
 import type { RuleUsage } from './usage.ts';
 
@@ -93,6 +94,13 @@ export type PartitionEngine = {
   chainClaims(): readonly number[];
   /** Up to where the records of a source have been applied; undefined before its first. */
   markOf(source: Omit<SourceRef, 'topic'>, depth: number): number | undefined;
+  /**
+   * With `effects`: the log behind the mark alone gives an engine that is the same from now on, but for its counters (X12). Null:
+   * all of the log is needed, or how much cannot be told; so it is with `expect`, and for state that the release before has written.
+   */
+  rebuildFrom(): LogMark | null;
+  /** Before the first record: the log will be read from the mark on, of which `rebuildFrom` said so. */
+  beginAt(mark: LogMark): void;
   /** Offset of the next record to apply; -1 before the first. */
   readonly nextOffset: number;
   readonly liveGroups: number;

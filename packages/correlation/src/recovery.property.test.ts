@@ -100,6 +100,43 @@ describe('E1 the same bytes whatever happens to the owner', () => {
     );
     expect(rebuilt).toBeGreaterThan(numRuns / 20);
   }, 120_000);
+
+  it('X12 an engine knows from where its log must be read, and one that was read from there knows it too', () => {
+    let rebuilt = 0;
+    let twice = 0;
+    fc.assert(
+      fc.property(seeds, fc.double({ min: 0.25, max: 1, noNaN: true }), (seed, part) => {
+        const world = seed % 3 === 0 ? createWorld(seed) : createRichWorld(seed, { parts: REBUILT_PARTS });
+        const { batches } = arriveAt(world, seed, EVERYTHING);
+        const create = () => createPartitionEngine({ ...configOf(world), chains: 'effects', chainSources: [] });
+        const clean = create();
+        const bases = [part, (1 + part) / 2].map((share) => Math.floor((batches.length - 1) * share));
+        const wanted = batches.map((batch, offset) => ({
+          mark: bases.includes(offset) ? clean.rebuildFrom() : null,
+          words: clean.apply(batch, offset).map((effect) => JSON.stringify(effect)),
+        }));
+        let mark = wanted[bases[0] ?? 0]?.mark ?? null;
+        for (const [turn, base] of bases.entries()) {
+          const from = mark;
+          if (from === null) return;
+          if (turn === 0) rebuilt++;
+          else twice++;
+          const engine = create();
+          engine.beginAt(from);
+          for (const [offset, batch] of batches.entries()) {
+            if (offset < from.offset) continue;
+            if (offset === bases[turn + 1]) mark = engine.rebuildFrom();
+            const effects = engine.apply(batch, offset, { rebuilding: offset < base });
+            if (offset < base) continue;
+            expect(effects.map((effect) => JSON.stringify(effect))).toEqual(wanted[offset]?.words);
+          }
+        }
+      }),
+      { numRuns },
+    );
+    expect(rebuilt).toBeGreaterThan(numRuns / 20);
+    expect(twice).toBeGreaterThan(numRuns / 40);
+  }, 120_000);
 });
 
 /** How far silent windows are decided depends on the watermark before the end (semantics section 8), so not on the set alone. */

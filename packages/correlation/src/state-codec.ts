@@ -1,12 +1,15 @@
+import { NO_WATERMARK_MS } from '@tracehound/event-model';
 import type { CorrelationDefinition } from '@tracehound/sigma';
 import type { Source } from './alert.ts';
 import { ByteReader, ByteWriter } from './byte-codec.ts';
+import { COUNTER_NAMES } from './counters.ts';
 import { CorrelationError } from './errors.ts';
 import { readFirmMachine } from './firm/machine.ts';
 import { type CurrentEpisode, createGroup, type Group, type OpenAlert, type SettledSegment } from './group.ts';
 import type { Hit } from './hit.ts';
 import { readHits, readHitsV1, writeHits } from './hit-codec.ts';
 import type { Family, GroupRef, Live } from './live-group.ts';
+import type { LogMark, WrittenStart } from './log-reach.ts';
 import type { Loss } from './losses.ts';
 
 /**
@@ -22,7 +25,13 @@ const STATE_VERSION = 2;
 const META_VERSION = 3;
 
 /** Which rule an instance of the state runs: a rule set by content hash and the rule's index in it. */
-export type InstanceRef = { readonly key: string; readonly rulesetId: string; readonly rule: number };
+export type InstanceRef = {
+  readonly key: string;
+  readonly rulesetId: string;
+  readonly rule: number;
+  /** Not known from a meta without `start`. */
+  readonly newestMs?: number;
+};
 
 export type EngineMeta = {
   readonly nextOffset: number;
@@ -37,6 +46,8 @@ export type EngineMeta = {
   /** Where rules are degraded (X14). */
   readonly losses: readonly Loss[];
   readonly counters: readonly number[];
+  /** Null when the release before has written it, or the engine does not ask. */
+  readonly start: WrittenStart | null;
 };
 
 export type ExpectedRange = {
@@ -68,8 +79,9 @@ export function encodeMeta(meta: EngineMeta): Uint8Array {
     writer.text(instance.rulesetId);
     writer.integer(instance.rule);
   }
-  writer.integer(meta.counters.length);
-  for (const counter of meta.counters) writer.integer(counter);
+  const numbers = meta.start === null ? meta.counters : [...meta.counters, ...startNumbers(meta.start, meta.instances)];
+  writer.integer(numbers.length);
+  for (const number of numbers) writer.integer(number);
   writer.integer(meta.depths.length);
   for (const depth of meta.depths) writer.integer(depth);
   writer.integer(meta.expected.length);
@@ -85,7 +97,7 @@ export function encodeMeta(meta: EngineMeta): Uint8Array {
 
 export function decodeMeta(bytes: Uint8Array): EngineMeta {
   const { reader, version } = versionedReader(bytes, META_VERSION);
-  const meta = {
+  const head = {
     nextOffset: reader.integer(),
     watermarkMs: reader.integer(),
     sourcesVersion: reader.integer(),
@@ -98,7 +110,16 @@ export function decodeMeta(bytes: Uint8Array): EngineMeta {
       depth: version === 1 ? 0 : reader.integer(),
     })),
     instances: reader.list(() => ({ key: reader.text(), rulesetId: reader.text(), rule: reader.integer() })),
-    counters: reader.list(() => reader.integer()),
+  };
+  const { start, newest, counters } = readNumbers(
+    reader.list(() => reader.integer()),
+    head,
+  );
+  const meta = {
+    ...head,
+    instances: head.instances.map((instance, index) => ({ ...instance, ...newest[index] })),
+    start,
+    counters,
     depths: version === 1 ? [] : reader.list(() => reader.integer()),
     expected:
       version === 1
@@ -113,6 +134,43 @@ export function decodeMeta(bytes: Uint8Array): EngineMeta {
   };
   reader.end();
   return meta;
+}
+
+/**
+ * Where the log begins to matter stands behind the counters, as numbers: the release before passes them over, and writes none.
+ * Marks as steps from one to the next, which are short.
+ */
+function startNumbers({ reach, spokenAt }: WrittenStart, instances: readonly InstanceRef[]): readonly number[] {
+  const numbers = [reach.reachMs, reach.marks.length];
+  let before: LogMark = { offset: 0, reachMs: 0 };
+  for (const mark of reach.marks) {
+    numbers.push(mark.offset - before.offset, mark.reachMs - before.reachMs);
+    before = mark;
+  }
+  for (const { newestMs } of instances) numbers.push(newestMs ?? NO_WATERMARK_MS);
+  for (const offset of spokenAt) numbers.push(offset);
+  return numbers;
+}
+
+function readNumbers(
+  numbers: readonly number[],
+  { instances, sources }: { readonly instances: readonly unknown[]; readonly sources: readonly unknown[] },
+) {
+  const counters = numbers.slice(0, COUNTER_NAMES.length);
+  const rest = numbers.slice(COUNTER_NAMES.length);
+  const [reachMs, markCount] = rest;
+  if (reachMs === undefined || markCount === undefined) return { counters, newest: [], start: null };
+  const marks: LogMark[] = [];
+  let mark: LogMark = { offset: 0, reachMs: 0 };
+  let at = 2;
+  for (; marks.length < markCount; at += 2) {
+    const [offset, stepMs] = [rest[at] ?? 0, rest[at + 1] ?? 0];
+    mark = { offset: mark.offset + offset, reachMs: mark.reachMs + stepMs };
+    marks.push(mark);
+  }
+  const newest = instances.map((_, index) => ({ newestMs: rest[at + index] ?? NO_WATERMARK_MS }));
+  at += instances.length;
+  return { counters, newest, start: { reach: { reachMs, marks }, spokenAt: rest.slice(at, at + sources.length) } };
 }
 
 function writeLosses(writer: ByteWriter, losses: readonly Loss[]): void {

@@ -121,6 +121,7 @@ export class Windows {
 
   apply({ rule, instance }: Plan, organization: string, groupKey: string, hit: Hit): void {
     instance.rule = rule;
+    if (hit.timeMs > instance.newestMs) instance.newestMs = hit.timeMs;
     let family = instance.families.get(organization);
     if (!family) {
       family = this.table.addFamily(instance, organization);

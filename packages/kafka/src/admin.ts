@@ -112,11 +112,12 @@ export function openAdmin(options: KafkaClientOptions): Promise<KafkaAdmin> {
           groups
             .flatMap((group) => group.topics)
             .filter(({ name }) => name === topic)
-            .flatMap(({ partitions }) => partitions.map((p) => [p.partitionIndex, p.committedOffset] as const)),
+            .flatMap(({ partitions }) => partitions.map((p) => [p.partitionIndex, p] as const)),
         );
         return partitionIndexes.map((partition) => {
-          const offset = found.get(partition);
-          return { partition, offset: offset === undefined || offset < 0n ? null : offset };
+          const known = found.get(partition);
+          if (known === undefined || known.committedOffset < 0n) return { partition, offset: null };
+          return { partition, offset: known.committedOffset, ...(known.metadata ? { note: known.metadata } : {}) };
         });
       }, topic),
     close: () => admin.close(),

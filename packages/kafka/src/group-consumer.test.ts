@@ -197,7 +197,7 @@ describe('GroupConsumer', () => {
     await consumer.start();
     await waitFor(() => consumer.assignment().length === 1, { what: 'the assignment' });
     await Promise.all([consumer.commit(AT, 2n), consumer.commit(AT, 4n)]);
-    expect(broker.committed('g', AT)).toBe(4n);
+    expect(broker.committed('g', AT)?.offset).toBe(4n);
     await consumer.commit({ topic: TOPIC, partition: 9 }, 1n);
     expect(broker.committed('g', { topic: TOPIC, partition: 9 })).toBeNull();
   });

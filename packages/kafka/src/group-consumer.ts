@@ -14,6 +14,14 @@ const COMMIT_DRAIN_MS = 3_000;
 /** Closing a lost member must not wait for a dead broker. */
 const CLOSE_MS_MAX = 5_000;
 
+/** What is to be committed of one partition, and who waits for it. */
+type Commit = {
+  readonly partition: TopicPartition;
+  offset: bigint;
+  note: string | undefined;
+  readonly done: (() => void)[];
+};
+
 /**
  * The consumer of the port. The library only keeps the group membership; fetching is `FetchLoop`, order and redelivery
  * are `PartitionLane`. Heartbeats do not depend on handlers, so a batch may take longer than the session time-out.
@@ -30,7 +38,7 @@ export class GroupConsumer implements KafkaConsumer {
   private readonly ends = new Map<string, Promise<void>>();
   private readonly fetching: FetchLoop;
   private readonly stopping = new AbortController();
-  private readonly commits = new Map<string, { partition: TopicPartition; offset: bigint; done: (() => void)[] }>();
+  private readonly commits = new Map<string, Commit>();
   private committing: Promise<void> | null = null;
   private membership: Membership | null = null;
   private supervision: Promise<void> | null = null;
@@ -68,15 +76,16 @@ export class GroupConsumer implements KafkaConsumer {
     return Promise.resolve();
   }
 
-  commit(partition: TopicPartition, offset: bigint): Promise<void> {
+  commit(partition: TopicPartition, offset: bigint, note?: string): Promise<void> {
     return new Promise((resolve) => {
       const key = keyOf(partition);
       const waiting = this.commits.get(key);
       if (waiting) {
         waiting.offset = offset;
+        waiting.note = note;
         waiting.done.push(resolve);
       } else {
-        this.commits.set(key, { partition, offset, done: [resolve] });
+        this.commits.set(key, { partition, offset, note, done: [resolve] });
       }
       this.committing ??= this.flushCommits().finally(() => {
         this.committing = null;
@@ -263,12 +272,12 @@ export class GroupConsumer implements KafkaConsumer {
         string,
         NonNullable<ReturnType<typeof this.commits.get>>,
       ];
-      const { offset } = entry;
+      const { offset, note } = entry;
       const isOurs = this.lanes.has(key) && !this.stopping.signal.aborted;
       let isDone = !isOurs;
       if (isOurs && this.membership) {
         try {
-          await this.membership.commit(entry.partition, offset);
+          await this.membership.commit(entry.partition, offset, note);
           attempt = 0;
           isDone = entry.offset === offset;
         } catch (error) {

@@ -79,8 +79,11 @@ export type PartitionHandler = {
 
 export type KafkaConsumer = {
   start(): Promise<void>;
-  /** `offset` is the next one to read, as everywhere in Kafka. Errors are retried inside; lag tools only (X8, X15). */
-  commit(partition: TopicPartition, offset: bigint): Promise<void>;
+  /**
+   * `offset` is the next one to read, as everywhere in Kafka. Errors are retried inside; lag tools only (X8, X15). `note` is kept with
+   * the offset where the client `keepsCommitNotes`; brokers take 4,096 bytes.
+   */
+  commit(partition: TopicPartition, offset: bigint, note?: string): Promise<void>;
   /** The next batch of this partition starts at `offset`; batches already fetched are discarded. */
   seek(partition: TopicPartition, offset: bigint): void;
   pause(partition: TopicPartition): void;
@@ -137,8 +140,11 @@ export type KafkaAdmin = {
   topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Next offset (`high`) and first kept offset (`low`) per partition. */
   offsets(topic: string): Promise<readonly { partition: number; low: bigint; high: bigint }[]>;
-  /** Committed offset per partition, null where none. */
-  committed(groupId: string, topic: string): Promise<readonly { partition: number; offset: bigint | null }[]>;
+  /** Committed offset per partition, null where none; `note` as it was committed with it. */
+  committed(
+    groupId: string,
+    topic: string,
+  ): Promise<readonly { partition: number; offset: bigint | null; note?: string }[]>;
   close(): Promise<void>;
 };
 
@@ -148,6 +154,8 @@ export type KafkaClient = {
   readonly adapter: string;
   /** Whether fetch and produce answers carry LogAppendTime; without it A and B must not run on this adapter (X1). */
   readonly carriesAppendTime: boolean;
+  /** Whether a note goes with a committed offset. The consumer of `@platformatic/kafka` has no place for one. */
+  readonly keepsCommitNotes: boolean;
   producer(): Promise<KafkaProducer>;
   consumer(options: ConsumerOptions): KafkaConsumer;
   admin(): Promise<KafkaAdmin>;

@@ -22,6 +22,7 @@ export function traceKafka(client: KafkaClient, tracer: Tracer): KafkaClient {
   return {
     adapter: client.adapter,
     carriesAppendTime: client.carriesAppendTime,
+    keepsCommitNotes: client.keepsCommitNotes,
     admin: () => client.admin(),
     read: (partition, range) => client.read(partition, range),
     close: () => client.close(),

@@ -62,7 +62,7 @@ export type MembershipEvents = {
 
 /** One life of a group member. It never fetches. */
 export type Membership = {
-  commit(partition: TopicPartition, offset: bigint): Promise<void>;
+  commit(partition: TopicPartition, offset: bigint, note?: string): Promise<void>;
   /** Leaves the group and closes all connections. */
   close(): Promise<void>;
 };

@@ -77,6 +77,25 @@ export function describeConsumerContract(bench: ContractBench): void {
       expect(offsets).toEqual([3n, 4n]);
     });
 
+    it('keeps a note with a committed offset, until the next commit', async () => {
+      const topic = await createTopic(1);
+      const at = { topic, partition: 0 };
+      await bench.producer.sendTo(at, numbered(0, 5));
+      const consumer = consume(topic, { batch: async () => undefined });
+      await consumer.start();
+      await waitFor(() => consumer.assignment().length === 1, { what: 'the partition' });
+      const committed = async () => (await bench.admin.committed(`${topic}.group`, topic))[0];
+      await consumer.commit(at, 2n, 'v1 from=1 Größe');
+      expect(await committed()).toEqual({
+        partition: 0,
+        offset: 2n,
+        ...(bench.client.keepsCommitNotes ? { note: 'v1 from=1 Größe' } : {}),
+      });
+      await consumer.commit(at, 3n);
+      expect(await committed()).toEqual({ partition: 0, offset: 3n });
+      await consumer.stop();
+    });
+
     it('gives a rejected batch again after a growing pause, while other partitions go on', async () => {
       const topic = await createTopic(2);
       const bad = { topic, partition: 0 };

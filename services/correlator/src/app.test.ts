@@ -252,6 +252,48 @@ describe('the whole correlator in memory', () => {
     expect(await metric(app, 'correlator_ownership_lost_total', 'missing')).toBeGreaterThan(0);
   });
 
+  it('X12 a store that lost everything is rebuilt from where the log begins to matter, days after its first record', async () => {
+    const { world, memory, clock, store, lines, start } = await setUp({ frozenClock: true });
+    await start();
+    const early = attack({ name: 'early', endMs: clock.nowMs });
+    await world.send(early);
+    await waitFor(() => memory.records('security.alerts').length > 0, { what: 'an alert of the first day' });
+    // Half a day at a time, as far as the last tick has said so.
+    for (let day = 0; day < 12; day++) {
+      clock.nowMs += 43_200_000;
+      const ticks = memory.records('security.matches').length;
+      await waitFor(() => memory.records('security.matches').length > ticks + 32, {
+        what: 'ticks of the next half day',
+      });
+    }
+    const recent = attack({ name: 'recent', endMs: clock.nowMs });
+    await world.send(recent);
+    const alerts = (): number => memory.records('security.alerts').length;
+    const before = alerts();
+    await waitFor(() => alerts() > before, { what: 'an alert of the last day' });
+    const notes = async (): Promise<readonly string[]> => {
+      const admin = await memory.client().admin();
+      return (await admin.committed('correlator-b', 'security.matches')).map(({ note }) => note ?? '');
+    };
+    await waitFor(async () => (await notes()).every((note) => /^v1 \S+ [1-9]\d*@/.test(note)), {
+      what: 'a base that does not need the first days, in every partition',
+    });
+    const lengths = [0, 1, 2, 3].map(
+      (partition) => memory.records('security.matches').filter((record) => record.partition === partition).length,
+    );
+    store.flushAll();
+    const logged = (message: string) => lines.filter((line) => line.includes(message)).map((line) => JSON.parse(line));
+    await waitFor(() => logged('rebuild done').length >= 4, { what: 'four partitions to be rebuilt' });
+    for (const { partition, from } of logged('rebuild begins')) {
+      expect(Number(from)).toBeGreaterThan((lengths[Number(partition)] ?? 0) / 4);
+    }
+    await world.endInput();
+    await world.settled();
+    expect(await world.finals()).toEqual(oracleLines([...early, ...recent]));
+    const said = memory.records('security.alerts').map(({ value }) => value?.toString('base64'));
+    expect(new Set(said).size).toBe(said.length);
+  });
+
   it('X4 names a source that gives no ticks', async () => {
     const { world, memory, start } = await setUp();
     const app = await start({ TRACEHOUND_CORRELATOR_TICK_ALARM: '300ms', TRACEHOUND_CORRELATOR_STAGES: 'b' });

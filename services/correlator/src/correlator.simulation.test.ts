@@ -22,6 +22,7 @@ describe('stage b under crashes, zombies, lost answers and a store that forgets'
     for (const kind of [
       'takeover',
       'flushall',
+      'rebuilt_from_the_middle',
       'rollback',
       'partial',
       'flush_ghost',
@@ -49,7 +50,15 @@ describe('stage b under crashes, zombies, lost answers and a store that forgets'
       for (const [kind, count] of Object.entries(result.chaos)) chaos[kind] = (chaos[kind] ?? 0) + count;
     }
     expect(problems).toEqual([]);
-    for (const kind of ['chained', 'takeover', 'flushall', 'rollback', 'emit_answer_lost', 'emit_killed_after']) {
+    for (const kind of [
+      'chained',
+      'takeover',
+      'flushall',
+      'rebuilt_from_the_middle',
+      'rollback',
+      'emit_answer_lost',
+      'emit_killed_after',
+    ]) {
       expect(chaos[kind] ?? 0, kind).toBeGreaterThan(0);
     }
   });

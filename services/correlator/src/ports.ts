@@ -2,6 +2,7 @@
  * What the two stages ask of the world. Adapters for Kafka and Redis lie in `adapters/`, in-memory ones beside
  * them; both are held to one contract suite.
  */
+import type { LogMark } from '@tracehound/correlation';
 import type { SpanContext } from '@tracehound/event-model';
 
 /** No decision about events, windows or alerts may read a clock of this machine (X4). */
@@ -96,10 +97,16 @@ export type OutboxRecord = {
 /** Where alerts go. In order; resolves when every record is acknowledged; duplicates after a rejection are fine (X9). */
 export type AlertOutlet = { emit(records: readonly OutboxRecord[]): Promise<void> };
 
-/** B's base for muting (X12): the matches offset up to which every alert is acknowledged. */
+/**
+ * B's base (X12): every alert below the matches offset is acknowledged, and the state at it is what the log from `rebuildFrom` on
+ * makes of an empty one. Null: the whole log.
+ */
+export type EmittedBase = { readonly offset: bigint; readonly rebuildFrom: LogMark | null };
+
+/** Keeps the base outside the state, for when that is lost. */
 export type EmittedProgress = {
-  committed(partition: number): Promise<bigint | null>;
-  commit(partition: number, offset: bigint): Promise<void>;
+  committed(partition: number): Promise<EmittedBase | null>;
+  commit(partition: number, base: EmittedBase): Promise<void>;
 };
 
 /** Appends to matches partitions; resolves when acknowledged, rejects when that is not known (then: send again). */

@@ -7,13 +7,14 @@ import { createAlertOutlet, createDeadLetters } from './adapters/kafka-lanes.ts'
 import { createSaturation } from './adapters/saturation.ts';
 import { Correlator } from './correlator.ts';
 import { createDeadLetterLimit } from './dead-letter-limit.ts';
+import { decodeBaseNote, encodeBaseNote } from './domain/base-note.ts';
 import { PartitionOwner } from './domain/partition-owner.ts';
 import { createOpenEngine, type WindowEngine } from './domain/window.ts';
 import { createFlushTrace, type FlushTrace } from './flush-trace.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
 import { LagWatch, reportLag } from './lag-watch.ts';
 import { createCorrelatePath } from './pipeline.ts';
-import type { StateStore } from './ports.ts';
+import type { EmittedBase, StateStore } from './ports.ts';
 import { reportUsage } from './rule-usage.ts';
 import { FlushPolicy } from './stages/flush.ts';
 import { createStateReport, type StateReport } from './state-report.ts';
@@ -46,12 +47,18 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
     return { low: found?.low ?? 0n, high: found?.high ?? 0n };
   }
 
-  async function committed(partition: number): Promise<bigint | null> {
+  async function committed(partition: number): Promise<EmittedBase | null> {
     const all = await admin.committed(groupId, topics.matches);
-    const offset = all.find((entry) => entry.partition === partition)?.offset ?? null;
-    // A commit beyond the log belongs to a topic that was deleted and made again.
-    if (offset === null || offset > (await range({ topic: topics.matches, partition })).high) return null;
-    return offset;
+    const { offset = null, note } = all.find((entry) => entry.partition === partition) ?? {};
+    const { low, high } = await range({ topic: topics.matches, partition });
+    const said = decodeBaseNote(note);
+    // The commit belongs to a topic that was deleted and made again.
+    const isOther = said !== null && said.topicId !== foundation.topicId(topics.matches);
+    if (offset === null || offset > high || isOther) return null;
+    const from = said?.rebuildFrom ?? null;
+    // What retention has taken cannot be read: the log begins where it begins.
+    const isKept = from !== null && from.offset >= low && from.offset <= offset;
+    return { offset, rebuildFrom: isKept ? from : null };
   }
 
   function open(at: TopicPartition): ReturnType<ConstructorParameters<typeof Correlator>[0]['open']> {
@@ -75,7 +82,10 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
       progress: {
         committed,
         // Not awaited: a commit that comes late or never costs repeated alerts after a loss of Redis, nothing else.
-        commit: async (_, offset) => void holder.consumer?.commit(at, offset),
+        commit: async (_, { offset, rebuildFrom }) => {
+          const note = encodeBaseNote({ topicId: foundation.topicId(topics.matches), rebuildFrom });
+          void holder.consumer?.commit(at, offset, note);
+        },
       },
       openEngine: createOpenEngine({
         partition,

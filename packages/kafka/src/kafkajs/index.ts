@@ -52,6 +52,7 @@ export function createKafkaJsClient(options: KafkaClientOptions): KafkaClient {
   return {
     adapter: 'kafkajs',
     carriesAppendTime: true,
+    keepsCommitNotes: true,
     producer: async () =>
       new GuardedProducer({
         open: () => openKafkaJsProducerWire(kafka, options.compression ?? 'none'),

@@ -57,7 +57,8 @@ export async function joinKafkaJsGroup(
     .run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch: () => Promise.resolve() })
     .catch((error: unknown) => events.crashed(error));
   return {
-    commit: ({ topic, partition }, offset) => consumer.commitOffsets([{ topic, partition, offset: String(offset) }]),
+    commit: ({ topic, partition }, offset, note) =>
+      consumer.commitOffsets([{ topic, partition, offset: String(offset), metadata: note ?? null }]),
     close: async () => {
       isClosing = true;
       // kafkajs cannot leave while it joins, and would come back as a member nobody knows of: leave after the join too.

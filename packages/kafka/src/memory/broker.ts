@@ -10,7 +10,9 @@ const MESSAGE_BYTES_MAX = 1_048_588;
 type Log = { low: bigint; readonly records: KafkaRecord[] };
 type Topic = { readonly id: string; readonly config: Map<string, string>; readonly logs: Log[] };
 type Member = { readonly id: number; readonly topics: readonly string[]; readonly events: MembershipEvents };
-type Group = { readonly members: Map<number, Member>; readonly committed: Map<string, bigint> };
+type Committed = { readonly offset: bigint; readonly note?: string };
+
+type Group = { readonly members: Map<number, Member>; readonly committed: Map<string, Committed> };
 
 export type ProduceFailure = {
   /** The sender cannot know whether the records were written; default false. */
@@ -179,15 +181,15 @@ export class MemoryBroker {
     return this.group(groupId).members.has(member);
   }
 
-  commit(groupId: string, at: TopicPartition, offset: bigint): void {
+  commit(groupId: string, at: TopicPartition, offset: bigint, note?: string): void {
     if (this.commitFailures > 0) {
       this.commitFailures--;
       throw new KafkaError('an injected commit failure', FAULTS.coordinator, { at });
     }
-    this.group(groupId).committed.set(keyOf(at), offset);
+    this.group(groupId).committed.set(keyOf(at), { offset, ...(note === undefined ? {} : { note }) });
   }
 
-  committed(groupId: string, at: TopicPartition): bigint | null {
+  committed(groupId: string, at: TopicPartition): Committed | null {
     return this.groups.get(groupId)?.committed.get(keyOf(at)) ?? null;
   }
 

@@ -63,6 +63,7 @@ function createMemoryClient(broker: MemoryBroker, log: KafkaLogger): KafkaClient
   return {
     adapter: 'memory',
     carriesAppendTime: true,
+    keepsCommitNotes: true,
     producer: async () =>
       new GuardedProducer({ open: async () => openMemoryProducerWire(broker), classify: classifyMemory, log }),
     consumer: (options) => new GroupConsumer(options, wires, log),
@@ -86,7 +87,11 @@ function createMemoryAdmin(broker: MemoryBroker): KafkaAdmin {
     topicIds: async (topics) => new Map(topics.map((topic) => [topic, broker.topicId(topic)])),
     offsets: async (topic) => partitionsOf(topic).map((at) => ({ partition: at.partition, ...broker.range(at) })),
     committed: async (groupId, topic) =>
-      partitionsOf(topic).map((at) => ({ partition: at.partition, offset: broker.committed(groupId, at) })),
+      partitionsOf(topic).map((at) => ({
+        partition: at.partition,
+        offset: null,
+        ...broker.committed(groupId, at),
+      })),
     close: () => Promise.resolve(),
   };
 }

@@ -57,11 +57,11 @@ export function memoryConsumerWires(broker: MemoryBroker): ConsumerWires {
       const member = broker.join(groupId, topics, events);
       const beat = setInterval(() => events.alive(), 1_000);
       return {
-        commit: async (at, offset) => {
+        commit: async (at, offset, note) => {
           if (!broker.isMember(groupId, member)) {
             throw new KafkaError('the member is not in the group', FAULTS.rebalancing, { at });
           }
-          broker.commit(groupId, at, offset);
+          broker.commit(groupId, at, offset, note);
         },
         close: async () => {
           clearInterval(beat);
@@ -69,7 +69,7 @@ export function memoryConsumerWires(broker: MemoryBroker): ConsumerWires {
         },
       };
     },
-    committed: async (groupId, at) => broker.committed(groupId, at),
+    committed: async (groupId, at) => broker.committed(groupId, at)?.offset ?? null,
     topicId: async (topic) => broker.topicId(topic),
   };
 }

@@ -45,6 +45,7 @@ export function createPlatformaticClient(options: KafkaClientOptions): KafkaClie
   return {
     adapter: 'platformatic',
     carriesAppendTime: true,
+    keepsCommitNotes: false,
     producer: async () =>
       new GuardedProducer({
         open: async () => openPlatformaticProducerWire(settings, options.compression ?? 'none'),

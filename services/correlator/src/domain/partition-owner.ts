@@ -1,9 +1,11 @@
+import type { LogMark } from '@tracehound/correlation';
 import type { MatchBatch } from '@tracehound/event-model';
 import { invariant } from '@tracehound/event-model';
 import { OwnershipLostError } from '../errors.ts';
 import type {
   AcquiredState,
   AlertOutlet,
+  EmittedBase,
   EmittedProgress,
   Fence,
   GroupPage,
@@ -33,13 +35,16 @@ export type PartitionEngine = {
   takeDirty(): ReadonlyMap<string, Buffer | null>;
   /** Marks, watermarks, counters. */
   meta(): Buffer;
+  /** Where the log begins to matter for the state as it is now; null = all of it (X12). */
+  rebuildFrom(): LogMark | null;
 };
 
-/** Builds the engine from what was held; `meta` null = from nothing. */
+/** Builds the engine from what was held; `meta` null = from nothing, and then from the log behind `rebuildFrom` alone. */
 export type OpenEngine = (state: {
   readonly meta: Buffer | null;
   readonly groups: AsyncIterable<GroupPage>;
   readonly groupCount: number;
+  readonly rebuildFrom: LogMark | null;
 }) => Promise<PartitionEngine>;
 
 export type OwnerDeps = {
@@ -77,8 +82,8 @@ type Session = {
   pending: OutboxRecord[];
   /** Acknowledged, still in the store: the next flush trims them. */
   acknowledged: number;
-  /** `next` of the last successful flush. */
-  flushed: bigint | null;
+  /** `next` of the last successful flush of this session, and where the log began to matter then. */
+  flushed: EmittedBase | null;
   /** The state changed since the last flush, apart from dirty groups and outbox. */
   touched: boolean;
   committed: bigint | null;
@@ -145,7 +150,10 @@ export class PartitionOwner {
     return s !== null && (s.touched || this.freshCount > 0 || s.acknowledged > 0 || s.engine.dirtyCount() > 0);
   }
 
-  /** Takes the partition. Returns where to read from; null = from the earliest offset of the log (a rebuild). */
+  /**
+   * Takes the partition. Returns where to read from: behind the state, or where a rebuild must begin (X12); null = from the earliest
+   * offset of the log.
+   */
   async acquire(options: { readonly forget?: boolean } = {}): Promise<bigint | null> {
     const { partition, store, progress } = this.deps;
     this.session = null;
@@ -155,7 +163,9 @@ export class PartitionOwner {
       ...(options.forget === undefined ? {} : { forget: options.forget }),
     });
     const base = held.status === 'other_topic' ? null : await progress.committed(partition);
+    const rebuildFrom = held.next === null ? (base?.rebuildFrom ?? null) : null;
     const engine = await this.deps.openEngine({
+      rebuildFrom,
       meta: held.engine,
       groups: store.groups(partition, held.fence),
       groupCount: held.groupCount,
@@ -163,17 +173,17 @@ export class PartitionOwner {
     this.session = {
       fence: held.fence,
       engine,
-      next: held.next,
-      mutedBelow: base ?? 0n,
+      next: rebuildFrom === null ? held.next : BigInt(rebuildFrom.offset),
+      mutedBelow: base?.offset ?? 0n,
       fresh: [],
       pending: held.outbox.map(decodeOutboxRecord),
       acknowledged: 0,
-      flushed: held.next,
+      flushed: null,
       touched: false,
-      committed: base,
+      committed: base?.offset ?? null,
     };
-    this.deps.observe?.acquired?.(held, base ?? 0n);
-    return held.next;
+    this.deps.observe?.acquired?.(held, this.session.mutedBelow);
+    return this.session.next;
   }
 
   /** A batch that begins here leaves nothing out: the log has no holes, so one means that records were lost on the way. */
@@ -240,6 +250,7 @@ export class PartitionOwner {
     if (next > session.mutedBelow) session.fresh = session.fresh.concat(session.engine.takeChained(next));
     const fresh = session.fresh;
     const trim = session.acknowledged;
+    const rebuildFrom = session.engine.rebuildFrom();
     const groups = session.engine.takeDirty();
     this.deps.faultPoint('b:before-flush');
     const outcome = await this.deps.store
@@ -261,7 +272,7 @@ export class PartitionOwner {
     session.pending = session.pending.concat(fresh);
     session.fresh = [];
     session.acknowledged -= trim;
-    session.flushed = next;
+    session.flushed = { offset: next, rebuildFrom };
     session.touched = false;
     this.deps.observe?.flushed?.(groups.size, fresh.length);
     this.deps.faultPoint('b:after-flush');
@@ -285,11 +296,11 @@ export class PartitionOwner {
   async commit(): Promise<void> {
     const session = this.session;
     if (session === null || session.pending.length > 0 || session.flushed === null) return;
-    const offset = session.flushed;
-    if (session.committed !== null && session.committed >= offset) return;
+    const base = session.flushed;
+    if (session.committed !== null && session.committed >= base.offset) return;
     this.deps.faultPoint('b:before-commit');
-    await this.deps.progress.commit(this.partition, offset);
-    session.committed = offset;
+    await this.deps.progress.commit(this.partition, base);
+    session.committed = base.offset;
   }
 
   /** Forgets the memory; nothing is written. */

@@ -44,7 +44,7 @@ export type WindowDeps = {
  * encoded at once, so that the bytes of an alert are fixed by the flush that holds it (E1).
  */
 export function createOpenEngine(deps: WindowDeps): OpenEngine {
-  return async function openEngine({ meta, groups, groupCount }) {
+  return async function openEngine({ meta, groups, groupCount, rebuildFrom }) {
     const engine = createPartitionEngine({
       clusterId: deps.clusterId,
       partition: deps.partition,
@@ -57,6 +57,7 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
       breakers: (activationId) => termsOf(deps.book, activationId)?.breakers ?? [],
     });
     if (meta !== null) await loadState(engine, deps, { meta, groups, groupCount });
+    else if (rebuildFrom !== null) engine.beginAt(rebuildFrom);
     const window = windowEngine(engine, deps);
     deps.onOpened?.(window);
     return window;
@@ -148,6 +149,7 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
     dirtyCount: () => engine.dirtyCount,
     takeDirty: () => new Map(engine.takeDirty().map(({ groupId, blob }) => [groupId, bufferOf(blob)])),
     meta: () => Buffer.from(engine.metaBlob()),
+    rebuildFrom: () => engine.rebuildFrom(),
     counters: () => engine.counters(),
     sourceClaims: () => engine.sourceClaims(),
     usage: () => engine.usage(),
