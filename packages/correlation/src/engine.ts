@@ -1,10 +1,4 @@
-import {
-  type CorrelationAlert,
-  END_OF_INPUT_WATERMARK_MS,
-  type Match,
-  type MatchBatch,
-  NO_WATERMARK_MS,
-} from '@tracehound/event-model';
+import { type CorrelationAlert, type Match, type MatchBatch, NO_WATERMARK_MS } from '@tracehound/event-model';
 import type { RuleSetCompiled } from '@tracehound/sigma';
 import { type AlertContext, alertRecord, claimOf, decidedRecord, degradedRecord, type Source } from './alert.ts';
 import { alertIdOf } from './alert-id.ts';
@@ -26,6 +20,7 @@ import { hitOf, lateEvent, matchOf } from './match-hit.ts';
 import { ENGINE_MEMORY, type EngineMemory } from './memory.ts';
 import type { ApplyOptions, Effect, PartitionEngine, PartitionEngineConfig, SourceRef } from './partition-engine.ts';
 import { isInUse, RebuildStart } from './rebuild-start.ts';
+import { Sources } from './sources.ts';
 import { decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
 import { type RuleUsage, usageOf } from './usage.ts';
@@ -61,12 +56,9 @@ class Engine implements PartitionEngine {
   private readonly config: PartitionEngineConfig;
   private readonly switches: EngineSwitches;
   private windows: Windows;
-  private sources: Source[] = [];
-  private slots = new Map<string, number>();
-  private sourcesVersion = -1;
-  /** Deepest chain of the sets seen, and of the sources that have spoken. */
+  private readonly sources: Sources;
+  /** Deepest chain of the sets seen. */
   private chainDepth = 0;
-  private sourceDepth = 0;
   private rulesetId = '';
   private tally = emptyCounters();
   private effects: Effect[] = [];
@@ -79,6 +71,7 @@ class Engine implements PartitionEngine {
   constructor(config: PartitionEngineConfig, switches: EngineSwitches) {
     this.config = config;
     this.switches = switches;
+    this.sources = new Sources(config, switches.waitForAllSources);
     this.windows = this.createWindows();
     this.start = config.chains === 'effects' ? RebuildStart.from(null) : null;
   }
@@ -88,15 +81,8 @@ class Engine implements PartitionEngine {
   }
 
   rebuildFrom(): LogMark | null {
-    if (this.start === null) return null;
-    const slots: number[] = [];
-    for (const [slot, { depth }] of this.sources.entries()) if (depth > 0) slots.push(slot);
-    for (const ref of this.config.sources(this.sourcesVersion) ?? []) {
-      const slot = this.slots.get(sourceKey(ref.topic_id, ref.partition, 0));
-      if (slot === undefined) return null;
-      slots.push(slot);
-    }
-    return this.start.find(this.windows, slots);
+    const slots = this.sources.holding();
+    return this.start === null || slots === null ? null : this.start.find(this.windows, slots);
   }
 
   private createWindows(): Windows {
@@ -179,10 +165,11 @@ class Engine implements PartitionEngine {
   }
 
   apply(batch: MatchBatch, matchesOffset: number, options: ApplyOptions = {}): readonly Effect[] {
-    const limits = this.checkBatch(batch, options);
-    const slot = this.slotOf(batch);
-    const source = this.sources[slot] as Source;
-    this.sourcesVersion = Math.max(this.sourcesVersion, batch.sources_version);
+    const known = this.sources.slotOf(batch.src_topic_id, batch.src_partition, batch.depth);
+    const limits = this.checkBatch(batch, known, options);
+    const slot = known ?? this.sources.add(batch);
+    const source = this.sources.all[slot] as Source;
+    this.sources.see(batch.sources_version);
     if (batch.ruleset_id !== this.rulesetId) this.seeRuleSet(batch.ruleset_id);
     this.effects = [];
     this.noteBreakers(batch);
@@ -208,13 +195,13 @@ class Engine implements PartitionEngine {
   }
 
   chainClaims(): readonly number[] {
-    const depth = Math.max(this.chainDepth, this.sourceDepth, this.windows.deepest);
+    const depth = Math.max(this.chainDepth, this.sources.deepest, this.windows.deepest);
     return Array.from({ length: depth }, (_, below) => this.windows.chainClaim(below + 1));
   }
 
   markOf({ topic_id, partition }: Omit<SourceRef, 'topic'>, depth: number): number | undefined {
-    const slot = this.slots.get(sourceKey(topic_id, partition, depth));
-    return slot === undefined ? undefined : (this.sources[slot] as Source).markOffset;
+    const slot = this.sources.slotOf(topic_id, partition, depth);
+    return slot === undefined ? undefined : (this.sources.all[slot] as Source).markOffset;
   }
 
   private applyMatches(batch: MatchBatch, mark: number, at: { slot: number; matchesOffset: number }): void {
@@ -232,14 +219,13 @@ class Engine implements PartitionEngine {
   }
 
   /** Everything that can refuse a batch, before anything changes. Returns the limits that hold after it. */
-  private checkBatch(batch: MatchBatch, options: ApplyOptions): EngineLimits {
+  private checkBatch(batch: MatchBatch, slot: number | undefined, options: ApplyOptions): EngineLimits {
     const fields = { topicId: batch.src_topic_id, partition: batch.src_partition, prevTo: batch.prev_to };
-    const slot = this.slots.get(sourceKey(batch.src_topic_id, batch.src_partition, batch.depth));
-    const mark = slot === undefined ? undefined : (this.sources[slot] as Source).markOffset;
+    const mark = slot === undefined ? undefined : (this.sources.all[slot] as Source).markOffset;
     if (mark !== undefined && batch.prev_to > mark && this.switches.gapCheck && !options.rebuilding) {
       throw new CorrelationError('a batch of matches is missing', 'SEC_CORR_GAP', { ...fields, mark });
     }
-    if (batch.sources_version > this.sourcesVersion && !this.config.sources(batch.sources_version)) {
+    if (batch.sources_version > this.sources.version && !this.config.sources(batch.sources_version)) {
       const version = { sourcesVersion: batch.sources_version };
       throw new CorrelationError('the source list is not known yet', 'SEC_CORR_SOURCES_UNKNOWN', version, 'dependency');
     }
@@ -277,25 +263,6 @@ class Engine implements PartitionEngine {
     throw new CorrelationError('the activation is not known yet', 'SEC_CORR_ACTIVATION_UNKNOWN', fields, 'dependency');
   }
 
-  /** The first record of a source sets its mark: whatever came before it was acknowledged to another state. */
-  private slotOf(batch: MatchBatch): number {
-    const key = sourceKey(batch.src_topic_id, batch.src_partition, batch.depth);
-    const known = this.slots.get(key);
-    if (known !== undefined) return known;
-    const slot = this.sources.length;
-    this.sources.push({
-      topic: batch.src_topic,
-      topicId: batch.src_topic_id,
-      partition: batch.src_partition,
-      depth: batch.depth,
-      markOffset: batch.prev_to,
-      watermarkMs: NO_WATERMARK_MS,
-    });
-    this.slots.set(key, slot);
-    this.sourceDepth = Math.max(this.sourceDepth, batch.depth);
-    return slot;
-  }
-
   private planOf(rulesetId: string): SetPlan {
     const known = this.plans.get(rulesetId);
     if (known) return known;
@@ -321,26 +288,9 @@ class Engine implements PartitionEngine {
   private advance(source: Source, batch: MatchBatch): void {
     const claim = claimOf(batch);
     if (claim > source.watermarkMs) source.watermarkMs = claim;
-    if (batch.depth === 0) {
-      const sources = this.config.sources(this.sourcesVersion) ?? [];
-      this.windows.advance(0, this.leastClaim(sources, 0));
-    }
+    if (batch.depth === 0) this.windows.advance(0, this.sources.leastClaim(0));
     if (this.config.chains !== 'effects') this.windows.advanceChains(null);
-    else if (this.sourceDepth > 0) {
-      const chainSources = this.config.chainSources ?? [];
-      this.windows.advanceChains((depth) => this.leastClaim(chainSources, depth));
-    }
-  }
-
-  private leastClaim(sources: readonly SourceRef[], depth: number): number {
-    let watermarkMs = END_OF_INPUT_WATERMARK_MS;
-    for (const ref of sources) {
-      const slot = this.slots.get(sourceKey(ref.topic_id, ref.partition, depth));
-      if (slot === undefined && !this.switches.waitForAllSources) continue;
-      const claimMs = slot === undefined ? NO_WATERMARK_MS : (this.sources[slot] as Source).watermarkMs;
-      watermarkMs = Math.min(watermarkMs, claimMs);
-    }
-    return watermarkMs;
+    else if (this.sources.deepest > 0) this.windows.advanceChains((depth) => this.sources.leastClaim(depth));
   }
 
   private speak(
@@ -469,7 +419,7 @@ class Engine implements PartitionEngine {
       clusterId: this.config.clusterId,
       matchesPartition: this.config.partition,
       watermarkMs: this.windows.watermarkOf(family.instance),
-      sources: this.sources,
+      sources: this.sources.all,
       rule: family.instance.rule,
       organization: family.organization,
       groupKey,
@@ -478,10 +428,7 @@ class Engine implements PartitionEngine {
   }
 
   sourceClaims(): readonly (SourceRef & { readonly watermarkMs: number })[] {
-    return (this.config.sources(this.sourcesVersion) ?? []).map((ref) => {
-      const slot = this.slots.get(sourceKey(ref.topic_id, ref.partition, 0));
-      return { ...ref, watermarkMs: slot === undefined ? NO_WATERMARK_MS : (this.sources[slot] as Source).watermarkMs };
-    });
+    return this.sources.claims();
   }
 
   usage(): readonly RuleUsage[] {
@@ -506,8 +453,8 @@ class Engine implements PartitionEngine {
       nextOffset: this.nextOffset,
       watermarkMs: this.watermarkMs,
       depths: this.windows.watermarks.slice(1),
-      sourcesVersion: this.sourcesVersion,
-      sources: this.sources,
+      sourcesVersion: this.sources.version,
+      sources: this.sources.all,
       instances: instances.sort((a, b) => compareText(a.key, b.key)),
       losses: this.windows.losses.list(),
       expected: used.flatMap(expectedRanges).sort((a, b) => compareText(rangeKey(a), rangeKey(b))),
@@ -535,11 +482,8 @@ class Engine implements PartitionEngine {
       instance.newestMs = newestMs;
     }
     this.windows.watermarks.splice(0, Number.POSITIVE_INFINITY, meta.watermarkMs, ...meta.depths);
-    this.sources = meta.sources;
-    this.slots = new Map(meta.sources.map((s, slot) => [sourceKey(s.topicId, s.partition, s.depth), slot]));
-    this.sourceDepth = Math.max(0, ...meta.sources.map(({ depth }) => depth));
+    this.sources.restore(meta.sources, meta.sourcesVersion);
     this.rulesetId = '';
-    this.sourcesVersion = meta.sourcesVersion;
     this.nextOffset = meta.nextOffset;
     this.start = this.config.chains === 'effects' && meta.start !== null ? RebuildStart.read(meta.start) : null;
     this.windows.losses.restore(meta.losses);
@@ -569,10 +513,6 @@ const NO_BREAKERS: readonly Breaker[] = [];
 
 /** Group key of records about a whole rule. */
 const NO_GROUP = '[]';
-
-function sourceKey(topicId: string, partition: number, depth: number): string {
-  return `${topicId}/${partition}/${depth}`;
-}
 
 function expectedRanges(instance: Instance) {
   if (instance.rule.definition.expect.length === 0) return [];
