@@ -205,6 +205,7 @@ export class GroupConsumer implements KafkaConsumer {
         lookUpTopicId: () => this.lookUpTopicId(topicIds, topic),
         resolveStart: (position) => this.resolveStart(at, position),
         bufferBytesMax: 2 * (this.options.partitionBytesMax ?? PARTITION_BYTES_MAX),
+        batchBytesMax: this.options.partitionBytesMax ?? PARTITION_BYTES_MAX,
         onWanting: () => this.fetching.wake(),
         onFatal: (error) => this.fail(error),
         log: this.log,

@@ -15,11 +15,15 @@ export type LaneOptions = {
   readonly resolveStart: (position: StartPosition) => Promise<bigint>;
   /** What may wait in memory before fetching stops. */
   readonly bufferBytesMax: number;
+  /** Up to here what has been fetched meanwhile is one batch. */
+  readonly batchBytesMax: number;
   /** The lane can take records (again). */
   readonly onWanting: () => void;
   readonly onFatal: (error: unknown) => void;
   readonly log: KafkaLogger;
 };
+
+type Buffered = { readonly batch: KafkaBatch; readonly bytes: number };
 
 /**
  * One assignment of one partition: `assigned`, then batches one after the other, then `revoked`. It holds what has been
@@ -40,7 +44,7 @@ export class PartitionLane {
   retryAtMs = 0;
 
   private readonly options: LaneOptions;
-  private readonly buffer: { batch: KafkaBatch; bytes: number }[] = [];
+  private readonly buffer: Buffered[] = [];
   private readonly closing = new AbortController();
   private bufferedBytes = 0;
   private next: bigint | null = null;
@@ -140,7 +144,7 @@ export class PartitionLane {
         });
         continue;
       }
-      await this.process(head);
+      await this.process(this.joined(head));
     }
     try {
       await this.options.handler.revoked(this.partition);
@@ -167,8 +171,29 @@ export class PartitionLane {
     }
   }
 
+  /**
+   * The first batch of the buffer with those that have come since: a fetch brings what there is at that moment, so a handler with a
+   * cost per batch would fall behind ever smaller batches. It stays as it is when it is given again.
+   */
+  private joined(head: Buffered): Buffered {
+    let { bytes } = head;
+    let count = 1;
+    for (; count < this.buffer.length; count++) {
+      const more = (this.buffer[count] as Buffered).bytes;
+      if (bytes + more > this.options.batchBytesMax) break;
+      bytes += more;
+    }
+    if (count === 1) return head;
+    const parts = this.buffer.slice(0, count);
+    const { highWatermark } = (parts.at(-1) as Buffered).batch;
+    const records = parts.flatMap(({ batch }) => batch.records);
+    const one = { batch: { ...this.partition, records, highWatermark }, bytes };
+    this.buffer.splice(0, count, one);
+    return one;
+  }
+
   /** One batch until it is done, or a seek or the end of the assignment made it void. */
-  private async process(head: { batch: KafkaBatch; bytes: number }): Promise<void> {
+  private async process(head: Buffered): Promise<void> {
     const seeks = this.seeks;
     for (let attempt = 1; !this.isClosed && seeks === this.seeks; attempt++) {
       try {

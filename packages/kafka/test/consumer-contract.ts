@@ -77,6 +77,35 @@ export function describeConsumerContract(bench: ContractBench): void {
       expect(offsets).toEqual([3n, 4n]);
     });
 
+    it('gives what has come during a batch as one batch, however many fetches brought it', async () => {
+      const topic = await createTopic(1);
+      const at = { topic, partition: 0 };
+      const sizes: number[] = [];
+      const seen: bigint[] = [];
+      let release: () => void = () => undefined;
+      const blocked = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const consumer = consume(topic, {
+        batch: async ({ records, highWatermark }) => {
+          sizes.push(records.length);
+          for (const { offset } of records) seen.push(offset);
+          expect(highWatermark).toBeGreaterThan(records.at(-1)?.offset ?? 0n);
+          if (sizes.length === 1) await blocked;
+        },
+      });
+      await consumer.start();
+      await bench.producer.sendTo(at, numbered(0, 1));
+      await waitFor(() => sizes.length === 1, { what: 'the first batch' });
+      for (let sent = 1; sent <= 20; sent++) await bench.producer.sendTo(at, numbered(sent, 1));
+      release();
+      await waitFor(() => seen.length === 21, { what: 'all records' });
+      await consumer.stop();
+      expect(seen).toEqual(Array.from({ length: 21 }, (_, offset) => BigInt(offset)));
+      // The last of them may have been on their way in a fetch or two.
+      expect(sizes.length).toBeLessThanOrEqual(4);
+    });
+
     it('keeps a note with a committed offset, until the next commit', async () => {
       const topic = await createTopic(1);
       const at = { topic, partition: 0 };
