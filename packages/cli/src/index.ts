@@ -9,6 +9,7 @@ export { type RecoverFlags, runRecover } from './commands/recover.ts';
 export { type ReplayFlags, runReplay } from './commands/replay.ts';
 export { requireRuleFiles } from './commands/rule-files.ts';
 export { publishRuleSet } from './commands/rules.ts';
+export { type DraftFilterFlags, runRulesDraftFilter } from './commands/rules-draft-filter.ts';
 export { runRulesApply } from './commands/rules-live.ts';
 export { applyTopics } from './commands/topics.ts';
 export { type Deployment, type DeploymentOptions, databaseUrl, startDeployment } from './deployment/deployment.ts';

@@ -4,6 +4,7 @@ import type { WithLog } from '../deployment/servers.ts';
 import { LIMIT_NAMES } from '../deployment/state-limits.ts';
 import type { Terminal } from '../terminal.ts';
 import { runBreakerClear, runBreakerList } from './rules-breaker.ts';
+import { type DraftFilterFlags, runRulesDraftFilter } from './rules-draft-filter.ts';
 import { runRulesHealth } from './rules-health.ts';
 import {
   type RulesLive,
@@ -38,7 +39,7 @@ type ApplyFlags = {
   format: 'table' | 'json';
 };
 
-/** `rules apply|keygen|approve|diff|status|health|breaker|rollback`: what is in force on a deployment. */
+/** `rules apply|draft-filter|keygen|approve|diff|status|health|breaker|rollback`: what is in force on a deployment. */
 export function addLiveRulesCommands(
   rules: Command,
   { terminal, exits, withLog }: { readonly terminal: Terminal; readonly exits: Exits; readonly withLog: WithLog },
@@ -85,6 +86,34 @@ Examples
         withRules((live) => runRulesApply({ paths, ...flags }, live), flags.principal),
       ),
     );
+  rules
+    .command('draft-filter')
+    .description('a filter that would have left out the events behind an alert, to look at and put beside the rules')
+    .requiredOption('--alert <id>', 'an alert of a deployment; eight digits of its id are enough')
+    .requiredOption('--owner <name>', 'who answers for the filter')
+    .requiredOption('--reason <text>', 'why it is there')
+    .requiredOption('--expires <day|instant>', 'until when, UTC: 2027-01-31, or 2027-01-31T18:00:00Z')
+    .option(
+      '--field <name|name=value>',
+      'leave out by this field, repeatable; default: what all events of the evidence share',
+      (text: string, before?: readonly string[]) => [...(before ?? []), text],
+    )
+    .option('--out <file>', 'where the filter goes; must not exist; default: standard output')
+    .option('--preview', 'say whether the alert would still have been raised; exit 1 when it would')
+    .addHelpText(
+      'after',
+      `
+The filter names the organization of the alert and the detections its events met. By default it asks for every field of the
+group that all events of the evidence share, then for actor, subject, address and service. It passes what rules apply asks.
+Nothing is put into force; what it would have left out is said on standard error.
+
+Examples
+  ./tracehound rules draft-filter --alert 0f3a77c1 --owner ada --reason 'ticket 9' --expires 2027-01-31 --preview
+  ./tracehound rules draft-filter --alert 0f3a77c1 --owner ada --reason 'ticket 9' --expires 2027-01-31 \\
+      --field actor.id --field network.ip_hash=9f2c --out my-rules/ticket-9.yml
+  ./tracehound rules apply my-rules --warm-up auto`,
+    )
+    .action(exits((flags: DraftFilterFlags) => withLog((log) => runRulesDraftFilter(flags, log))));
   rules
     .command('keygen')
     .description('a new signing key; prints the entry for TRACEHOUND_RULE_KEYS_FILE')
