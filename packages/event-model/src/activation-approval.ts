@@ -18,6 +18,15 @@ export type ApprovalPolicy = {
   })[];
 };
 
+/** What a keys file may say of a key beside nothing, which lets it put rules into force (ADR 17). */
+export const KEY_ROLES = ['breaker'] as const;
+type KeyRole = (typeof KEY_ROLES)[number];
+
+/** Whether a keys file may give this role. */
+export function isKeyRole(role: unknown): role is KeyRole {
+  return KEY_ROLES.some((known) => known === role);
+}
+
 export type PolicyKey = { readonly keyId: string; readonly name: string; readonly publicKey: KeyObject };
 
 /** Signed by every approver, in this order; a field added later gets a statement of its own version. */
@@ -124,8 +133,8 @@ export function parseApprovalPolicy(text: string): ApprovalPolicy {
       }
       const publicKey = createPublicKey(key.public_key);
       if (publicKey.asymmetricKeyType !== 'ed25519') throw new RangeError(`key ${key.key_id} is no Ed25519 key`);
-      if (key.role !== undefined && key.role !== 'breaker') {
-        throw new RangeError(`the role of key ${key.key_id} must be breaker, or left out`);
+      if (key.role !== undefined && !isKeyRole(key.role)) {
+        throw new RangeError(`the role of key ${key.key_id} must be ${KEY_ROLES.join(' or ')}, or left out`);
       }
       if (key.until !== undefined && (key.role !== 'breaker' || !isInstant(key.until))) {
         throw new RangeError(

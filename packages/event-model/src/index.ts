@@ -10,6 +10,8 @@ export {
   approve,
   approvedBy,
   isApproved,
+  isKeyRole,
+  KEY_ROLES,
   parseApprovalPolicy,
 } from './activation-approval.ts';
 export {

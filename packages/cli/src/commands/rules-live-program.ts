@@ -6,12 +6,12 @@ import type { Terminal } from '../terminal.ts';
 import { runBreakerClear, runBreakerList } from './rules-breaker.ts';
 import { type DraftFilterFlags, runRulesDraftFilter } from './rules-draft-filter.ts';
 import { runRulesHealth } from './rules-health.ts';
+import { runRulesKeygen } from './rules-keygen.ts';
 import {
   type RulesLive,
   runRulesApply,
   runRulesApprove,
   runRulesDiff,
-  runRulesKeygen,
   runRulesRollback,
   runRulesStatus,
 } from './rules-live.ts';
@@ -119,8 +119,19 @@ Examples
     .description('a new signing key; prints the entry for TRACEHOUND_RULE_KEYS_FILE')
     .argument('<key-id>', 'name of the key, e.g. ada')
     .argument('<file>', 'where the private key goes; must not exist')
-    .action((keyId: string, file: string) => {
-      process.exitCode = runRulesKeygen(keyId, file, terminal);
+    .option('--role <role>', 'breaker: the key may trip rules that flood, and do nothing else (ADR 17)')
+    .addHelpText(
+      'after',
+      `
+Without a role the key puts rules into force. A breaker key is for the correlators: their TRACEHOUND_CORRELATOR_BREAKER_KEY_FILE
+is the private half. Put its entry into the keys file only when all parts are of a release that knows roles.
+
+Examples
+  ./tracehound rules keygen ada ada.pem
+  ./tracehound rules keygen tripper tripper.pem --role breaker`,
+    )
+    .action((keyId: string, file: string, { role }: { role?: string }) => {
+      process.exitCode = runRulesKeygen({ keyId, file, role }, terminal);
     });
   rules
     .command('approve')

@@ -12,12 +12,12 @@ import { UsageError } from '../usage-error.ts';
 import { ruleTopics, writeActivation } from './rules.ts';
 import { runBreakerClear, runBreakerList } from './rules-breaker.ts';
 import { runRulesHealth } from './rules-health.ts';
+import { runRulesKeygen } from './rules-keygen.ts';
 import {
   type RulesLive,
   runRulesApply,
   runRulesApprove,
   runRulesDiff,
-  runRulesKeygen,
   runRulesRollback,
   runRulesStatus,
 } from './rules-live.ts';
@@ -257,7 +257,7 @@ describe('rules of a deployment', () => {
     const { live, memory, said } = await deployment();
     const out: string[] = [];
     for (const name of ['ada', 'bob', 'eve']) {
-      runRulesKeygen(name, join(folder, `${name}.pem`), { out: (line) => void out.push(line) });
+      runRulesKeygen({ keyId: name, file: join(folder, `${name}.pem`) }, { out: (line) => void out.push(line) });
     }
     const [ada, bob] = out.map((line) => JSON.parse(line) as object);
     const keysFile = join(folder, 'keys.json');

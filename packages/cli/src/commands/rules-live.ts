@@ -10,7 +10,6 @@ import {
 } from '@tracehound/sigma';
 import {
   type ApproverKey,
-  makeApproverKey,
   policyFromEnvironment,
   readActivationRecords,
   readActivations,
@@ -177,12 +176,6 @@ export async function runRulesApply(
 
 function keysOf(texts: readonly string[] = []): readonly ApproverKey[] {
   return texts.map(readApproverKey);
-}
-
-/** `tracehound rules keygen KEY_ID FILE`: a new key, and the entry of its public half for the keys file. Exit code 0. */
-export function runRulesKeygen(keyId: string, file: string, { out }: Pick<Terminal, 'out'>): number {
-  out(JSON.stringify({ ...makeApproverKey(keyId, file), name: keyId }));
-  return 0;
 }
 
 /**
