@@ -20,6 +20,8 @@ export type AlertView = AlertSummary & {
     readonly ruleset_id: string;
     readonly timespan_ms: number;
   };
+  /** Filters and overrides that had a say in the rule, in the set it is of; null when that set could not be read. */
+  readonly exceptions: readonly AlertException[] | null;
   readonly timeline: readonly TimelineEntry[];
   /** Evidence events the audit store does not hold (yet). */
   readonly evidence_missing: number;
@@ -35,6 +37,23 @@ export type AlertView = AlertSummary & {
   }[];
   readonly deliveries: readonly DeliveryView[];
   readonly link: string;
+};
+
+/** Who keeps events from a rule, or gave it another number, why and until when (R-212). */
+export type AlertException = {
+  readonly id: string;
+  readonly kind: 'filter' | 'override';
+  readonly title: string;
+  readonly path: string;
+  readonly line: number;
+  /** The only one in which it holds; null: in all. */
+  readonly organization: string | null;
+  /** Ids of the rules it reaches. */
+  readonly rules: readonly string[];
+  readonly owner: string | null;
+  readonly reason: string | null;
+  /** RFC 3339, UTC; it does not go by itself. Null: no end was agreed. */
+  readonly expires: string | null;
 };
 
 /** An alert in the list of `GET /v1/alerts`. */

@@ -109,7 +109,10 @@ export type RuleException = {
   readonly title: string;
   readonly path: string;
   readonly line: number;
-  /** The only one in which it holds; null: in all. */
+  /**
+   * The only one in which it holds; null: in all. Of a filter: the one whose key events came in under, where it asks for
+   * that exactly (`intake_org|cased`).
+   */
   readonly organization: string | null;
   /** Ids of the rules it reaches: detections of a filter, the correlation of an override. Empty: it has no effect. */
   readonly rules: readonly string[];

@@ -2,6 +2,7 @@ import type { RuleException } from './compiled-rules.ts';
 import type { FilterRule } from './filter-link.ts';
 import type { Overridden } from './override-link.ts';
 import type { ParsedDetection, RuleHead } from './rule-document.ts';
+import type { Test } from './test-tree.ts';
 
 /** Filters and overrides in force, with the rules they reach; those with a problem are left out, as they have no effect. */
 export function exceptionsOf(
@@ -14,7 +15,7 @@ export function exceptionsOf(
       .filter(({ sink }) => !sink.hasFailed)
       .map((filter) => ({
         ...headOf(filter),
-        ...{ kind: 'filter' as const, organization: null, ...filter.responsibility },
+        ...{ kind: 'filter' as const, organization: organizationOf(filter.exclusion), ...filter.responsibility },
         rules: (reached.get(filter) ?? []).map(({ uid }) => uid),
       })),
     ...overridden.map(({ organization, base, override }) => ({
@@ -22,6 +23,23 @@ export function exceptionsOf(
       ...{ kind: 'override' as const, organization, ...override.responsibility, rules: [base.uid] },
     })),
   ];
+}
+
+/** Where the organization stands whose key an event came in under (contracts 4). */
+const ORGANIZATION_FIELD = 'intake_org';
+
+/** The organization that an event must be of to be left out; null where that is not asked, or not exactly. */
+function organizationOf(exclusion: Test | undefined): string | null {
+  if (exclusion?.op !== 'not') return null;
+  const asked = exclusion.of.op === 'and' ? exclusion.of.of : [exclusion.of];
+  for (const test of asked) {
+    if (test.op !== 'text' || test.field !== ORGANIZATION_FIELD || test.anchor !== 'whole') continue;
+    const [part, ...more] = test.parts;
+    if (part?.kind !== 'text' || more.length > 0) continue;
+    // Without `cased` other spellings are left out too, and they are other organizations.
+    if (test.cased || part.text.toLowerCase() === part.text.toUpperCase()) return part.text;
+  }
+  return null;
 }
 
 function headOf({ uid, description, path, at }: RuleHead): Pick<RuleException, 'uid' | 'title' | 'path' | 'line'> {

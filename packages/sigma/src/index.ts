@@ -26,6 +26,14 @@ export type {
   WindowShape,
 } from './correlation-definition.ts';
 export { decidedOf, isMonotone } from './correlation-rule.ts';
+export {
+  type ExceptionJson,
+  exceptionJson,
+  exceptionsBehind,
+  exceptionsOver,
+  exceptionText,
+  hasExpired,
+} from './exceptions-over.ts';
 export type { PlaceholderLists } from './expand.ts';
 export { blockersOf, type Explanation, explainTest, type LeafExplanation } from './explain.ts';
 export { createJsonFieldView, type FieldView, type LogSource, type Scalar } from './field-view.ts';

@@ -22,6 +22,7 @@ import {
   verdictCounter,
 } from '@tracehound/telemetry';
 import { createAlertDecoder } from './adapters/alert-decoder.ts';
+import { type AlertExceptions, createAlertExceptions } from './adapters/alert-exceptions.ts';
 import { createDeadLetters } from './adapters/dead-letters.ts';
 import { createFactPublisher } from './adapters/fact-publisher.ts';
 import { createHttpApi } from './adapters/http-api.ts';
@@ -74,6 +75,8 @@ const PARKED_MAX = 100;
 const FACTS_EVERY_MS = 100;
 const FACTS_MAX = 500;
 const COUNTS_EVERY_MS = 2_000;
+/** Somebody who looks at an alert waits for the rules behind it at most so long. */
+const EXCEPTIONS_WAIT_MS = 2_000;
 const NO_COUNTS: StoreCounts = { outboxPending: 0, outboxDead: 0, outboxInDoubt: 0, parked: 0, oldestPendingAgeMs: 0 };
 
 /**
@@ -163,6 +166,8 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
     onError: reporter.failed('dispatch'),
   });
   let facts: Loop | null = null;
+  /** Until the brokers were reached nothing is known of rules. */
+  let exceptionsOf: AlertExceptions = async () => null;
 
   async function bringUp(): Promise<void> {
     if (pool && config.migrate) {
@@ -235,6 +240,14 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
         return (await storeAlerts(run, { before })) === PARKED_MAX;
       },
     });
+    exceptionsOf = createAlertExceptions({
+      kafka,
+      admin,
+      codec,
+      topic: topicOf('detection.rules'),
+      waitMs: EXCEPTIONS_WAIT_MS,
+      onError: reporter.failed('exceptions'),
+    });
     const publish = createFactPublisher({ producer, codec, topicOf, onPublished: reporter.published });
     const publisher = createLoop({
       everyMs: FACTS_EVERY_MS,
@@ -299,6 +312,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
   const api = createHttpApi({
     store,
     checkToken,
+    exceptionsOf: (alert) => exceptionsOf(alert),
     linkBase,
     onError: (error, requestId) => logger.error('a request failed', { requestId, err: error }),
   });

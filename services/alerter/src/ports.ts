@@ -170,10 +170,13 @@ export type AlertStore = {
 
   listAlerts(query: AlertQuery): Promise<readonly AlertSummary[]>;
   /** By the alert's id or that of any member; null also when it belongs to an organization outside `organizations`. */
-  getAlert(id: string, organizations: OrganizationScope, linkBase: string): Promise<AlertView | null>;
+  getAlert(id: string, organizations: OrganizationScope, linkBase: string): Promise<StoredAlertView | null>;
   listDeliveries(query: DeliveryQuery): Promise<readonly DeliveryView[]>;
   counts(nowMs: number): Promise<StoreCounts>;
 };
+
+/** What the store knows of an alert; the rules it was made by are elsewhere. */
+export type StoredAlertView = Omit<AlertView, 'exceptions'>;
 
 /** `null` = all organizations. */
 export type OrganizationScope = readonly string[] | null;

@@ -20,6 +20,7 @@ import {
   type KafkaRecord,
 } from '@tracehound/kafka';
 import { createPool, migrate, type Pool } from '@tracehound/postgres';
+import { loadRuleSet } from '@tracehound/sigma';
 import { createLogger } from '@tracehound/telemetry';
 import { testStack, waitFor } from '@tracehound/testkit';
 import { type AlerterApp, createApp } from '../src/app.ts';
@@ -53,6 +54,8 @@ export type AlerterWorld = {
     options?: { readonly organization?: string; readonly withRow?: boolean },
   ): Promise<void>;
   sendAudited(alerts: readonly CorrelationAlertInput[]): Promise<readonly SentAlert[]>;
+  /** A rule set on its topic, as the command line writes it; returns its id. */
+  publishRules(content: string): Promise<string>;
   /** A value to `security.alerts` as it is. */
   sendRaw(value: Buffer): Promise<void>;
   decoded(name: TopicName): Promise<readonly Readonly<Record<string, unknown>>[]>;
@@ -71,7 +74,7 @@ export async function alerterWorld(): Promise<AlerterWorld> {
   const kafka = createKafkaJsClient({ brokers: stack.kafkaBrokers, clientId: 'alerter-test' });
   const admin = await kafka.admin();
   const settings = topicSettings({ profile: 'local', namespace });
-  await admin.applyTopics(settings.filter(({ topic }) => /alert|findings|deliveries/.test(topic)));
+  await admin.applyTopics(settings.filter(({ topic }) => /alert|findings|deliveries|detection\.rules$/.test(topic)));
   const registry = createRegistry({ url: stack.registryUrl });
   await registerRecords(registry);
   const codec = createAvroCodec({ registry });
@@ -113,6 +116,14 @@ export async function alerterWorld(): Promise<AlerterWorld> {
       const sent = await world.send(alerts);
       await world.audit(sent);
       return sent;
+    },
+    async publishRules(content) {
+      const { rulesetId, files } = loadRuleSet([{ path: 'set.yml', content }]);
+      const set = { schema_rev: 1, ruleset_id: rulesetId, files: [...files], created_at: 0, principal: 'test' };
+      const value = codec.encode('tracehound.pipeline.v1.RuleSet', set);
+      const [result] = await producer.send(topic('detection.rules'), [{ key: rulesetId, value }]);
+      if (result?.ok !== true) throw new Error('the rule set was not acknowledged');
+      return rulesetId;
     },
     async sendRaw(value) {
       const [result] = await producer.send(topic('security.alerts'), [{ key: 'acme|raw', value }]);

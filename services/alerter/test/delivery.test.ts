@@ -19,6 +19,18 @@ afterAll(async () => {
   await world?.close();
 });
 
+const ANSWERED = 'custom: {owner: ada, reason: ticket 9, expires: 2099-01-31}\n';
+const RULES_WITH_EXCEPTIONS = [
+  'title: Failed\nid: failed\nlogsource: {product: tracehound}\ndetection: {s: {event_type: a}, condition: s}\n',
+  'title: Many\nid: many\ncorrelation: {type: event_count, rules: [failed], group-by: [actor.id], timespan: 1m, condition: {gte: 3}}\n',
+  `title: Robots\nfilter: {rules: [failed], s: {actor.id: robot}, condition: not s}\n${ANSWERED}`,
+  ...['acme', 'globex'].map(
+    (organization) =>
+      `title: Of ${organization}\nfilter: {rules: [failed], s: {intake_org|cased: ${organization}, actor.id: a}, condition: not s}\n${ANSWERED}`,
+  ),
+  `title: Large\noverride: {rule: many, organization: acme, condition: {gte: 9}}\n${ANSWERED}`,
+].join('---\n');
+
 /** Arrivals that speak of an alert (its own or one that joined it). */
 function arrivalsOf(alertId: string) {
   return world.receiver.arrivals.filter((arrival) => arrival.body.data['alert_id'] === alertId);
@@ -271,6 +283,24 @@ describe('interface', () => {
     const [delivery] = body['deliveries'] as { state: string; after_ack_ms: number }[];
     expect(delivery).toMatchObject({ state: 'sent', attempts: 1 });
     expect(delivery?.after_ack_ms).toBeGreaterThan(0);
+  });
+
+  test('R-212 shows the filters and overrides behind the rule, of the organization of the alert alone', async () => {
+    const rulesetId = await world.publishRules(RULES_WITH_EXCEPTIONS);
+    const alert = openAlert();
+    const rule = { ...alert.rule, rule_id: 'many', ruleset_id: rulesetId };
+    const gone = openAlert();
+    await world.sendAudited([{ ...alert, rule }, gone]);
+    await world.settled();
+    const { body } = await get(`/v1/alerts/${alert.alert_id}`);
+    const answered = { owner: 'ada', reason: 'ticket 9', expires: '2099-01-31T00:00:00.000Z' };
+    expect(body['exceptions']).toMatchObject([
+      { kind: 'filter', title: 'Robots', organization: null, rules: ['failed'], ...answered },
+      { kind: 'filter', title: 'Of acme', organization: 'acme', rules: ['failed'], ...answered },
+      { kind: 'override', title: 'Large', organization: 'acme', rules: ['many'], ...answered },
+    ]);
+    // Nobody published the set of the other one: that is not to say that nothing was left out.
+    expect((await get(`/v1/alerts/${gone.alert_id}`)).body['exceptions']).toBeNull();
   });
 
   test('an alert of another organization does not exist for a token', async () => {

@@ -1,6 +1,5 @@
 import { type CorrelationAlert } from '@tracehound/event-model';
-import { explainTest } from '@tracehound/sigma';
-import { exceptionJson, exceptionsOver, exceptionText } from '../deployment/exceptions.ts';
+import { exceptionJson, exceptionsOver, exceptionText, explainTest } from '@tracehound/sigma';
 import { columns } from '../render/columns.ts';
 import { explanationText, type RuleExplanation } from '../render/explanation.ts';
 import {
@@ -44,7 +43,7 @@ export async function runExplainAlert(flags: ExplainAlertFlags, context: Explain
   const { alert, ruleSet, rule, chained } = one;
   const events = one.events.map((event) => explained(event, one));
   const verdict = evidenceVerdict(one);
-  const exceptions = exceptionsOver(ruleSet, rule);
+  const exceptions = exceptionsOver(ruleSet, rule, alert.organization_id);
   const { out } = context.terminal;
   if (flags.format === 'table') {
     const texts = exceptions.map((exception) => exceptionText(exception, context.now()));

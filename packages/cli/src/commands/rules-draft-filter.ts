@@ -2,12 +2,13 @@ import { writeFileSync } from 'node:fs';
 import {
   type CorrelationRule,
   type DetectionRule,
+  exceptionsOver,
   loadRuleSet,
   type RuleException,
   type RuleSetCompiled,
   SigmaError,
 } from '@tracehound/sigma';
-import { exceptionsOver, expiredProblems } from '../deployment/exceptions.ts';
+import { expiredProblems } from '../deployment/exceptions.ts';
 import { liveProblems } from '../deployment/live-rules.ts';
 import { type FilterDocument, filterDocument } from '../filters/filter-document.ts';
 import { chooseFields, ORGANIZATION_FIELD } from '../filters/filter-fields.ts';
@@ -172,17 +173,21 @@ function tellReach(
   if (left.length > 0) note(`leaves in ${listed(left)}`);
   const gone = one.alert.event_ids.length - one.chained.length - one.events.length;
   if (gone > 0) note(`${counted(gone, 'event')} of the evidence ${gone === 1 ? 'is' : 'are'} no longer in the topics`);
-  const others = [...alsoReached(one.rule, after, exception)];
+  const others = [...alsoReached(one, after, exception)];
   if (others.length > 0) note(`events like these are left out of these rules too: ${some(others)}`);
 }
 
 /** Titles of other rules that speak and stand on the detections of the filter. */
-function alsoReached(rule: CorrelationRule, after: RuleSetCompiled, exception: RuleException): ReadonlySet<string> {
+function alsoReached(
+  { rule, alert }: AlertCase,
+  after: RuleSetCompiled,
+  exception: RuleException,
+): ReadonlySet<string> {
   const correlations = after.correlations.filter(
     (other) =>
       other.uid !== rule.uid &&
       other.emitsAlert &&
-      exceptionsOver(after, other).some(({ uid }) => uid === exception.uid),
+      exceptionsOver(after, other, alert.organization_id).some(({ uid }) => uid === exception.uid),
   );
   const findings = after.detections.filter(
     (detection: DetectionRule) => detection.emitsFinding && exception.rules.includes(detection.id),

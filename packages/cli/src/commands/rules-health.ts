@@ -1,7 +1,7 @@
 import { type CorrelationAlert, type DetectionFinding, namespacedTopic, type TopicName } from '@tracehound/event-model';
 import type { RuleException, RuleSetCompiled } from '@tracehound/sigma';
+import { exceptionJson, exceptionText, hasExpired } from '@tracehound/sigma';
 import { readActivations } from '../deployment/approvals.ts';
-import { exceptionJson, exceptionText, hasExpired } from '../deployment/exceptions.ts';
 import { columns } from '../render/columns.ts';
 import { counted } from '../render/counted.ts';
 import { readRuleSet } from '../replay/rules-log.ts';

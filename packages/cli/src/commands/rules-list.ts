@@ -1,6 +1,5 @@
 import { listRules, type RuleListing, readRules } from '@tracehound/lint';
-import { loadRuleSet } from '@tracehound/sigma';
-import { exceptionJson, exceptionText } from '../deployment/exceptions.ts';
+import { exceptionJson, exceptionText, loadRuleSet } from '@tracehound/sigma';
 import { ofProfile } from '../events/profile-rules.ts';
 import { columns } from '../render/columns.ts';
 import { counted } from '../render/counted.ts';

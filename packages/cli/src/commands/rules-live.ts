@@ -4,6 +4,8 @@ import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
 import {
   type CorrelationRule,
   type DetectionRule,
+  exceptionJson,
+  exceptionText,
   loadRuleSet,
   type RuleSetCompiled,
   SigmaError,
@@ -16,7 +18,7 @@ import {
   readApproverKey,
 } from '../deployment/approvals.ts';
 import { passCostGate } from '../deployment/cost-gate.ts';
-import { exceptionJson, exceptionText, expiredProblems } from '../deployment/exceptions.ts';
+import { expiredProblems } from '../deployment/exceptions.ts';
 import { liveProblems } from '../deployment/live-rules.ts';
 import { parseLimits } from '../deployment/state-limits.ts';
 import { isWarmingUp, warmUpOf } from '../deployment/warm-up.ts';

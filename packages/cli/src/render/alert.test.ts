@@ -52,6 +52,7 @@ function alert(changes: Partial<AlertView> = {}): AlertView {
       timespan_ms: 600_000,
     },
     triage: null,
+    exceptions: [],
     timeline: [
       entry('e1', 0),
       entry('e2', 400, {
@@ -175,6 +176,21 @@ describe('renderAlert', () => {
     );
     const nextOnly = { meaning: null, false_positives: [], next_steps: ['\x1b[2JLook.'] };
     expect(renderAlert(alert({ triage: nextOnly }))).toContain('of acme\n\n  Next steps\n    1.  Look.\n\n  Timeline');
+  });
+
+  test('golden: filters and overrides behind the rule', () => {
+    const parts = { id: 'f1', path: 'f.yml', line: 1, rules: ['r'], owner: 'ada', organization: null };
+    const robots = { ...parts, kind: 'filter', title: 'Robots', reason: 'ticket\x1b[2J 9', expires: null } as const;
+    const large = { ...robots, kind: 'override', title: 'Large', organization: 'acme', reason: null } as const;
+    // The day on which the alert fired decides, not the day on which somebody looks.
+    const ended = { ...large, expires: '2026-01-01T00:00:00.000Z' } as const;
+    expect(renderAlert(alert({ exceptions: [robots, ended] }))).toContain(
+      `by Tracehound
+  But for   filter 'Robots' of ada has no end: ticket 9
+            override 'Large' in acme of ada expired 2026-01-01: no reason given
+  Tags `,
+    );
+    expect(renderAlert(alert({ exceptions: null }))).toContain('But for   not known: the rule set of the alert could');
   });
 
   test('colours add nothing but colours', () => {

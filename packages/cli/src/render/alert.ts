@@ -7,6 +7,7 @@ import {
   type Severity,
   type TimelineEntry,
 } from '@tracehound/alerting';
+import { exceptionText } from '@tracehound/sigma';
 import { wrap } from './wrap.ts';
 
 export type { AlertView } from '@tracehound/alerting';
@@ -98,6 +99,7 @@ function facts(alert: AlertView, { paint, width }: Context): string[] {
     ],
     ['Count', countLabel(alert.count)],
     ['Rule', rule.filter((part) => part !== null).join(' · ')],
+    ...exceptionRows(alert),
     ['Tags', alert.rule.tags.join(', ')],
     [
       'Alert',
@@ -110,6 +112,15 @@ function facts(alert: AlertView, { paint, width }: Context): string[] {
     .flatMap(([name, text]) =>
       wrap(clean(text), width - LABEL_WIDTH - 2).map((line, index) => label(index === 0 ? name : '', paint) + line),
     );
+}
+
+/** Whether they had ended is told of the moment the alert fired: the same view is the same text on any day. */
+function exceptionRows({ exceptions, fired_at }: AlertView): [string, string][] {
+  if (exceptions === null) return [['But for', 'not known: the rule set of the alert could not be read']];
+  return exceptions.map((one, index) => {
+    const expiresMs = one.expires === null ? null : Date.parse(one.expires);
+    return [index === 0 ? 'But for' : '', exceptionText({ ...one, expiresMs }, fired_at)];
+  });
 }
 
 /** The author's guide, followed by an empty line; nothing when there is none. */

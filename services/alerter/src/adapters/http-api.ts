@@ -1,6 +1,7 @@
 import { createHttpServer, HttpProblem } from '@tracehound/http';
 import { isStoreAway } from '../errors.ts';
 import type { AlertStore, OrganizationScope } from '../ports.ts';
+import type { AlertExceptions } from './alert-exceptions.ts';
 import type { TokenCheck } from './tokens-file.ts';
 
 const LIMIT = { default: 50, max: 500 } as const;
@@ -14,6 +15,7 @@ type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 export function createHttpApi(deps: {
   readonly store: AlertStore;
   readonly checkToken: TokenCheck;
+  readonly exceptionsOf: AlertExceptions;
   readonly linkBase: () => string;
   readonly onError: (error: unknown, requestId: string) => void;
 }): ReturnType<typeof createHttpServer> {
@@ -29,7 +31,7 @@ export function createHttpApi(deps: {
     const organizations = scopeOf(request.headers.authorization, request.query);
     const id = request.params.id.toLowerCase().replaceAll('-', '');
     const alert = await answering(deps.store.getAlert(id, organizations, deps.linkBase()));
-    if (alert) return alert;
+    if (alert) return { ...alert, exceptions: await deps.exceptionsOf(alert) };
     throw new HttpProblem({ status: 404, code: 'alert_not_found', title: 'There is no such alert.' });
   });
 

@@ -2,7 +2,6 @@ import {
   type AlertRecord,
   type AlertState,
   type AlertSummary,
-  type AlertView,
   acknowledgedAt,
   alertCount,
   alertLink,
@@ -12,6 +11,7 @@ import {
   evidenceIds,
   explainRule,
 } from '@tracehound/alerting';
+import type { StoredAlertView } from '../ports.ts';
 
 /** An alert with the record that changed it last, as stored. */
 export type StoredAlert = { readonly state: AlertState; readonly record: AlertRecord; readonly firedAtMs: number };
@@ -34,7 +34,10 @@ export function alertSummary({ state, record, firedAtMs }: StoredAlert): AlertSu
   };
 }
 
-/** What `GET /v1/alerts/{id}` answers; events are refetched at each call, so it shows what the audit store holds now. */
+/**
+ * What `GET /v1/alerts/{id}` answers, but for the exceptions; events are refetched at each call, so it shows what the audit store
+ * holds now.
+ */
 export function alertView(
   stored: StoredAlert,
   parts: {
@@ -42,7 +45,7 @@ export function alertView(
     readonly deliveries: readonly DeliveryView[];
     readonly linkBase: string;
   },
-): AlertView {
+): StoredAlertView {
   const { state, record } = stored;
   const ids = evidenceIds(record);
   const timeline = buildTimeline(parts.evidence);
