@@ -98,7 +98,9 @@ describe('tracehound rules draft-filter', () => {
       'events like these are left out of these rules too: very_many, Failed',
     ]);
     const set = loadRuleSet([...files, { path: 'f.yml', content: text }]);
-    expect(set.exceptions).toMatchObject([{ kind: 'filter', owner: 'ada', reason: 'ticket 9', rules: ['failed'] }]);
+    expect(set.exceptions).toMatchObject([
+      { kind: 'filter', organization: 'acme', owner: 'ada', reason: 'ticket 9', rules: ['failed'] },
+    ]);
     expect((await draft()).text).toBe(text);
   });
 
