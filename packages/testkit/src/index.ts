@@ -6,5 +6,6 @@ export { type ManualClock, manualClock } from './manual-clock.ts';
 export { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
 export { type SeededRandom, sfc32 } from './random.ts';
 export { describeStackTiers, type OpenTier } from './stack-tiers.ts';
+export { STEPPED_CLOCK_ENVIRONMENT, stepClock } from './stepped-clock.ts';
 export { type TestStack, testStack } from './test-stack.ts';
 export { type WaitForOptions, WaitTimeoutError, waitFor } from './wait-for.ts';

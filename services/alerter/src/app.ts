@@ -39,6 +39,7 @@ import { createHomes } from './domain/homes.ts';
 import { type IntakeRunDeps, storeAlerts } from './domain/intake-run.ts';
 import { createLoop, type Loop } from './domain/loop.ts';
 import { repeatWhileAway } from './domain/repeat-while-away.ts';
+import { createStoreClock } from './domain/store-clock.ts';
 import { isStoreAway } from './errors.ts';
 import { defineAlerterMetrics } from './metrics.ts';
 import { createFlushPipeline } from './pipeline.ts';
@@ -85,7 +86,9 @@ const NO_COUNTS: StoreCounts = { outboxPending: 0, outboxDead: 0, outboxInDoubt:
  */
 export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {}): AlerterApp {
   const logger = overrides.logger ?? createLogger({ service: SERVICE, level: config.logLevel });
-  const now = overrides.now ?? Date.now;
+  const clock = createStoreClock({ wallNow: Date.now, steadyNow: () => performance.now() });
+  const now = overrides.now ?? clock.now;
+  const pace = overrides.now ?? clock.pace;
   const random = overrides.random ?? Math.random;
   const onFatal = overrides.onFatal ?? ((error: unknown) => logger.error('fatal', { err: error }));
   const owner = `${hostname()}/${process.pid}/${randomUUID()}`;
@@ -142,6 +145,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
     receivers,
     linkBase,
     now,
+    pace,
     onSent: reporter.sentDirectly,
   });
   const dispatcher = createDispatcher({
@@ -151,6 +155,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
       receivers,
       owner,
       now,
+      pace,
       random,
       scheduleMs: config.retrySchedule.map(Number),
     }),
@@ -158,7 +163,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
     owner,
     leaseMs: config.leaseMs,
     inDoubt: receiversConfig.inDoubt,
-    now,
+    now: pace,
     onOutcome: (outcome) => {
       reporter.flushed(outcome);
       facts?.wake();
@@ -175,6 +180,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
       const applied = await migrate(config.postgres.url, MIGRATIONS);
       if (applied.length > 0) logger.info('migrations applied', { names: applied.map((migration) => migration.name) });
     }
+    clock.follow(await store.clockMs());
     // All schemas of this build, so that what is read decodes also while the registry is away.
     await codec.prepare(RECORD_NAMES);
     const admin = await kafka.admin();
@@ -204,7 +210,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
         toldInstead: direct.toldInstead,
         onViolation: reporter.violated,
       },
-      now,
+      now: pace,
       counter: reporter.counting(verdictCounter(metrics)),
       deadLetter: createDeadLetters({ producer, codec, topicOf, now, onDead: reporter.dead }),
       onStored: (notices) => {
@@ -260,7 +266,8 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
       onError: reporter.failed('counts'),
       work: async () => {
         measured.backlog.set(intake.waiting());
-        counts = await store.counts(now());
+        counts = await store.counts(pace());
+        clock.follow(await store.clockMs());
         return false;
       },
     });
@@ -301,7 +308,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
 
   async function askStore(): Promise<string> {
     try {
-      await store.counts(now());
+      await store.counts(pace());
       return 'answered';
     } catch (error) {
       throw isStoreAway(error) ? new Error('PostgreSQL cannot be reached; thin notices go out meanwhile') : error;

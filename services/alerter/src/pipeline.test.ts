@@ -56,7 +56,7 @@ function world() {
   const violations: string[] = [];
   const routing = { defaults: ROUTES, organizations: { silent: [] } };
   const homes = createHomes(['abroad=us'], 'eu');
-  const shared = { decode, routing, homes, receivers, linkBase: () => 'https://a', now: clock.now };
+  const shared = { decode, routing, homes, receivers, linkBase: () => 'https://a', now: clock.now, pace: clock.now };
   const direct = createDirectNotices({ ...shared, onSent: () => undefined });
   const intake = {
     ...shared,
@@ -88,6 +88,7 @@ function world() {
     receivers,
     owner: 'one',
     now: clock.now,
+    pace: clock.now,
     random: () => 0,
     scheduleMs: [1_000, 5_000],
   });
@@ -218,6 +219,7 @@ test('the stops are those of STYLE 3', () => {
         receivers: new Map(),
         owner: 'x',
         now: () => 0,
+        pace: () => 0,
         random: () => 0,
         scheduleMs: [],
       }).stops,

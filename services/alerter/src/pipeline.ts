@@ -76,6 +76,7 @@ export type FlushDeps = {
   readonly receivers: ReadonlyMap<string, Receiver>;
   readonly owner: string;
   readonly now: () => number;
+  readonly pace: () => number;
   readonly random: () => number;
   readonly scheduleMs: readonly number[];
 };

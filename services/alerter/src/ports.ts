@@ -173,6 +173,8 @@ export type AlertStore = {
   getAlert(id: string, organizations: OrganizationScope, linkBase: string): Promise<StoredAlertView | null>;
   listDeliveries(query: DeliveryQuery): Promise<readonly DeliveryView[]>;
   counts(nowMs: number): Promise<StoreCounts>;
+  /** Milliseconds UTC as the store's own clock shows them, the same for all who ask. */
+  clockMs(): Promise<number>;
 };
 
 /** What the store knows of an alert; the rules it was made by are elsewhere. */

@@ -105,8 +105,9 @@ export async function alerterWorld(): Promise<AlerterWorld> {
     spawn(overrides = {}) {
       const child = spawn(process.execPath, ['--conditions=@tracehound/source', MAIN], {
         env: { PATH: process.env['PATH'], ...env, ...overrides },
-        stdio: ['ignore', 'ignore', 'inherit'],
+        stdio: ['ignore', 'ignore', 'pipe'],
       });
+      child.stderr.on('data', (chunk: Buffer) => process.stderr.write(chunk));
       children.push(child);
       return child;
     },

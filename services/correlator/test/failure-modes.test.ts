@@ -3,13 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectRedis } from '@tracehound/redis';
 import { openStack, type Stack } from '@tracehound/stack';
-import { waitFor } from '@tracehound/testkit';
+import { STEPPED_CLOCK_ENVIRONMENT, stepClock, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SMALL_MEMORY } from './correlator-process.fixture.ts';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
 import { eventsOf, expectExact, flowing, metricOf, sendSliced, untilReadiness } from './stream.fixture.ts';
-
-const STEPPED_CLOCK = new URL('./stepped-clock.fixture.mjs', import.meta.url).href;
 
 /** A Redis of its own: these tests empty and end it. */
 let redisStack: Stack;
@@ -157,16 +155,13 @@ describe.concurrent('failures in the middle of a stream', () => {
     const world = await correlatorWorld();
     try {
       const events = eventsOf(7);
-      const stepped = world.spawn({ NODE_OPTIONS: `--import=${STEPPED_CLOCK}` });
+      const stepped = world.spawn(STEPPED_CLOCK_ENVIRONMENT);
       let stalledMs = 0;
       await sendSliced(world, events, async (slice) => {
         if (slice === 0) await flowing(world);
         if (slice !== 1 && slice !== 3) return;
         const stalls = watchProgress(world);
-        stepped.child.kill('SIGUSR2');
-        await waitFor(async () => stepped.times('clock stepped') === (slice === 1 ? 1 : 2), {
-          what: `the clock to step\n${stepped.log()}`,
-        });
+        await stepClock(stepped.child);
         stalledMs = Math.max(stalledMs, await stalls.stop());
       });
       await expectExact(world, events);

@@ -100,8 +100,9 @@ export async function sinkWorld(options: { postgresUrl?: string } = {}): Promise
     spawn(overrides = {}) {
       const child = spawn(process.execPath, ['--conditions=@tracehound/source', MAIN], {
         env: { PATH: process.env['PATH'], ...env, ...overrides },
-        stdio: ['ignore', 'inherit', 'inherit'],
+        stdio: ['ignore', 'inherit', 'pipe'],
       });
+      child.stderr.on('data', (chunk: Buffer) => process.stderr.write(chunk));
       children.push(child);
       return child;
     },

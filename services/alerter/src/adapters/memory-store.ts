@@ -388,6 +388,7 @@ export function createMemoryStore(): MemoryStore {
       }),
     listDeliveries: ({ organizations, limit, alertId }) =>
       atomically(() => deliveryViews(organizations, alertId).slice(0, limit)),
+    clockMs: () => atomically(() => Date.now()),
     counts: (nowMs) =>
       atomically(() => {
         const all = [...state.deliveries.values()];

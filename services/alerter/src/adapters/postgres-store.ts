@@ -62,6 +62,14 @@ export function createPostgresStore(pool: Pool): AlertStore {
 
     listDeliveries: (query) => guarded(() => listDeliveries(pool, query)),
 
+    clockMs: () =>
+      guarded(async () => {
+        const { rows } = await pool.query<{ now_ms: bigint }>(
+          'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms',
+        );
+        return Number(rows[0]?.now_ms); // A select without a table gives one row.
+      }),
+
     counts: (nowMs) =>
       guarded(async () => {
         const { rows } = await pool.query<

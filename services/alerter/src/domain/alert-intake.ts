@@ -138,7 +138,6 @@ function partitionOf(key: string): TopicPartition {
   return { partition: Number(key.slice(0, slash)), topic: key.slice(slash + 1) };
 }
 
-/** Also after a step of the wall clock in either direction, which must not make the store wait for as long. */
 function isRetryDue(lastMs: number | null, nowMs: number): boolean {
-  return lastMs === null || Math.abs(nowMs - lastMs) >= RETRY_MS;
+  return lastMs === null || nowMs - lastMs >= RETRY_MS;
 }

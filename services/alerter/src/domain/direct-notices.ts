@@ -54,7 +54,10 @@ export function createDirectNotices(deps: {
   readonly homes: Homes;
   readonly receivers: ReadonlyMap<string, Receiver>;
   readonly linkBase: () => string;
+  /** For the signature and what the notice says of its age. */
   readonly now: () => number;
+  /** For when it was sent, and how long it has waited for its alert since; never goes back. */
+  readonly pace: () => number;
   readonly onSent: (direct: DirectDelivery) => void;
 }): DirectNotices {
   const sent = new Map<string, DirectDelivery>();
@@ -84,18 +87,18 @@ export function createDirectNotices(deps: {
   async function send(notice: Notice, receiver: Receiver, key: string): Promise<boolean> {
     const delivery = newDelivery({ notice, receiver: receiver.name, channel: receiver.channel, suppressionKey: key });
     if (told.has(delivery.deliveryId)) return true;
-    const startedAtMs = deps.now();
+    const startedAtMs = deps.pace();
     const { response, responseSha256 } = await receiver.send({
       deliveryId: delivery.deliveryId,
       notice,
-      nowMs: startedAtMs,
+      nowMs: deps.now(),
     });
     if (response.kind !== 'status' || response.status < 200 || response.status >= 300) return false;
     const direct = {
       notice,
       delivery,
       startedAtMs,
-      endedAtMs: deps.now(),
+      endedAtMs: deps.pace(),
       httpStatus: response.status,
       responseSha256,
     };
@@ -115,7 +118,7 @@ export function createDirectNotices(deps: {
   function alertIdOf(owners: Owners, { notice, endedAtMs }: DirectDelivery): string | null {
     const own = owners.get(notice.record_id);
     if (own) return own.alertId;
-    return deps.now() - endedAtMs >= UNOWNED_MS ? notice.alert_id : null;
+    return deps.pace() - endedAtMs >= UNOWNED_MS ? notice.alert_id : null;
   }
 
   return {

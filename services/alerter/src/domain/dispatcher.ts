@@ -18,6 +18,7 @@ export function createDispatcher(deps: {
   readonly owner: string;
   readonly leaseMs: number;
   readonly inDoubt: InDoubtPolicy;
+  /** Never goes back. */
   readonly now: () => number;
   /** Every flush that ended, with its verdict. */
   readonly onOutcome: (outcome: Outcome<ClaimedDelivery, DeliveredNotice>) => void;

@@ -10,6 +10,7 @@ export type DeadAlert = { readonly item: ConsumedAlert; readonly stage: string; 
 export type IntakeRunDeps = {
   readonly store: AlertStore;
   readonly intake: IntakeDeps;
+  /** Never goes back. */
   readonly now: () => number;
   readonly counter: VerdictCounter;
   readonly deadLetter: (entries: readonly DeadAlert[]) => Promise<void>;

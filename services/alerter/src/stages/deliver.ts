@@ -11,20 +11,23 @@ export type DeliveredNotice = ClaimedDelivery & { readonly outcome: DeliveryOutc
  */
 export function createDeliverStage(deps: {
   readonly receivers: ReadonlyMap<string, Receiver>;
+  /** For the signature and what the notice says of its age. */
   readonly now: () => number;
+  /** For when the next attempt is due; never goes back. */
+  readonly pace: () => number;
   readonly random: () => number;
   readonly scheduleMs: readonly number[];
 }) {
   return async function deliver(delivery: ClaimedDelivery): Promise<Verdict<DeliveredNotice, never>> {
     faultPoint('n:before-deliver');
     const receiver = deps.receivers.get(delivery.receiver);
-    if (!receiver) return ok({ ...delivery, outcome: dead('receiver_unknown', deps.now()) });
+    if (!receiver) return ok({ ...delivery, outcome: dead('receiver_unknown', deps.pace()) });
     const { response, responseSha256 } = await receiver.send({
       deliveryId: delivery.deliveryId,
       notice: delivery.notice,
       nowMs: deps.now(),
     });
-    const endedAtMs = deps.now();
+    const endedAtMs = deps.pace();
     const decision = decideDelivery(response, {
       attempt: delivery.scheduleAttempt,
       random: deps.random(),
