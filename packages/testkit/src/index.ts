@@ -2,6 +2,7 @@
  * What tests share: the real servers of the run, a clock that stands still, randomness from a seed, and a wait that
  * says what it waited for. It holds no fakes of servers: those are in-memory ports beside the code they stand for.
  */
+export { type FaultyServers, LINK_FAULTS, openFaultyServers, whileDisturbed } from './faulty-servers.ts';
 export { type ManualClock, manualClock } from './manual-clock.ts';
 export { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
 export { type SeededRandom, sfc32 } from './random.ts';

@@ -1,8 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { testStack, waitFor } from '@tracehound/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { endGateways, type GatewayProcess, launchGateway, listening } from './gateway-process.fixture.ts';
 import {
   anEvent,
   type GatewayWorld,
@@ -13,64 +12,21 @@ import {
   sharedServers,
 } from './gateway-world.fixture.ts';
 
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-
-type Addresses = { readonly internal: string; readonly public: string };
-type Process = {
-  readonly child: ChildProcess;
-  readonly addresses: Promise<Addresses | null>;
-  readonly output: () => string;
-};
-
 let world: GatewayWorld;
-const children: ChildProcess[] = [];
 
 beforeAll(async () => {
   const stack = await testStack();
   world = await openWorld(sharedServers(stack), stack.namespace());
 });
 
-afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
-  }
-});
+afterEach(endGateways);
 
 afterAll(async () => {
   await world.close();
 });
 
-function launch(changes: Readonly<Record<string, string>> = {}, args: readonly string[] = []): Process {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@tracehound/source', '--disable-warning=ExperimentalWarning', main, ...args],
-    {
-      env: { PATH: process.env['PATH'], ...world.env(changes) },
-    },
-  );
-  children.push(child);
-  let output = '';
-  const addresses = new Promise<Addresses | null>((resolve) => {
-    const collect = (chunk: Buffer): void => {
-      output += chunk.toString();
-      const line = output.split('\n').find((text) => text.includes('"msg":"listening"'));
-      if (line?.endsWith('}')) resolve(JSON.parse(line) as Addresses);
-    };
-    child.stdout.on('data', collect);
-    child.stderr.on('data', collect);
-    child.once('close', () => resolve(null));
-  });
-  return { child, addresses, output: () => output };
-}
-
-async function listening(process: Process): Promise<{ addresses: Addresses }> {
-  const addresses = await process.addresses;
-  if (!addresses) throw new Error(`the gateway did not start: ${process.output()}`);
-  return { addresses };
-}
+const launch = (changes: Readonly<Record<string, string>> = {}, args: readonly string[] = []): GatewayProcess =>
+  launchGateway(world.env(changes), args);
 
 describe('killed at a fault point', () => {
   test.each([

@@ -69,6 +69,7 @@ function randomLog(random: SeededRandom, length: number): Oracle {
 function sinkOn(store: AuditStore, random: SeededRandom, faults: number) {
   const clock = {
     ...manualClock(NOON_MS),
+    steadyNow: () => 0,
     after: (_ms: number, work: () => void) => (queueMicrotask(work), () => undefined),
   };
   const produced = new Map<string, OutgoingRecord[]>();

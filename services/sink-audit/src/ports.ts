@@ -95,7 +95,10 @@ export type TopicFacts = {
 
 /** Time is an argument, so that tests own it. */
 export type Clock = {
+  /** Milliseconds UTC, for what is shown; may step. */
   now(): number;
+  /** Milliseconds since some instant, for durations; never steps. */
+  steadyNow(): number;
   /** Calls `work` once after `delayMs`; the answer cancels it. */
   after(delayMs: number, work: () => void): () => void;
 };

@@ -85,7 +85,9 @@ export function createReporter(deps: {
           const waiting = Number((highs.get(state.id.partition) ?? state.nextOffset) - state.nextOffset);
           const newestAtMs = newestStoredAtMs.get(keyOf(state));
           metrics.lagRecords.set(labels, Math.max(0, waiting));
-          metrics.lagSeconds.set(labels, waiting > 0 && newestAtMs ? (clock.now() - newestAtMs) / 1_000 : 0);
+          // The broker's clock may be ahead of ours; a negative lag would hide another partition's in a sum.
+          const lagMs = waiting > 0 && newestAtMs ? Math.max(0, clock.now() - newestAtMs) : 0;
+          metrics.lagSeconds.set(labels, lagMs / 1_000);
         }
       }
     },

@@ -10,6 +10,8 @@ type Call = { readonly drafts: readonly PartitionDraft[]; resolve(): void; rejec
 function harness(options: { batchRowsMax?: number; writersMax?: number } = {}) {
   const calls: Call[] = [];
   const timers: (() => void)[] = [];
+  const clock = { wallMs: 0, steadyMs: 0 };
+  const durationsMs: number[] = [];
   const store: Pick<AuditStore, 'append'> = {
     append: (drafts) =>
       new Promise<readonly AppendOutcome[]>((resolve, reject) => {
@@ -23,7 +25,8 @@ function harness(options: { batchRowsMax?: number; writersMax?: number } = {}) {
   const commitStore = createCommitStoreStage({
     store: store as AuditStore, // The stage uses `append` only.
     clock: {
-      now: () => 0,
+      now: () => clock.wallMs,
+      steadyNow: () => clock.steadyMs,
       after: (_delayMs, work) => {
         timers.push(work);
         return () => undefined;
@@ -32,7 +35,7 @@ function harness(options: { batchRowsMax?: number; writersMax?: number } = {}) {
     batchRowsMax: options.batchRowsMax ?? 100,
     lingerMs: 20,
     writersMax: options.writersMax ?? 1,
-    onTransaction: () => undefined,
+    onTransaction: (durationMs) => durationsMs.push(durationMs),
   });
   const draft = (rows: number) =>
     draftOf(
@@ -40,7 +43,15 @@ function harness(options: { batchRowsMax?: number; writersMax?: number } = {}) {
       { fence: 1n, expected: 0 },
       Array.from({ length: rows }, (_, offset) => auditRow(offset)),
     );
-  return { calls, timers, commitStore, draft, tick: () => new Promise((resolve) => setImmediate(resolve)) };
+  return {
+    calls,
+    timers,
+    clock,
+    durationsMs,
+    commitStore,
+    draft,
+    tick: () => new Promise((resolve) => setImmediate(resolve)),
+  };
 }
 
 describe('group commit', () => {
@@ -69,6 +80,16 @@ describe('group commit', () => {
     await tick();
     calls[2]?.resolve();
     await Promise.all(later);
+  });
+
+  it.each([-3_600_000, 3_600_000])('a wall clock that steps by %i ms is no part of a duration', async (stepMs) => {
+    const { calls, clock, durationsMs, commitStore, draft } = harness({ batchRowsMax: 1 });
+    const answer = commitStore(draft(1));
+    clock.wallMs += stepMs;
+    clock.steadyMs += 7;
+    calls[0]?.resolve();
+    await answer;
+    expect(durationsMs).toEqual([7]);
   });
 
   it('never runs more transactions than writers', async () => {

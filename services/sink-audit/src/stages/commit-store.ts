@@ -58,14 +58,14 @@ export function createCommitStoreStage(options: CommitStoreOptions) {
 
   /** Never rejects: each waiting draft gets its own answer. */
   async function write(group: readonly Waiting[]): Promise<void> {
-    const startedAtMs = clock.now();
+    const startedAtMs = clock.steadyNow();
     try {
       const outcomes = await store.append(group.map((waiting) => waiting.draft));
       group.forEach((waiting, index) => {
         waiting.resolve(outcomes[index] as AppendOutcome); // One outcome per draft, by contract.
       });
       options.onTransaction(
-        clock.now() - startedAtMs,
+        clock.steadyNow() - startedAtMs,
         group.reduce((sum, waiting) => sum + waiting.draft.rows.length, 0),
       );
     } catch (error) {
