@@ -43,6 +43,18 @@ export class AlerterFileError extends TracehoundError {
   }
 }
 
+/** An alert was told from memory while a slow transaction was storing it as untold: it is rolled back and stored as told. */
+export class ToldMeanwhileError extends TracehoundError {
+  constructor(partition: number) {
+    super('an alert was told from memory while it was being stored', {
+      code: 'SEC_ALERTER_TOLD_MEANWHILE',
+      category: 'conflict',
+      retriable: true,
+      fields: { partition },
+    });
+  }
+}
+
 /** PostgreSQL cannot be asked at the moment, as opposed to having refused. */
 export function isStoreAway(error: unknown): boolean {
   const { code } = classifyError(error);

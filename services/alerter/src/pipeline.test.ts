@@ -65,8 +65,19 @@ function world() {
     toldInstead: direct.toldInstead,
     onViolation: (violation: string) => void violations.push(violation),
   };
+  /** Run inside a transaction: before its work, and after it but before the commit. */
+  const slow: { begin?: () => Promise<void>; commit?: () => Promise<void> } = {};
   const run: IntakeRunDeps = {
-    store,
+    store: {
+      ...store,
+      transaction: (work) =>
+        store.transaction(async (tx) => {
+          await slow.begin?.();
+          const result = await work(tx);
+          await slow.commit?.();
+          return result;
+        }),
+    },
     intake,
     now: clock.now,
     counter: {
@@ -152,6 +163,7 @@ function world() {
     store,
     taken,
     replies,
+    slow,
     counted,
     dead,
     violations,
@@ -393,6 +405,30 @@ describe('X16', () => {
       expect((await tx.alertsOf([abroad.alert_id])).has(abroad.alert_id)).toBe(true);
     });
   });
+
+  test.each(['begin', 'commit'] as const)(
+    'store slow: an alert whose thin notice falls due while its transaction is at its %s is told once, in full at last',
+    async (place) => {
+      const it = world();
+      const intake = await it.partitionIntake(0);
+      let delays = 0;
+      it.slow[place] = async () => {
+        if (delays++ > 0) return;
+        it.clock.advance(2_000);
+        await intake.tellOverdue();
+      };
+      const alert = one();
+      await it.consume(it.make(alert));
+      await it.deliver();
+      expect(new Set(it.taken.map(({ id }) => id)).size).toBe(it.taken.length);
+      expect(it.taken.filter(({ type }) => type === 'opened').map(({ recordId }) => recordId)).toEqual([
+        alert.alert_id,
+      ]);
+      expect(it.taken.at(-1)).toMatchObject({ thin: false, recordId: alert.alert_id });
+      expect(await it.store.counts(it.clock.now())).toMatchObject({ outboxPending: 0 });
+      expect(it.direct.unsaved).toBe(0);
+    },
+  );
 
   test('store away: an entity that the store has told before is not told again', async () => {
     const it = world();

@@ -65,8 +65,9 @@ export type AlerterWorld = {
   close(): Promise<void>;
 };
 
-export async function alerterWorld(): Promise<AlerterWorld> {
-  const stack = await testStack();
+/** `environment` names servers of the test's own, when it disturbs them. */
+export async function alerterWorld(options: { environment?: NodeJS.ProcessEnv } = {}): Promise<AlerterWorld> {
+  const stack = await testStack(options.environment);
   const namespace = stack.namespace();
   const databaseUrl = await stack.database();
   await migrate(databaseUrl, MIGRATIONS);

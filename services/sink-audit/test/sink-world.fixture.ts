@@ -54,11 +54,13 @@ export type SinkWorld = {
   close(): Promise<void>;
 };
 
-/** `postgresUrl` names a server of the test's own, when the test stops it. */
-export async function sinkWorld(options: { postgresUrl?: string } = {}): Promise<SinkWorld> {
-  const stack = await testStack();
+/** `postgresUrl` names a server of the test's own, when the test stops it; `environment` names all of them. */
+export async function sinkWorld(
+  options: { postgresUrl?: string; environment?: NodeJS.ProcessEnv } = {},
+): Promise<SinkWorld> {
+  const stack = await testStack(options.environment);
   const namespace = stack.namespace();
-  const database = await testDatabase(options.postgresUrl);
+  const database = await testDatabase(options.postgresUrl ?? options.environment?.['TRACEHOUND_POSTGRES_URL']);
   const kafka = createKafkaJsClient({ brokers: stack.kafkaBrokers, clientId: 'sink-test' });
   const admin = await kafka.admin();
   await admin.applyTopics(topicSettings({ profile: 'local', namespace }));

@@ -1,4 +1,4 @@
-import { BacklogFullError, isStoreAway, PartitionFencedError } from '../errors.ts';
+import { BacklogFullError, isStoreAway, PartitionFencedError, ToldMeanwhileError } from '../errors.ts';
 import type { ConsumedAlert, LogPosition } from '../ports.ts';
 import type { DirectNotices } from './direct-notices.ts';
 import { type IntakeRunDeps, storeAlerts } from './intake-run.ts';
@@ -30,6 +30,12 @@ const BACKLOG_ALERTS_MAX = 5_000;
 /** A transaction that takes longer than this counts as a store that is away. */
 const SLOW_STORE_MS = 2_000;
 
+/**
+ * No alert is told from memory for as long while its transaction commits: it would be told again, under another id, from
+ * what is stored. A session ends a statement after 10 s, so an answer that takes longer does not come.
+ */
+const COMMIT_MS_MAX = 10_000;
+
 /** Direct notices under way at once, and the pause after one that no receiver took. */
 const TELL_CONCURRENCY = 8;
 const TELL_AGAIN_MS = 1_000;
@@ -50,6 +56,9 @@ export function createPartitionIntake(
   let tail: Promise<unknown> = Promise.resolve();
   let isAway = false;
   let startedAtMs: number | null = null;
+  /** Since when a transaction with the alerts below the offset is in its last steps. */
+  let committing: { readonly below: bigint; readonly sinceMs: number } | null = null;
+  const telling = new Map<bigint, Promise<void>>();
   const nextTellMs = new WeakMap<ConsumedAlert, number>();
   /** Offsets told directly and not stored yet; they survive a new assignment, which reads the records again. */
   const toldOffsets = new Set<bigint>();
@@ -79,15 +88,24 @@ export function createPartitionIntake(
     const to = last.position.offset + 1n;
     const change = { topicId: partition.topicId, partition: partition.partition, fence, from: position, to };
     let forget: () => void = () => undefined;
-    await storeAlerts(deps, {
-      before: async (tx) => {
-        if (!(await tx.advance(change))) throw new PartitionFencedError(partition.partition);
-        return chunk;
-      },
-      after: async (tx) => {
-        forget = await deps.direct.save(tx);
-      },
-    });
+    try {
+      await storeAlerts(deps, {
+        before: async (tx) => {
+          if (!(await tx.advance(change))) throw new PartitionFencedError(partition.partition);
+          return chunk;
+        },
+        after: async (tx) => {
+          committing = { below: to, sinceMs: deps.now() };
+          // Each is over within the time-out of its receiver.
+          await Promise.all(chunk.map(({ position: { offset } }) => telling.get(offset)));
+          const isTold = chunk.some((alert) => !alert.toldDirectly && toldOffsets.has(alert.position.offset));
+          if (isTold) throw new ToldMeanwhileError(partition.partition);
+          forget = await deps.direct.save(tx);
+        },
+      });
+    } finally {
+      committing = null;
+    }
     forget();
     position = to;
     backlog = backlog.slice(chunk.length);
@@ -102,6 +120,8 @@ export function createPartitionIntake(
         await storeChunk();
         isAway = false;
       } catch (error) {
+        // Rolled back, and each alert is told at most once: the next run knows what was told.
+        if (error instanceof ToldMeanwhileError) continue;
         // What the store knows is uncertain now: the next try asks it, under a new fence.
         fence = null;
         if (isStoreAway(error)) {
@@ -120,7 +140,23 @@ export function createPartitionIntake(
     return startedAtMs !== null && deps.now() - startedAtMs >= SLOW_STORE_MS;
   }
 
+  function isCommitting({ position: { offset } }: ConsumedAlert): boolean {
+    return committing !== null && offset < committing.below && deps.now() - committing.sinceMs < COMMIT_MS_MAX;
+  }
+
   async function tell(alert: ConsumedAlert): Promise<void> {
+    // It may have been stored, or told, while others of its look were told.
+    if (!backlog.includes(alert) || isCommitting(alert)) return;
+    const { offset } = alert.position;
+    const under = tellNow(alert).finally(() => telling.delete(offset));
+    telling.set(
+      offset,
+      under.catch(() => undefined),
+    );
+    await under;
+  }
+
+  async function tellNow(alert: ConsumedAlert): Promise<void> {
     const result = await deps.direct.tell(alert);
     if (result === 'silent') nextTellMs.set(alert, Number.POSITIVE_INFINITY);
     if (result === 'failed') nextTellMs.set(alert, deps.now() + TELL_AGAIN_MS);

@@ -1,0 +1,55 @@
+import { type FaultyServers, LINK_FAULTS, openFaultyServers, waitFor, whileDisturbed } from '@tracehound/testkit';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openAlert } from './alert.fixture.ts';
+import { alerterWorld } from './alerter-world.fixture.ts';
+
+let servers: FaultyServers;
+beforeAll(async () => {
+  servers = await openFaultyServers({ kinds: ['kafka', 'registry', 'postgres'], store: 'postgres' });
+}, 120_000);
+afterAll(() => servers?.stop());
+
+describe.each(['kafka', 'postgres'] as const)('between the alerter and %s', (link) => {
+  test.each(LINK_FAULTS)(
+    'toxi-link: $type: every alert is told once, its facts reach the log, and it goes on by itself',
+    { timeout: 120_000 },
+    async (toxic) => {
+      const world = await alerterWorld({ environment: { ...process.env, ...servers.stack.environment() } });
+      try {
+        const app = await world.app({
+          // Longer than the fault: a lease that ends in it allows a copy under the same id.
+          TRACEHOUND_ALERTER_LEASE: '30s',
+          ...(link === 'kafka'
+            ? { TRACEHOUND_KAFKA_BROKERS: servers.kafkaBehindLink() }
+            : { TRACEHOUND_POSTGRES_URL: servers.storeBehindLink(world.databaseUrl) }),
+        });
+        const alerts: string[] = [];
+        await whileDisturbed(link === 'kafka' ? servers.kafka : servers.store, toxic, async (phase) => {
+          for (let batch = 0; batch < 4; batch++) {
+            const some = Array.from({ length: 5 }, () => openAlert());
+            await world.sendAudited(some);
+            alerts.push(...some.map((alert) => alert.alert_id));
+          }
+          if (phase !== 'disturbed') await world.settled(60_000);
+        });
+        const { arrivals } = world.receiver;
+        const opened = arrivals.filter(({ body }) => body.type === 'alert.opened');
+        expect(opened.map(({ body }) => body.data['alert_id']).sort()).toEqual([...alerts].sort());
+        // Nothing twice: what else came are the details of thin notices, each under an id of its own.
+        expect(world.receiver.ids()).toHaveLength(arrivals.length);
+        const rest = arrivals.filter(({ body }) => body.type !== 'alert.opened');
+        expect(rest.every(({ body }) => body.type === 'alert.completed')).toBe(true);
+        expect(rest).toHaveLength(opened.filter(({ body }) => body.data['thin'] === true).length);
+        const facts = await world.decoded('security.deliveries');
+        const told = facts.filter((fact) => fact['status'] === 'SENT').map((fact) => fact['delivery_id']);
+        expect([...new Set(told)].sort()).toEqual(world.receiver.ids());
+        await waitFor(async () => (await fetch(`${app.addresses.internal}/health/ready`)).ok, {
+          what: 'the alerter to be ready',
+          timeoutMs: 30_000,
+        });
+      } finally {
+        await world.close();
+      }
+    },
+  );
+});
