@@ -35,6 +35,7 @@ export async function openStack(options: StackOptions): Promise<Stack> {
         directory,
         brokers,
         brokerLinks: options.brokerLinks ?? false,
+        kafkaAuthorizer: options.kafkaAuthorizer ?? false,
         kinds,
         environment,
         onProgress,

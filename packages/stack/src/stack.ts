@@ -73,6 +73,8 @@ export type StackOptions = {
   readonly brokers?: 1 | 3;
   /** Give brokers a listener for a proxy before them. Native only; default false. */
   readonly brokerLinks?: boolean;
+  /** Give brokers an authorizer: without any ACL of a resource everybody may do everything to it. Native only; default false. */
+  readonly kafkaAuthorizer?: boolean;
   /** Which servers; default all. The registry brings PostgreSQL along, where it keeps its schemas. */
   readonly kinds?: readonly PartKind[];
   /** Lines for a person: downloads, builds, starts. */

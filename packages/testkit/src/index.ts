@@ -9,4 +9,5 @@ export { type SeededRandom, sfc32 } from './random.ts';
 export { describeStackTiers, type OpenTier } from './stack-tiers.ts';
 export { STEPPED_CLOCK_ENVIRONMENT, stepClock } from './stepped-clock.ts';
 export { type TestStack, testStack } from './test-stack.ts';
+export { type TopicRight, type TopicRights, topicRights } from './topic-rights.ts';
 export { type WaitForOptions, WaitTimeoutError, waitFor } from './wait-for.ts';

@@ -41,10 +41,12 @@ export type SentAlert = {
 
 /** A namespace of its own on the real servers, with a receiver, and an audit store that the test fills like the sink. */
 export type AlerterWorld = {
+  readonly namespace: string;
   readonly pool: Pool;
   readonly databaseUrl: string;
   readonly receiver: ReceiverDouble;
-  app(overrides?: Readonly<Record<string, string>>): Promise<AlerterApp>;
+  /** In this process; `write` gets its log. */
+  app(overrides?: Readonly<Record<string, string>>, write?: (line: string) => void): Promise<AlerterApp>;
   spawn(overrides?: Readonly<Record<string, string>>): ChildProcess;
   /** Produces alerts; they are not audited yet. */
   send(alerts: readonly CorrelationAlertInput[]): Promise<readonly SentAlert[]>;
@@ -90,13 +92,14 @@ export async function alerterWorld(options: { environment?: NodeJS.ProcessEnv } 
   const topicId = (await admin.topicIds([topic('security.alerts')])).get(topic('security.alerts')) ?? '';
 
   const world: AlerterWorld = {
+    namespace,
     pool,
     databaseUrl,
     receiver,
-    async app(overrides = {}) {
+    async app(overrides = {}, write) {
       const config = loadConfig({ ...env, ...overrides });
       const app = createApp(config, {
-        logger: createLogger({ service: 'alerter', level: config.logLevel }),
+        logger: createLogger({ service: 'alerter', level: config.logLevel, ...(write && { write }) }),
         write: () => undefined,
       });
       apps.push(app);

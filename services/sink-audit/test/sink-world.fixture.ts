@@ -37,8 +37,8 @@ export type SinkWorld = {
   readonly env: Readonly<Record<string, string>>;
   topic(name: TopicName): string;
   config(overrides?: Readonly<Record<string, string>>): SinkConfig;
-  /** An app in this process, started; stopped at `close` at the latest. */
-  app(overrides?: Readonly<Record<string, string>>): Promise<SinkApp>;
+  /** An app in this process, started; stopped at `close` at the latest. `write` gets its log. */
+  app(overrides?: Readonly<Record<string, string>>, write?: (line: string) => void): Promise<SinkApp>;
   /** A sink in a process of its own. */
   spawn(overrides?: Readonly<Record<string, string>>): ChildProcess;
   /** Sends events keyed as the gateway does; resolves when all are acknowledged. */
@@ -92,9 +92,11 @@ export async function sinkWorld(
     env,
     topic: (name) => namespacedTopic(namespace, name),
     config: (overrides = {}) => loadSinkConfig({ ...env, ...overrides }),
-    async app(overrides = {}) {
+    async app(overrides = {}, write) {
       const config = world.config(overrides);
-      const app = createApp(config, { logger: createLogger({ service: 'sink-audit', level: config.logLevel }) });
+      const app = createApp(config, {
+        logger: createLogger({ service: 'sink-audit', level: config.logLevel, ...(write && { write }) }),
+      });
       apps.push(app);
       await app.start();
       return app;

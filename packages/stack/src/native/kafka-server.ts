@@ -74,6 +74,12 @@ export function kafkaServer(options: {
   };
 }
 
+/** Nobody has a name on plaintext listeners: a test takes rights from everybody and gives them back. */
+const AUTHORIZER = {
+  'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+  'allow.everyone.if.no.acl.found': true,
+};
+
 export function portOf(state: StackState, listener: string): number {
   const port = state.ports[listener];
   if (port === undefined) throw new Error(`the stack has no port for ${listener}`);
@@ -109,6 +115,7 @@ async function brokerProperties(options: { name: PartName; state: StackState; fo
     'advertised.listeners': `PLAINTEXT://127.0.0.1:${portOf(state, name)}${link === null ? '' : `,LINKED://${link.listen}`}`,
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LINKED:PLAINTEXT',
     'log.dirs': join(folder, 'log'),
+    ...(state.kafkaAuthorizer === true ? AUTHORIZER : {}),
     'default.replication.factor': replication,
     'min.insync.replicas': inSync,
     'offsets.topic.replication.factor': replication,

@@ -47,6 +47,7 @@ export type NativeStackOptions = {
   readonly directory: string;
   readonly brokers: 1 | 3;
   readonly brokerLinks: boolean;
+  readonly kafkaAuthorizer: boolean;
   readonly kinds: readonly PartKind[];
   readonly environment: NodeJS.ProcessEnv;
   readonly onProgress: (line: string) => void;
@@ -106,6 +107,7 @@ async function settleState(files: StackFiles, options: NativeStackOptions): Prom
     brokers: options.brokers,
     parts: [...new Set([...(known?.parts ?? []), ...parts])],
     ports: await settlePorts(files, known, { parts, brokerLinks: options.brokerLinks }),
+    kafkaAuthorizer: options.kafkaAuthorizer,
     kafkaClusterId: known?.kafkaClusterId ?? newClusterId(),
     postgresPassword: known?.postgresPassword ?? randomBytes(12).toString('hex'),
   };

@@ -39,6 +39,8 @@ export type StackState = {
   readonly parts: readonly PartName[];
   /** By part; `kafka-1/controller` is the second listener of a broker, `…/linked` and `…/link` those of its link. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Absent in files of before it was an option: brokers without an authorizer. */
+  readonly kafkaAuthorizer?: boolean;
   /** A random UUID in URL-safe base64, as Kafka's storage tool wants it. */
   readonly kafkaClusterId: string;
   /** Of the PostgreSQL superuser `postgres`, on loopback only. */

@@ -1,0 +1,78 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { namespacedTopic } from '@tracehound/event-model';
+import { openStack, type Stack } from '@tracehound/stack';
+import { type TopicRights, topicRights, waitFor } from '@tracehound/testkit';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openAlert } from './alert.fixture.ts';
+import { alerterWorld } from './alerter-world.fixture.ts';
+
+let directory: string;
+let stack: Stack;
+let rights: TopicRights;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tracehound-acl-'));
+  const kinds = ['kafka', 'registry', 'postgres'] as const;
+  stack = await openStack({ directory, mode: 'native', kinds, kafkaAuthorizer: true });
+  rights = await topicRights(stack.addresses.kafkaBrokers);
+}, 120_000);
+afterAll(async () => {
+  await rights?.close();
+  await stack?.stop({ wipe: true });
+  await rm(directory, { recursive: true, force: true });
+});
+
+test('acl-revoked: no right to read alerts or write facts: it goes on with them, and all is told once', async () => {
+  const world = await alerterWorld({ environment: { ...process.env, ...stack.environment() } });
+  try {
+    const log: string[] = [];
+    const app = await world.app({ TRACEHOUND_LOG_LEVEL: 'warn' }, (line) => log.push(line));
+    const [alerts, facts] = [
+      namespacedTopic(world.namespace, 'security.alerts'),
+      namespacedTopic(world.namespace, 'security.deliveries'),
+    ];
+    const sent = [openAlert()];
+    await world.sendAudited(sent);
+    await world.settled();
+
+    await rights.revoke(facts, 'write');
+    const failures = async (): Promise<number> => {
+      const text = await (await fetch(`${app.addresses.internal}/metrics`)).text();
+      return Number(/alerter_background_errors_total\{work="facts"\} (\d+)/.exec(text)?.[1] ?? 0);
+    };
+    await waitFor(
+      async () => {
+        const alert = openAlert();
+        await world.sendAudited([alert]);
+        sent.push(alert);
+        return (await failures()) > 0;
+      },
+      { what: 'facts to be refused', timeoutMs: 30_000, intervalMs: 200 },
+    );
+    // People are told meanwhile; the facts wait in PostgreSQL.
+    await waitFor(() => world.receiver.arrivals.length === sent.length, { what: 'the notices' });
+    await rights.grant(facts, 'write');
+    await world.settled(40_000);
+
+    await rights.revoke(alerts, 'read');
+    await waitFor(
+      async () => {
+        const alert = openAlert();
+        await world.sendAudited([alert]);
+        sent.push(alert);
+        return log.some((line) => line.includes('could not be fetched') && line.includes('SEC_KAFKA_UNAUTHORIZED'));
+      },
+      { what: 'the log to say what cannot be read', timeoutMs: 30_000, intervalMs: 200 },
+    );
+    await rights.grant(alerts, 'read');
+    await world.settled(60_000);
+    expect(world.receiver.arrivals.map(({ body }) => body.data['alert_id']).sort()).toEqual(
+      sent.map((alert) => alert.alert_id).sort(),
+    );
+    const told = (await world.decoded('security.deliveries')).map((fact) => fact['delivery_id']);
+    expect([...new Set(told)].sort()).toEqual(world.receiver.ids());
+  } finally {
+    await world.close();
+  }
+}, 180_000);
