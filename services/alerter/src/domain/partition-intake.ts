@@ -97,7 +97,7 @@ export function createPartitionIntake(
         after: async (tx) => {
           committing = { below: to, sinceMs: deps.now() };
           // Each is over within the time-out of its receiver.
-          await Promise.all(chunk.map(({ position: { offset } }) => telling.get(offset)));
+          await Promise.all(chunk.flatMap(({ position: { offset } }) => telling.get(offset) ?? []));
           const isTold = chunk.some((alert) => !alert.toldDirectly && toldOffsets.has(alert.position.offset));
           if (isTold) throw new ToldMeanwhileError(partition.partition);
           forget = await deps.direct.save(tx);
