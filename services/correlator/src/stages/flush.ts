@@ -14,9 +14,10 @@ export type FlushPolicyOptions = {
 
 /**
  * Pause after a flush, as a multiple of what it took. With no time to spare flushes take a tenth of it, and coalesce what comes
- * meanwhile; otherwise alerts need not wait so long, and a quarter is the bound.
+ * meanwhile; otherwise alerts need not wait so long, and half is the bound: what a flush takes is mostly the wait for other
+ * processes then, which a longer pause would only double.
  */
-const GAP_PER_FLUSH = 3;
+const GAP_PER_FLUSH = 1;
 const GAP_PER_FLUSH_SATURATED = 9;
 
 /**
