@@ -1,5 +1,6 @@
 import type { MatchBatch } from '@tracehound/event-model';
 import type { Effect, PartitionEngine } from '../src/engine.ts';
+import { STATE_VERSION, STATE_VERSION_BEFORE, type StateVersion } from '../src/state-version.ts';
 import { createRandom } from './random.ts';
 
 /** Effects per offset of the log, as bytes: what E1 compares. */
@@ -11,6 +12,12 @@ export function effectLog(engine: PartitionEngine, batches: readonly MatchBatch[
 
 function bytesOf(effects: readonly Effect[]): string[] {
   return effects.map((effect) => JSON.stringify(effect));
+}
+
+/** A fleet in the middle of an upgrade: every other owner writes as the release before did. */
+export function versionsInTurns(seed: number): () => StateVersion {
+  let owners = seed;
+  return () => (owners++ % 2 === 0 ? STATE_VERSION : STATE_VERSION_BEFORE);
 }
 
 /**

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { flooded } from '../oracle/flood.ts';
-import { effectLog, runWithRestarts } from '../oracle/restarts.ts';
+import { effectLog, runWithRestarts, versionsInTurns } from '../oracle/restarts.ts';
 import { createRichWorld, WORLD_PARTS } from '../oracle/rich-world.ts';
 import { configOf } from '../oracle/run.ts';
 import { type ArrivalOptions, arriveAt, createWorld, type World } from '../oracle/world.ts';
-import { createPartitionEngine, type PartitionEngine } from './engine.ts';
+import { createPartitionEngine, type PartitionEngine, type PartitionEngineConfig } from './engine.ts';
 import { ENGINE_LIMITS, type EngineLimits } from './limits.ts';
 import type { EngineMemory } from './memory.ts';
 
@@ -28,9 +28,13 @@ function worldOf(seed: number): World {
     : flooded(base, seed, { organization: 'acme', step: seed % 4 === 1 ? 0 : 1, events: 40 });
 }
 
-function create(world: World, memory: Partial<EngineMemory>, limits: Partial<EngineLimits> = {}): PartitionEngine {
+function create(
+  world: World,
+  config: Pick<PartitionEngineConfig, 'memory' | 'stateVersion'>,
+  limits: Partial<EngineLimits> = {},
+): PartitionEngine {
   const whole = { ...ENGINE_LIMITS, ...limits };
-  return createPartitionEngine({ ...configOf(world), chains: 'effects', memory, limits: () => whole });
+  return createPartitionEngine({ ...configOf(world), chains: 'effects', ...config, limits: () => whole });
 }
 
 describe('X8 cold groups', () => {
@@ -42,7 +46,9 @@ describe('X8 cold groups', () => {
         const { batches } = arriveAt(world, seed, EVERYTHING);
         const clean = create(world, {});
         const wanted = effectLog(clean, batches);
-        const run = runWithRestarts(() => create(world, tiny(packedBytesMax)), batches, seed);
+        const stateVersion = versionsInTurns(seed);
+        const open = () => create(world, { memory: tiny(packedBytesMax), stateVersion: stateVersion() });
+        const run = runWithRestarts(open, batches, seed);
         brought += run.brought;
         expect(run.log).toEqual(wanted);
         expect(run.differing).toBe(0);
@@ -64,7 +70,7 @@ describe('X8 cold groups', () => {
         const { batches } = arriveAt(world, seed, EVERYTHING);
         const clean = create(world, {}, limits);
         const wanted = effectLog(clean, batches);
-        const run = runWithRestarts(() => create(world, tiny(0), limits), batches, seed);
+        const run = runWithRestarts(() => create(world, { memory: tiny(0) }, limits), batches, seed);
         evicted += run.engine.counters().evicted;
         expect(run.log).toEqual(wanted);
         expect(run.engine.metaBlob()).toEqual(clean.metaBlob());

@@ -1,8 +1,7 @@
 import type { CorrelationAlert, MatchBatch } from '@tracehound/event-model';
 import { loadRuleSet, type RuleSetCompiled } from '@tracehound/sigma';
 import { describe, expect, it } from 'vitest';
-import { SMALL_TOPIC, smallBatch, smallConfig, smallMatch, smallRuleSet } from '../oracle/small-log.ts';
-import { ByteWriter } from './byte-codec.ts';
+import { smallBatch, smallConfig, smallMatch, smallRuleSet } from '../oracle/small-log.ts';
 import {
   type ChainMatch,
   createPartitionEngine,
@@ -10,7 +9,6 @@ import {
   type PartitionEngine,
   type PartitionEngineConfig,
 } from './engine.ts';
-import { instanceKey } from './instance.ts';
 
 const T0 = 20_000 * 86_400_000;
 const COUNT = smallRuleSet([{ name: 'count', type: 'event_count', spanMs: 10_000, threshold: 3 }]);
@@ -129,76 +127,3 @@ describe('sums under flood', () => {
     expect(final?.count).toBeLessThanOrEqual(6000);
   });
 });
-
-describe('X8 state of the release before', () => {
-  it('version 1 blobs are read, and their groups go on', () => {
-    const [rule] = COUNT.correlations;
-    if (!rule) throw new Error('a rule set without a correlation');
-    const key = instanceKey(rule);
-    const engine = createPartitionEngine(smallConfig([COUNT]));
-    engine.load(metaV1(COUNT, key), [['any', groupV1(key)]]);
-    expect([engine.liveGroups, engine.nextOffset, engine.watermarkMs]).toEqual([1, 7, T0 - 5000]);
-    expect(engine.counters()).toMatchObject({ seen: 2, applied: 2, finals: 0, chained: 0 });
-    const third = smallMatch({ event_id: 'e3', event_time: T0 + 2, source_offset: 2 });
-    const opened = alertsOf(engine.apply(batchOf(COUNT, 2, { matches: [third], watermark: T0 - 4000 }), 7));
-    expect(opened).toMatchObject([
-      { kind: 'OPEN', first_at: T0, trigger_event_id: 'e3', event_ids: ['e1', 'e2', 'e3'] },
-    ]);
-    // What it writes is of today's version and is read again.
-    const again = createPartitionEngine(smallConfig([COUNT]));
-    const blobs = engine.takeDirty().flatMap(({ groupId, blob }) => (blob ? [[groupId, blob] as const] : []));
-    again.load(engine.metaBlob(), blobs);
-    const end = batchOf(COUNT, 3, { end_of_input: true });
-    expect(again.apply(end, 8)).toEqual(engine.apply(end, 8));
-  });
-
-  it('a version that is not known is refused', () => {
-    const engine = createPartitionEngine(smallConfig([COUNT]));
-    expect(() => engine.load(Uint8Array.of(9, 0), [])).toThrow(/version/);
-  });
-});
-
-function metaV1(set: RuleSetCompiled, key: string): Uint8Array {
-  const writer = new ByteWriter();
-  writer.byte(1);
-  writer.integer(7);
-  writer.integer(T0 - 5000);
-  writer.integer(1);
-  writer.integer(1);
-  writer.text(SMALL_TOPIC.topic);
-  writer.text(SMALL_TOPIC.topic_id);
-  writer.integer(0);
-  writer.integer(2);
-  writer.integer(T0 - 5000);
-  writer.integer(1);
-  writer.text(key);
-  writer.text(set.rulesetId);
-  writer.integer(0);
-  writer.integer(2);
-  writer.integer(2);
-  writer.integer(2);
-  return writer.finish();
-}
-
-/** Two hits, nothing open, as version 1 wrote them. */
-function groupV1(key: string): Uint8Array {
-  const writer = new ByteWriter();
-  writer.byte(1);
-  for (const text of [key, 'acme', '["s:alice"]']) writer.text(text);
-  writer.integer(T0 - 5000);
-  writer.integer(2);
-  for (const [index, distanceMs] of [5000, 1].entries()) {
-    writer.integer(distanceMs);
-    writer.text(`e${index + 1}`);
-    writer.integer(0);
-    writer.optionalText(null);
-    for (const place of [0, index, 3]) writer.integer(place);
-    writer.optionalText(null);
-    writer.optionalInteger(null);
-  }
-  writer.byte(0);
-  // No open alerts, nothing thinned, nothing settled.
-  for (const count of [0, 0, 0]) writer.integer(count);
-  writer.optionalInteger(null);
-  return writer.finish();
-}

@@ -7,6 +7,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { smallBatch, smallConfig, smallMatch, smallRuleSet } from '../oracle/small-log.ts';
 import { createPartitionEngine, type Effect, type PartitionEngine } from './engine.ts';
+import { STATE_VERSION } from './state-version.ts';
 
 const COUNT = smallRuleSet([{ name: 'count', type: 'event_count', spanMs: 10_000, threshold: 3 }]);
 const DAY_MS = 86_400_000;
@@ -260,7 +261,7 @@ describe('X8 state', () => {
     const apply = feed(engine);
     apply(T0, { id: 'e1', at: T0 });
     const [written] = engine.takeDirty();
-    expect(written?.blob?.[0]).toBe(2);
+    expect(written?.blob?.[0]).toBe(STATE_VERSION);
     apply(T0 + 10_000);
     expect(engine.liveGroups).toBe(1);
     apply(T0 + 10_001);

@@ -22,6 +22,7 @@ import type { ApplyOptions, Effect, PartitionEngine, PartitionEngineConfig, Sour
 import { isInUse, RebuildStart } from './rebuild-start.ts';
 import { Sources } from './sources.ts';
 import { decodeMeta, encodeMeta, type InstanceRef } from './state-codec.ts';
+import { STATE_VERSION } from './state-version.ts';
 import { type EngineSwitches, EXACT } from './switches.ts';
 import { type RuleUsage, usageOf } from './usage.ts';
 import { frameOf } from './window-rule.ts';
@@ -94,6 +95,7 @@ class Engine implements PartitionEngine {
         tracksDirty: true,
         limits: ENGINE_LIMITS,
         memory: memoryOf(this.config),
+        stateVersion: this.config.stateVersion ?? STATE_VERSION,
         counters: this.tally,
         speech: {
           open: (ref, group, said) => this.speak('OPEN', ref, group, said),
@@ -124,6 +126,10 @@ class Engine implements PartitionEngine {
 
   get coldGroups(): number {
     return this.windows.table.cold.size;
+  }
+
+  get otherVersionGroups(): number {
+    return this.windows.table.otherVersionCount;
   }
 
   need(batches: readonly MatchBatch[]): readonly string[] {

@@ -8,6 +8,7 @@ import { type Family, GroupRef, type Instance, type Live, NOWHERE, type Tenant }
 import type { EngineMemory } from './memory.ts';
 import { PackedQueue } from './packed-queue.ts';
 import { readLive, writeGroupHead, writeLive } from './state-codec.ts';
+import { STATE_VERSION, type StateVersion } from './state-version.ts';
 
 /** Group state to be written; `null` deletes it. */
 export type DirtyGroup = { readonly groupId: string; readonly blob: Uint8Array | null };
@@ -21,6 +22,9 @@ const FREE_PART = 0.3;
 
 /** Groups that go cold at once at most; the next record goes on. */
 const COLD_STEPS = 20_000;
+
+/** Groups of another version that a flush writes anew at most: about as much as a flush may be large by itself. */
+const REWRITTEN_PER_FLUSH = 2_000;
 
 const NOBODY = { families: [], tenants: [] };
 
@@ -47,14 +51,23 @@ export class GroupTable {
   private changed = 0;
   private deleted = new Set<string>();
   private readonly tracksDirty: boolean;
+  private readonly version: StateVersion;
+  /** Groups that the store has in another version than is written, oldest first. */
+  private readonly otherVersion = new Set<GroupRef>();
   size = 0;
   /** Estimate over all groups. */
   bytes = 0;
   /** Groups whose state only the store has. They count for every limit. */
   readonly cold: ColdGroups = new ColdGroups();
 
-  constructor(config: { tracksDirty: boolean; limits: EngineLimits; memory: EngineMemory }) {
+  constructor(config: {
+    tracksDirty: boolean;
+    limits: EngineLimits;
+    memory: EngineMemory;
+    stateVersion: StateVersion;
+  }) {
     this.tracksDirty = config.tracksDirty;
+    this.version = config.stateVersion;
     this.limits = config.limits;
     this.memory = config.memory;
   }
@@ -144,7 +157,7 @@ export class GroupTable {
     return family.groups.has(groupKey) || (this.cold.size > 0 && this.cold.has(family, groupKey));
   }
 
-  /** With `packed`, what `writeLive` writes of the group, it is kept in that form until somebody asks for it. */
+  /** With `packed`, what `writeLive` writes of the group today, it is kept in that form until somebody asks for it. */
   add(family: Family, groupKey: string, live: Live, packed: Uint8Array | null = null): GroupRef {
     const ref = new GroupRef(family, groupKey);
     if (this.cold.size > 0 && this.cold.has(family, groupKey)) throw coldError();
@@ -171,6 +184,7 @@ export class GroupTable {
     if (family.size === 0 && family.instance.rule.definition.expect.length === 0) this.removeFamily(family);
     if (ref.place >= 0) this.releasePacked(ref);
     if (this.tracksDirty) this.deleted.add(ref.id);
+    if (this.otherVersion.size > 0) this.otherVersion.delete(ref);
     if (ref.isDirty) this.changed--;
     ref.isDirty = false;
     // Left in the list of decoded groups until the hand comes by.
@@ -188,7 +202,7 @@ export class GroupTable {
   lastLook(ref: GroupRef): Live {
     if (ref.live) return ref.live;
     this.reader.reset(this.arena.get(ref.place));
-    return readLive(this.reader, ref.family, ref.groupKey);
+    return readLive(this.reader, ref.family, ref.groupKey, STATE_VERSION);
   }
 
   /** The decoded state. */
@@ -199,7 +213,7 @@ export class GroupTable {
       return known;
     }
     this.reader.reset(this.arena.get(ref.place));
-    const live = readLive(this.reader, ref.family, ref.groupKey);
+    const live = readLive(this.reader, ref.family, ref.groupKey, STATE_VERSION);
     this.releasePacked(ref);
     this.decode(ref, live);
     return live;
@@ -215,7 +229,7 @@ export class GroupTable {
       const ref = this.packedQueue.next();
       if (!ref) return;
       // A group that has more to say is met here again when it has been used and packed anew.
-      if (ref.isDirty) this.packedQueue.push(ref);
+      if (ref.isDirty || this.otherVersion.has(ref)) this.packedQueue.push(ref);
       else if (ref.outlook === 'silent' && isAhead(ref)) this.coolDown(ref);
     }
   }
@@ -248,21 +262,33 @@ export class GroupTable {
     return this.deleted.size + this.changed;
   }
 
-  /** Groups changed since the last call: the dead ones, then the others in the order of their first change. */
+  /** The store has the group as another version than is written: some flush writes it anew, changed or not. */
+  noteVersion(ref: GroupRef, version: StateVersion): void {
+    if (version !== this.version && this.tracksDirty) this.otherVersion.add(ref);
+  }
+
+  /** Groups of another version that are still to be written anew. */
+  get otherVersionCount(): number {
+    return this.otherVersion.size;
+  }
+
+  /**
+   * Groups changed since the last call: the dead ones, then the others in the order of their first change; then some that are of
+   * another version.
+   */
   takeDirty(): readonly DirtyGroup[] {
     const groups: DirtyGroup[] = [...this.deleted].map((groupId) => ({ groupId, blob: null }));
     // All blobs lie in one buffer: hot groups are written many times a second, and small buffers of their own cost more than their bytes.
     const writer = new ByteWriter(this.dirty.length * DIRTY_BYTES);
     const ends: number[] = [];
-    for (const ref of this.dirty) {
-      if (!ref.isDirty) continue;
+    const write = (ref: GroupRef): void => {
       ref.isDirty = false;
-      writeGroupHead(writer, ref);
-      if (ref.live) writeLive(writer, ref.live);
-      else writer.raw(this.arena.get(ref.place));
+      this.write(writer, ref);
       ends.push(writer.size);
       groups.push({ groupId: ref.id, blob: null });
-    }
+    };
+    for (const ref of this.dirty) if (ref.isDirty) write(ref);
+    if (this.otherVersion.size > 0) for (const ref of this.takeOtherVersion(this.dirty)) write(ref);
     const bytes = writer.view();
     let from = 0;
     const first = groups.length - ends.length;
@@ -277,6 +303,25 @@ export class GroupTable {
     this.changed = 0;
     this.deleted = new Set();
     return groups;
+  }
+
+  /** Some that `written` did not bring to the version that is written. */
+  private takeOtherVersion(written: readonly GroupRef[]): readonly GroupRef[] {
+    for (const ref of written) this.otherVersion.delete(ref);
+    const refs: GroupRef[] = [];
+    for (const ref of this.otherVersion) {
+      if (refs.length === REWRITTEN_PER_FLUSH) break;
+      this.otherVersion.delete(ref);
+      refs.push(ref);
+    }
+    return refs;
+  }
+
+  private write(writer: ByteWriter, ref: GroupRef): void {
+    writeGroupHead(writer, ref, this.version);
+    if (ref.live) writeLive(writer, ref.live, this.version);
+    else if (this.version === STATE_VERSION) writer.raw(this.arena.get(ref.place));
+    else writeLive(writer, this.lastLook(ref), this.version);
   }
 
   forgetDirty(): void {
@@ -300,7 +345,7 @@ export class GroupTable {
   private bytesOf(ref: GroupRef): Uint8Array {
     if (!ref.live) return this.arena.get(ref.place);
     this.writer.reset();
-    writeLive(this.writer, ref.live);
+    writeLive(this.writer, ref.live, STATE_VERSION);
     return this.writer.view();
   }
 

@@ -45,5 +45,6 @@ export {
   type RecoveryMatch,
   recover,
 } from './recovery.ts';
+export { STATE_VERSION, STATE_VERSION_BEFORE, type StateVersion } from './state-version.ts';
 export type { RuleUsage } from './usage.ts';
 export { frameOf, rebuildFromMs } from './window-rule.ts';

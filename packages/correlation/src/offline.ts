@@ -13,6 +13,7 @@ import { BYTES_MAX_DEFAULT, type EngineLimits, GROUPS_MAX_DEFAULT } from './limi
 import type { Family, GroupRef } from './live-group.ts';
 import { ENGINE_MEMORY } from './memory.ts';
 import type { OfflineGap } from './offline-gap.ts';
+import { STATE_VERSION } from './state-version.ts';
 import { isStreamed, type StreamFinal, type StreamRule, Streams } from './stream/streams.ts';
 import { EXACT } from './switches.ts';
 import { type Plan, Windows } from './windows.ts';
@@ -88,6 +89,7 @@ class Offline implements OfflineEngine {
         tracksDirty: false,
         limits: limitsOf(options),
         memory: ENGINE_MEMORY,
+        stateVersion: STATE_VERSION,
         counters: this.tally,
         speech: {
           open: () => {},

@@ -6,6 +6,7 @@ import type { DirtyGroup } from './group-table.ts';
 import type { Breaker, EngineLimits } from './limits.ts';
 import type { LogMark } from './log-reach.ts';
 import type { EngineMemory } from './memory.ts';
+import type { StateVersion } from './state-version.ts';
 import type { RuleUsage } from './usage.ts';
 
 /** One partition of the source topics, as an activation lists it. */
@@ -38,6 +39,8 @@ export type PartitionEngineConfig = {
    * be for any group. Default: `ENGINE_MEMORY`.
    */
   readonly memory?: Partial<EngineMemory>;
+  /** How group blobs are written, so that the release before can take over; default: `STATE_VERSION`. Both are read, always. */
+  readonly stateVersion?: StateVersion;
   /** The breakers of an activation whose limits are known. Default: none. */
   readonly breakers?: (activationId: string) => readonly Breaker[];
 };
@@ -84,6 +87,8 @@ export type PartitionEngine = {
   bring(blobs: Iterable<Uint8Array>): void;
   /** Groups whose state only the store has. */
   readonly coldGroups: number;
+  /** Groups that were loaded in another version than is written; every `takeDirty` gives some of them, until none is left. */
+  readonly otherVersionGroups: number;
   readonly watermarkMs: number;
   /** Watermark per chain depth; up to these all chain hits have been handed out (X11). */
   readonly depthWatermarks: readonly number[];
@@ -111,7 +116,7 @@ export type PartitionEngine = {
   /** What each correlation takes in each organization, for gauges. Costs a look at every rule and organization. */
   usage(): readonly RuleUsage[];
   readonly dirtyCount: number;
-  /** Groups changed since the last call, in any order. The shell writes them together with `metaBlob()`, or reloads. */
+  /** Groups changed since the last call, and some of another version, in any order. The shell writes them together with `metaBlob()`, or reloads. */
   takeDirty(): readonly DirtyGroup[];
   metaBlob(): Uint8Array;
   /** Replaces the whole state with what was written. The order of the groups does not matter. */

@@ -1,7 +1,7 @@
 import { type MatchBatch, NO_WATERMARK_MS } from '@tracehound/event-model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { effectLog, runWithRestarts } from '../oracle/restarts.ts';
+import { effectLog, runWithRestarts, versionsInTurns } from '../oracle/restarts.ts';
 import { createRichWorld, WORLD_PARTS } from '../oracle/rich-world.ts';
 import { configOf, finalLines, runLog } from '../oracle/run.ts';
 import { type ArrivalOptions, arriveAt, createWorld, type World } from '../oracle/world.ts';
@@ -27,7 +27,8 @@ describe('E1 the same bytes whatever happens to the owner', () => {
       fc.property(seeds, (seed) => {
         const world = worldOf(seed);
         const { batches } = arriveAt(world, seed, EVERYTHING);
-        const create = () => createPartitionEngine(configOf(world));
+        const stateVersion = versionsInTurns(seed);
+        const create = () => createPartitionEngine({ ...configOf(world), stateVersion: stateVersion() });
         const clean = create();
         const wanted = effectLog(clean, batches);
         const run = runWithRestarts(create, batches, seed);

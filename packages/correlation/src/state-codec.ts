@@ -6,23 +6,19 @@ import { COUNTER_NAMES } from './counters.ts';
 import { CorrelationError } from './errors.ts';
 import { readFirmMachine } from './firm/machine.ts';
 import { type CurrentEpisode, createGroup, type Group, type OpenAlert, type SettledSegment } from './group.ts';
-import type { Hit } from './hit.ts';
-import { readHits, readHitsV1, writeHits } from './hit-codec.ts';
+import { readHits, writeHits } from './hit-codec.ts';
 import type { Family, GroupRef, Live } from './live-group.ts';
 import type { LogMark, WrittenStart } from './log-reach.ts';
 import type { Loss } from './losses.ts';
+import { STATE_VERSION, STATE_VERSION_BEFORE, type StateVersion } from './state-version.ts';
 
 /**
- * State blobs: a version byte, then fields in fixed order. Equal state has equal bytes. A release reads its own
- * version and the one before (X8). Version 2 brought machines beside episodes, and a shorter form of hits.
+ * State blobs: a version byte, then fields in fixed order. Equal state has equal bytes. The meta is of version 3, which ends with
+ * the losses, only while a rule is degraded; otherwise of version 2.
  */
-const STATE_VERSION = 2;
-
-/**
- * Version 3 of the meta ends with the losses. It is written only while a rule is degraded: without one the meta stays at
- * version 2, so that the release before can take over whenever nothing was lost.
- */
-const META_VERSION = 3;
+const META_VERSIONS: readonly number[] = [2, 3];
+const META_VERSION_WITH_LOSSES = 3;
+const GROUP_VERSIONS: readonly StateVersion[] = [STATE_VERSION_BEFORE, STATE_VERSION];
 
 /** Which rule an instance of the state runs: a rule set by content hash and the rule's index in it. */
 export type InstanceRef = {
@@ -59,8 +55,8 @@ export type ExpectedRange = {
 
 export function encodeMeta(meta: EngineMeta): Uint8Array {
   const writer = new ByteWriter();
-  const version = meta.losses.length > 0 ? META_VERSION : META_VERSION - 1;
-  writer.byte(version);
+  const isDegraded = meta.losses.length > 0;
+  writer.byte(isDegraded ? META_VERSION_WITH_LOSSES : META_VERSION_WITH_LOSSES - 1);
   writer.integer(meta.nextOffset);
   writer.integer(meta.watermarkMs);
   writer.integer(meta.sourcesVersion);
@@ -91,12 +87,12 @@ export function encodeMeta(meta: EngineMeta): Uint8Array {
     writer.integer(range.firstAtMs);
     writer.integer(range.lastAtMs);
   }
-  if (version === META_VERSION) writeLosses(writer, meta.losses);
+  if (isDegraded) writeLosses(writer, meta.losses);
   return writer.finish();
 }
 
 export function decodeMeta(bytes: Uint8Array): EngineMeta {
-  const { reader, version } = versionedReader(bytes, META_VERSION);
+  const { reader, version } = versionedReader(bytes, META_VERSIONS);
   const head = {
     nextOffset: reader.integer(),
     watermarkMs: reader.integer(),
@@ -107,7 +103,7 @@ export function decodeMeta(bytes: Uint8Array): EngineMeta {
       partition: reader.integer(),
       markOffset: reader.integer(),
       watermarkMs: reader.integer(),
-      depth: version === 1 ? 0 : reader.integer(),
+      depth: reader.integer(),
     })),
     instances: reader.list(() => ({ key: reader.text(), rulesetId: reader.text(), rule: reader.integer() })),
   };
@@ -120,17 +116,14 @@ export function decodeMeta(bytes: Uint8Array): EngineMeta {
     instances: head.instances.map((instance, index) => ({ ...instance, ...newest[index] })),
     start,
     counters,
-    depths: version === 1 ? [] : reader.list(() => reader.integer()),
-    expected:
-      version === 1
-        ? []
-        : reader.list(() => ({
-            instanceKey: reader.text(),
-            organization: reader.text(),
-            firstAtMs: reader.integer(),
-            lastAtMs: reader.integer(),
-          })),
-    losses: version === META_VERSION ? reader.list(() => readLoss(reader)) : [],
+    depths: reader.list(() => reader.integer()),
+    expected: reader.list(() => ({
+      instanceKey: reader.text(),
+      organization: reader.text(),
+      firstAtMs: reader.integer(),
+      lastAtMs: reader.integer(),
+    })),
+    losses: version === META_VERSION_WITH_LOSSES ? reader.list(() => readLoss(reader)) : [],
   };
   reader.end();
   return meta;
@@ -196,9 +189,9 @@ function readLoss(reader: ByteReader): Loss {
   };
 }
 
-/** The group as the shell stores it: who it is; what `writeLive` writes follows. */
-export function writeGroupHead(writer: ByteWriter, ref: GroupRef): void {
-  writer.byte(STATE_VERSION);
+/** The group as the shell stores it: who it is; what `writeLive` writes in the same version follows. */
+export function writeGroupHead(writer: ByteWriter, ref: GroupRef, version: StateVersion): void {
+  writer.byte(version);
   writer.text(ref.family.instance.key);
   writer.text(ref.family.organization);
   writer.text(ref.groupKey);
@@ -208,55 +201,51 @@ export type GroupHead = { readonly instanceKey: string; readonly organization: s
 
 /** A written group: who it is, and what it knows, which is read once its family is known. */
 type WrittenGroup = {
+  readonly version: StateVersion;
   readonly head: GroupHead;
   readonly read: (family: Family) => Live;
-  /** What `writeLive` would write of it again; null in the form of an older version. */
-  readonly packed: Uint8Array | null;
+  /** What `writeLive` would write of it again in the version. */
+  readonly packed: Uint8Array;
 };
 
 export function decodeGroup(bytes: Uint8Array): WrittenGroup {
-  const { reader, version } = versionedReader(bytes, STATE_VERSION);
+  const { reader, version } = versionedReader(bytes, GROUP_VERSIONS);
   const head = { instanceKey: reader.text(), organization: reader.text(), groupKey: reader.text() };
-  const packed = version === STATE_VERSION ? reader.rest() : null;
+  const packed = reader.rest();
   const read = (family: Family): Live => {
-    const live =
-      version === 1
-        ? { episodes: readGroupV1(reader, head), firm: null, chain: null, used: true }
-        : readLive(reader, family, head.groupKey);
+    const live = readLive(reader, family, head.groupKey, version);
     reader.end();
     return live;
   };
-  return { head, read, packed };
+  return { version, head, read, packed };
 }
 
-/** Groups and metas of version 1 were written by one release, so a meta of it is read as well. */
-function versionedReader(bytes: Uint8Array, newest: number): { reader: ByteReader; version: number } {
+function versionedReader<Version extends number>(bytes: Uint8Array, known: readonly Version[]) {
   const reader = new ByteReader(bytes);
-  const version = reader.byte();
-  if (version < 1 || version > newest) {
-    throw new CorrelationError('a state blob has a version this release does not read', 'SEC_CORR_STATE_VERSION', {
-      version,
-    });
-  }
-  return { reader, version };
+  const found = reader.byte();
+  const version = known.find((one) => one === found);
+  if (version !== undefined) return { reader, version };
+  throw new CorrelationError('a state blob has a version this release does not read', 'SEC_CORR_STATE_VERSION', {
+    version: found,
+  });
 }
 
 const EPISODES = 1;
 const FIRM = 2;
 const CHAIN = 4;
 
-export function writeLive(writer: ByteWriter, live: Live): void {
+export function writeLive(writer: ByteWriter, live: Live, version: StateVersion): void {
   writer.byte((live.episodes ? EPISODES : 0) | (live.firm ? FIRM : 0) | (live.chain ? CHAIN : 0));
-  if (live.episodes) writeGroup(writer, live.episodes);
+  if (live.episodes) writeGroup(writer, live.episodes, version);
   live.firm?.write(writer);
   live.chain?.write(writer);
 }
 
-export function readLive(reader: ByteReader, family: Family, groupKey: string): Live {
+export function readLive(reader: ByteReader, family: Family, groupKey: string, version: StateVersion): Live {
   const parts = reader.byte();
   const definition: CorrelationDefinition = family.instance.rule.definition;
   return {
-    episodes: parts & EPISODES ? readGroup(reader, family.organization, groupKey) : null,
+    episodes: parts & EPISODES ? readGroup(reader, createGroup(family.organization, groupKey, 0), version) : null,
     firm: parts & FIRM ? readFirmMachine(reader, definition, { purpose: 'alerts' }) : null,
     chain: parts & CHAIN ? readFirmMachine(reader, definition, { purpose: 'chain' }) : null,
     used: true,
@@ -270,7 +259,7 @@ const THINNED = 4;
 const SETTLED = 8;
 const CUT = 16;
 
-function writeGroup(writer: ByteWriter, group: Group): void {
+function writeGroup(writer: ByteWriter, group: Group, version: StateVersion): void {
   writer.byte(
     (group.current ? CURRENT : 0) |
       (group.opens.length > 0 ? OPENS : 0) |
@@ -279,8 +268,8 @@ function writeGroup(writer: ByteWriter, group: Group): void {
       (group.cutMs === Number.NEGATIVE_INFINITY ? 0 : CUT),
   );
   writer.integer(group.firmToMs);
-  writeHits(writer, group.hits, group.firmToMs);
-  if (group.current) writeCurrent(writer, group.current);
+  writeHits(writer, group.hits, group.firmToMs, version);
+  if (group.current) writeCurrent(writer, group.current, version);
   if (group.opens.length > 0) {
     writer.integer(group.opens.length);
     for (const open of group.opens) {
@@ -304,42 +293,21 @@ function writeGroup(writer: ByteWriter, group: Group): void {
     for (const segment of group.settled) {
       writer.integer(segment.fromMs);
       writer.integer(segment.toMs);
-      writeHits(writer, segment.evidence, segment.fromMs);
+      writeHits(writer, segment.evidence, segment.fromMs, version);
     }
   }
   if (group.cutMs !== Number.NEGATIVE_INFINITY) writer.integer(group.cutMs);
 }
 
-function readGroup(reader: ByteReader, organization: string, groupKey: string): Group {
+function readGroup(reader: ByteReader, group: Group, version: StateVersion): Group {
   const parts = reader.byte();
-  const group = createGroup(organization, groupKey, reader.integer());
-  group.hits = readHits(reader, group.firmToMs);
-  if (parts & CURRENT) group.current = readCurrent(reader);
+  group.firmToMs = reader.integer();
+  group.hits = readHits(reader, group.firmToMs, version);
+  if (parts & CURRENT) group.current = readCurrent(reader, version);
   if (parts & OPENS) group.opens = reader.list(() => readOpen(reader));
   if (parts & THINNED) group.thinned = readThinned(reader);
-  if (parts & SETTLED) group.settled = reader.list(() => readSettled(reader, readHits));
+  if (parts & SETTLED) group.settled = reader.list(() => readSettled(reader, version));
   if (parts & CUT) group.cutMs = reader.integer();
-  return group;
-}
-
-function readGroupV1(reader: ByteReader, head: GroupHead): Group {
-  const group = createGroup(head.organization, head.groupKey, reader.integer());
-  group.hits = readHitsV1(reader, group.firmToMs);
-  if (reader.byte() === 1) {
-    const fromMs = reader.integer();
-    group.current = {
-      fromMs,
-      lastAtMs: reader.integer(),
-      counted: reader.integer(),
-      exact: reader.byte() === 1,
-      amount: null,
-      evidence: readHitsV1(reader, fromMs),
-    };
-  }
-  group.opens = reader.list(() => readOpen(reader));
-  group.thinned = readThinned(reader);
-  group.settled = reader.list(() => readSettled(reader, readHitsV1));
-  group.cutMs = reader.optionalInteger() ?? Number.NEGATIVE_INFINITY;
   return group;
 }
 
@@ -347,22 +315,22 @@ function readThinned(reader: ByteReader): Map<number, Uint8Array> {
   return new Map(reader.list((): [number, Uint8Array] => [reader.integer(), reader.raw(reader.integer())]));
 }
 
-function writeCurrent(writer: ByteWriter, current: CurrentEpisode): void {
+function writeCurrent(writer: ByteWriter, current: CurrentEpisode, version: StateVersion): void {
   writer.integer(current.fromMs);
   writer.integer(current.lastAtMs);
   writer.integer(current.counted);
   writer.byte((current.exact ? 1 : 0) | (current.amount === null ? 0 : 2));
   if (current.amount !== null) writer.float(current.amount);
-  writeHits(writer, current.evidence, current.fromMs);
+  writeHits(writer, current.evidence, current.fromMs, version);
 }
 
-function readCurrent(reader: ByteReader): CurrentEpisode {
+function readCurrent(reader: ByteReader, version: StateVersion): CurrentEpisode {
   const fromMs = reader.integer();
   const lastAtMs = reader.integer();
   const counted = reader.integer();
   const parts = reader.byte();
   const amount = parts & 2 ? reader.float() : null;
-  return { fromMs, lastAtMs, counted, exact: (parts & 1) === 1, amount, evidence: readHits(reader, fromMs) };
+  return { fromMs, lastAtMs, counted, exact: (parts & 1) === 1, amount, evidence: readHits(reader, fromMs, version) };
 }
 
 function readOpen(reader: ByteReader): OpenAlert {
@@ -375,8 +343,8 @@ function readOpen(reader: ByteReader): OpenAlert {
   };
 }
 
-function readSettled(reader: ByteReader, read: (reader: ByteReader, baseMs: number) => Hit[]): SettledSegment {
+function readSettled(reader: ByteReader, version: StateVersion): SettledSegment {
   const fromMs = reader.integer();
   const toMs = reader.integer();
-  return { fromMs, toMs, evidence: read(reader, fromMs) };
+  return { fromMs, toMs, evidence: readHits(reader, fromMs, version) };
 }

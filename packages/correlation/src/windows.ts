@@ -18,6 +18,7 @@ import { compareFamilies, type Family, type GroupRef, type Instance, type Live }
 import { Losses, lossOf, lossOfWaiting, saidUntilMs } from './losses.ts';
 import type { EngineMemory } from './memory.ts';
 import { decodeGroup } from './state-codec.ts';
+import { STATE_VERSION, type StateVersion } from './state-version.ts';
 import type { EngineSwitches } from './switches.ts';
 import type { DegradedRange } from './thinning.ts';
 import { UPDATE_MS, type WindowRule } from './window-rule.ts';
@@ -60,6 +61,8 @@ export type WindowsConfig = {
   /** Until `keepLimits` is given others. */
   readonly limits: EngineLimits;
   readonly memory: EngineMemory;
+  /** Of the blobs that `table.takeDirty` gives. */
+  readonly stateVersion: StateVersion;
   readonly speech: Speech;
   readonly counters: Record<CounterName, number>;
 };
@@ -446,13 +449,15 @@ export class Windows {
 
   /** A group read from a blob; it stays packed where it can, so that a start costs no more than one look at each. */
   restore(blob: Uint8Array): void {
-    const { head, read, packed } = decodeGroup(blob);
+    const { version, head, read, packed } = decodeGroup(blob);
     const instance = this.table.instances.get(head.instanceKey);
     if (!instance) throw new CorrelationError('a group belongs to no correlation of the state', 'SEC_CORR_STATE');
     const family = instance.families.get(head.organization) ?? this.table.addFamily(instance, head.organization);
     if (this.table.has(family, head.groupKey)) return;
     const live = read(family);
-    this.schedule(this.table.add(family, head.groupKey, live, packed), live);
+    const ref = this.table.add(family, head.groupKey, live, version === STATE_VERSION ? packed : null);
+    this.table.noteVersion(ref, version);
+    this.schedule(ref, live);
   }
 
   /** A cold group as the store has it; one that is cold no more, or over, is left as it is. */

@@ -129,6 +129,13 @@ const correlatorConfig = defineConfig(
       about:
         'Backstop after which Redis drops a partition nobody flushes; must exceed the retention of security.matches (35 d).',
     }),
+    stateFormat: enumOf({
+      key: 'TRACEHOUND_CORRELATOR_STATE_FORMAT',
+      default: 'current',
+      values: ['current', 'previous'],
+      about:
+        'Format of group state in Redis. Both are read, always; previous writes it as the release before did: for an upgrade in which processes of that release still take partitions over, and before a downgrade (wait for correlator_groups_to_rewrite to be 0).',
+    }),
     redisTimeoutMs: duration({
       key: 'TRACEHOUND_CORRELATOR_REDIS_TIMEOUT',
       default: 5_000,

@@ -95,6 +95,12 @@ const SPECS = {
     help: 'Live window groups whose state only Redis has.',
     labels: ['partition'],
   },
+  otherVersionGroups: {
+    type: 'gauge',
+    name: 'correlator_groups_to_rewrite',
+    help: 'Live window groups that Redis still has in another format than TRACEHOUND_CORRELATOR_STATE_FORMAT asks for; every flush rewrites some. A downgrade may begin once it is 0 everywhere.',
+    labels: ['partition'],
+  },
   broughtGroups: {
     type: 'counter',
     name: 'correlator_groups_read_total',

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { namespaced } from '@tracehound/config';
+import { STATE_VERSION, STATE_VERSION_BEFORE } from '@tracehound/correlation';
 import type { KafkaConsumer, TopicPartition } from '@tracehound/kafka';
 import { createBreath } from './adapters/breath.ts';
 import { createAlertOutlet, createDeadLetters } from './adapters/kafka-lanes.ts';
@@ -98,6 +99,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
         codec,
         book,
         memory: { decodedGroupsMax: config.decodedGroupsMax, packedBytesMax: config.packedBytesMax },
+        stateVersion: config.stateFormat === 'previous' ? STATE_VERSION_BEFORE : STATE_VERSION,
         refreshRules: () => rules.refresh(),
         onOpened: (engine) => engines.set(partition, engine),
       }),

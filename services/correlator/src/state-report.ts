@@ -48,6 +48,7 @@ export function createStateReport(deps: StateReportDeps): StateReport {
     }
     metrics.groups.set({ partition: label }, engine.liveGroups);
     metrics.coldGroups.set({ partition: label }, engine.coldGroups);
+    metrics.otherVersionGroups.set({ partition: label }, engine.otherVersionGroups);
     for (const claim of engine.sourceClaims()) {
       const source = `${claim.topic}/${claim.partition}`;
       const age = ageMs(claim.watermarkMs);

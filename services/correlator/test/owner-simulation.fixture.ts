@@ -4,11 +4,13 @@ import {
   createPartitionEngine,
   type EngineMemory,
   type PartitionEngine,
+  type StateVersion,
 } from '@tracehound/correlation';
 import type { CorrelationAlert, MatchBatch } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import type { CorrelationRule, RuleSetCompiled } from '@tracehound/sigma';
 import { type SeededRandom, sfc32 } from '@tracehound/testkit';
+import { versionsInTurns } from '../../../packages/correlation/oracle/restarts.ts';
 import { createRichWorld, WORLD_PARTS } from '../../../packages/correlation/oracle/rich-world.ts';
 import { configOf, finalLines, oracleLines, runLog } from '../../../packages/correlation/oracle/run.ts';
 import {
@@ -76,6 +78,8 @@ export class OwnerSimulation {
   private readonly book: RuleBook;
   private readonly partitions: readonly PartitionLog[];
   private readonly memory: Partial<EngineMemory>;
+  /** A fleet in the middle of an upgrade. */
+  private readonly stateVersion: () => StateVersion;
   private codec: AvroCodec | null = null;
   private nowMs = 0;
   private calm = false;
@@ -84,6 +88,7 @@ export class OwnerSimulation {
   constructor(options: SimulationOptions) {
     this.options = options;
     this.random = sfc32(options.seed * 2 + 1);
+    this.stateVersion = versionsInTurns(options.seed);
     // In two of three runs nothing stays in memory that need not.
     this.memory = options.seed % 3 === 0 ? {} : { decodedGroupsMax: 2, packedBytesMax: 500 * ((options.seed % 3) - 1) };
     // Four interleavings of each world.
@@ -329,6 +334,7 @@ export class OwnerSimulation {
         clusterId: 'test',
         codec,
         memory: this.memory,
+        stateVersion: this.stateVersion(),
         book: this.book,
         refreshRules: async () => undefined,
         onOpened: (engine) => {

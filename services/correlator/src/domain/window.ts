@@ -10,6 +10,7 @@ import {
   type EngineMemory,
   engineLimitsOf,
   type SourceRef,
+  type StateVersion,
 } from '@tracehound/correlation';
 import { InvariantError, invariant, type RuleActivation } from '@tracehound/event-model';
 import { OwnershipLostError } from '../errors.ts';
@@ -23,7 +24,7 @@ import type { RuleBook } from './rule-book.ts';
 
 /** The engine of a held partition, plus what gauges and readiness ask of it. */
 export type WindowEngine = PartitionEngine &
-  Pick<CorrelationEngine, 'counters' | 'sourceClaims' | 'liveGroups' | 'coldGroups' | 'usage'>;
+  Pick<CorrelationEngine, 'counters' | 'sourceClaims' | 'liveGroups' | 'coldGroups' | 'otherVersionGroups' | 'usage'>;
 
 export type WindowDeps = {
   readonly partition: number;
@@ -33,6 +34,8 @@ export type WindowDeps = {
   readonly codec: Pick<AvroCodec, 'encode'>;
   /** How much of the state is in memory; no result depends on it. */
   readonly memory?: Partial<EngineMemory>;
+  /** How group blobs are written; default: as this release does. */
+  readonly stateVersion?: StateVersion;
   readonly book: RuleBook;
   /** Reads the rule topics on; for state whose rule set this process has not seen yet. */
   readonly refreshRules: () => Promise<void>;
@@ -52,6 +55,7 @@ export function createOpenEngine(deps: WindowDeps): OpenEngine {
       sources: (version) => deps.book.activations.sourcesOf(version),
       chains: 'effects',
       ...(deps.memory ? { memory: deps.memory } : {}),
+      ...(deps.stateVersion ? { stateVersion: deps.stateVersion } : {}),
       chainSources: chainSources(deps.matches),
       limits: (activationId) => termsOf(deps.book, activationId)?.limits,
       breakers: (activationId) => termsOf(deps.book, activationId)?.breakers ?? [],
@@ -158,6 +162,9 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
     },
     get coldGroups() {
       return engine.coldGroups;
+    },
+    get otherVersionGroups() {
+      return engine.otherVersionGroups;
     },
   };
 }
