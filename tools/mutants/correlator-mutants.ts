@@ -6,6 +6,7 @@ const OWNERS = { tests: [`${SERVICE}/correlator.simulation.test.ts`], named: '^(
 const CHAINS = { tests: [`${SERVICE}/correlator.simulation.test.ts`], named: 'X11 E1 E2 E3 hold' };
 const STORE = { tests: [`${SERVICE}/adapters/memory-state-store.test.ts`], named: '.' };
 const COLD = { tests: [`${CORRELATION}/cold-groups.property.test.ts`], named: '.' };
+const VERSIONS = { tests: [`${CORRELATION}/state-version.test.ts`], named: 'X8' };
 const REBUILDS = {
   tests: [`${CORRELATION}/rebuild-start.test.ts`, `${CORRELATION}/recovery.property.test.ts`],
   named: 'X12',
@@ -60,9 +61,23 @@ export const CORRELATOR_MUTANTS: readonly Mutant[] = [
   {
     name: 'X8 a changed group goes cold before it is written',
     file: `${CORRELATION}/group-table.ts`,
-    find: 'if (ref.isDirty) this.packedQueue.push(ref);\n      else ',
-    replace: '',
+    find: 'if (ref.isDirty || this.otherVersion.has(ref))',
+    replace: 'if (this.otherVersion.has(ref))',
     ...COLD,
+  },
+  {
+    name: 'X8 groups of another version stay as they are until a match changes them',
+    file: `${CORRELATION}/group-table.ts`,
+    find: 'if (version !== this.version && this.tracksDirty) this.otherVersion.add(ref);',
+    replace: '',
+    ...VERSIONS,
+  },
+  {
+    name: 'X8 packed groups written as they are, whatever version is asked for',
+    file: `${CORRELATION}/group-table.ts`,
+    find: 'else if (this.version === STATE_VERSION) writer.raw',
+    replace: 'else if (ref.place >= 0) writer.raw',
+    ...VERSIONS,
   },
   {
     name: 'X14 a cold group let go without its first hit',
