@@ -96,6 +96,7 @@ export function feedService(rules: RuleSetCompiled, { codec, partitions }: OpenP
     watch: () => ({ failed: () => undefined }),
     guard: { saw: () => undefined },
     onWithheld: () => undefined,
+    onSkipped: () => undefined,
     deadLetters: async () => undefined,
     deadLetterLimit: { admit: () => undefined },
     late: async () => undefined,

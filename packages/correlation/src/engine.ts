@@ -2,6 +2,7 @@ import { type CorrelationAlert, type Match, type MatchBatch, NO_WATERMARK_MS } f
 import type { RuleSetCompiled } from '@tracehound/sigma';
 import { type AlertContext, alertRecord, claimOf, decidedRecord, degradedRecord, type Source } from './alert.ts';
 import { alertIdOf } from './alert-id.ts';
+import { reachedBy } from './breaker-reach.ts';
 import { chainHits } from './chains.ts';
 import { COUNTER_NAMES, type CounterName, emptyCounters } from './counters.ts';
 import type { Episode } from './episodes.ts';
@@ -50,6 +51,8 @@ export function createEngineWith(config: PartitionEngineConfig, switches: Partia
 
 type RuleInOrganization = Pick<Family, 'instance' | 'organization'>;
 
+type DegradedTimes = { readonly fromMs: number; readonly toMs: number };
+
 /** A rule set with the instances that run it. */
 type SetPlan = { readonly rules: readonly Plan[]; readonly set: RuleSetCompiled };
 
@@ -63,6 +66,8 @@ class Engine implements PartitionEngine {
   private rulesetId = '';
   private tally = emptyCounters();
   private effects: Effect[] = [];
+  /** The batch whose breakers were looked at last. */
+  private noted = { activation: '', ruleset: '' };
   private plans = new Map<string, SetPlan>();
   private readonly keysOfSets = new Map<string, readonly string[]>();
   /** Null when the release before has written the state; engines that read no log of their own do not ask. */
@@ -245,15 +250,29 @@ class Engine implements PartitionEngine {
     return limits;
   }
 
-  /** X14: what A withholds under this activation is a range that is not exact, of those rules and organizations alone. */
+  /** X14: what A withholds under this activation is a range that is not exact, of what stands on those rules in those organizations. */
   private noteBreakers({ activation_id, ruleset_id }: MatchBatch): void {
-    for (const breaker of this.breakersOf(activation_id)) {
-      const { rules, set } = this.planOf(ruleset_id);
-      const index = rules.findIndex(({ rule }) => rule.uid === breaker.ruleId);
-      const plan = rules[set.inOrganization(index, breaker.organization)];
-      if (!plan) continue;
-      const who = { instance: plan.instance, organization: breaker.organization };
-      this.windows.withhold(who, breaker.cause, withheldLoss(plan.instance, breaker));
+    const breakers = this.breakersOf(activation_id);
+    // A second time nothing would be said any more; most batches name the activation of the one before.
+    if (breakers.length === 0 || (this.noted.activation === activation_id && this.noted.ruleset === ruleset_id)) return;
+    this.noted = { activation: activation_id, ruleset: ruleset_id };
+    for (const breaker of breakers) this.noteBreaker(this.planOf(ruleset_id), breaker);
+  }
+
+  private noteBreaker({ rules, set }: SetPlan, breaker: Breaker): void {
+    const { organization, ruleId } = breaker;
+    const losses = new Map<number, DegradedTimes>();
+    for (const { index, isDirect, inner } of reachedBy(set, ruleId)) {
+      const { rule, instance } = rules[set.inOrganization(index, organization)] as Plan;
+      const missing = [...(isDirect ? [breaker] : []), ...inner.flatMap((one) => losses.get(one) ?? [])];
+      const hits = {
+        fromMs: Math.min(...missing.map(({ fromMs }) => fromMs)),
+        toMs: Math.max(...missing.map(({ toMs }) => toMs)),
+      };
+      const loss = withheldLoss(instance, hits);
+      losses.set(index, loss);
+      const cause = rule.uid === ruleId ? breaker.cause : `${breaker.cause}:${ruleId}`;
+      this.windows.withhold({ instance, organization }, cause, loss);
     }
   }
 
@@ -490,6 +509,7 @@ class Engine implements PartitionEngine {
     this.windows.watermarks.splice(0, Number.POSITIVE_INFINITY, meta.watermarkMs, ...meta.depths);
     this.sources.restore(meta.sources, meta.sourcesVersion);
     this.rulesetId = '';
+    this.noted = { activation: '', ruleset: '' };
     this.nextOffset = meta.nextOffset;
     this.start = this.config.chains === 'effects' && meta.start !== null ? RebuildStart.read(meta.start) : null;
     this.windows.losses.restore(meta.losses);

@@ -131,7 +131,8 @@ describe('a breaker in the middle of a log', () => {
       fc.property(seeds, (seed) => {
         const world = createWorld(seed);
         const arrival = arriveAt(world, seed, EVERYTHING);
-        const { batches, times } = tripped(world, arrival.batches);
+        const rule = world.rules.findIndex(({ uid }) => uid === 'event_count');
+        const { batches, times } = tripped(arrival.batches, (match) => match.rule === rule);
         withheld += times.length;
         const range = { fromMs: Math.min(...times), toMs: Math.max(...times) };
         const breaker = { organization: 'acme', ruleId: 'event_count', cause: 'breaker:1', ...range };
@@ -154,15 +155,53 @@ describe('a breaker in the middle of a log', () => {
     );
     expect(withheld).toBeGreaterThan(numRuns);
   }, 120_000);
+
+  it('X7 X11 of a detection: exact outside of the ranges of all that stands on it, chains too', () => {
+    let withheld = 0;
+    let outer = 0;
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        const world =
+          seed % 3 === 0 ? createWorld(seed) : createRichWorld(seed, { parts: WORLD_PARTS, focus: 'chain' });
+        const { detections, correlations } = world.ruleSet;
+        const detection = detections[seed % detections.length];
+        const arrival = arriveAt(world, seed, EVERYTHING);
+        const { batches, times } = tripped(arrival.batches, ({ rule, step }) => {
+          const source = correlations[rule]?.stepSources[step];
+          return source?.kind === 'detection' && source.detection === detection?.index;
+        });
+        withheld += times.length;
+        const range = { fromMs: Math.min(...times), toMs: Math.max(...times) };
+        const breaker = { organization: 'acme', ruleId: detection?.id ?? '', cause: 'breaker:1', ...range };
+        const owner = () =>
+          createPartitionEngine({
+            ...configOf(world),
+            breakers: (id) => (id === 'a2' && times.length > 0 ? [breaker] : []),
+          });
+        const { alerts } = runLog(owner(), batches);
+        const degraded = alerts.filter(({ kind }) => kind === 'DEGRADED');
+        expect(degraded.every(({ organization_id }) => organization_id === 'acme')).toBe(true);
+        outer += degraded.filter(
+          ({ rule }) => correlations.find(({ uid }) => uid === rule.rule_id)?.depth === 1,
+        ).length;
+        expect(outside(finalLines(alerts), degraded)).toEqual(outside(oracleLines(world, arrival), degraded));
+        const run = runWithRestarts(owner, batches, seed);
+        expect(run.log).toEqual(effectLog(owner(), batches));
+        expect(run.differing).toBe(0);
+      }),
+      { numRuns },
+    );
+    expect(withheld).toBeGreaterThan(numRuns);
+    expect(outer).toBeGreaterThan(numRuns / 10);
+  }, 120_000);
 });
 
-/** The log as stage A writes it under a breaker for one rule and organization from the middle on. */
-function tripped(world: World, log: readonly MatchBatch[]) {
-  const rule = world.rules.findIndex(({ uid }) => uid === 'event_count');
+/** The log as stage A writes it under a breaker for one organization from the middle on. */
+function tripped(log: readonly MatchBatch[], isOfRule: (match: Match) => boolean) {
   const times: number[] = [];
   const batches = log.map((batch, offset): MatchBatch => {
     if (offset < log.length / 2) return batch;
-    const isWithheld = (match: Match): boolean => match.rule === rule && match.organization_id === 'acme';
+    const isWithheld = (match: Match): boolean => isOfRule(match) && match.organization_id === 'acme';
     times.push(...batch.matches.filter(isWithheld).map(({ event_time }) => event_time));
     return { ...batch, activation_id: 'a2', matches: batch.matches.filter((match) => !isWithheld(match)) };
   });

@@ -182,6 +182,15 @@ const correlatorConfig = defineConfig(
       unit: 'matches',
       about: 'Matches of one rule and organization within 10 s of log below which no breaker is proposed.',
     }),
+    breakerRuleSharePercent: integer({
+      key: 'TRACEHOUND_CORRELATOR_BREAKER_RULE_SHARE',
+      default: 75,
+      min: 1,
+      max: 100,
+      unit: 'percent',
+      about:
+        'Share of one core that a single detection may take in stage A, over two spans of 10 s, before a breaker is proposed for the organization whose events cost it most; 100: never.',
+    }),
     deadLetterSharePercentMax: integer({
       key: DEAD_LETTER_SHARE_KEY,
       default: 50,

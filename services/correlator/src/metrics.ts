@@ -32,10 +32,15 @@ const SPECS = {
     name: 'correlator_matches_withheld_total',
     help: 'Matches left out because a breaker of the activation in force says so; stage B tells the degraded range.',
   },
+  detectionsSkipped: {
+    type: 'counter',
+    name: 'correlator_detections_skipped_total',
+    help: 'Detections that were not asked about an event because a breaker of the activation in force says so; stage B tells the degraded ranges of the correlations on them.',
+  },
   breakersProposed: {
     type: 'counter',
     name: 'correlator_breakers_proposed_total',
-    help: 'Activations with a breaker published by stage A because a rule flooded with matches.',
+    help: 'Activations with a breaker published by stage A because a rule flooded with matches or took too much time.',
   },
   ruleSeconds: {
     type: 'counter',

@@ -86,6 +86,7 @@ function pathOf({ activation }: { readonly activation: RuleActivation }) {
   const verdicts: string[] = [];
   const failed: string[] = [];
   const withheld: number[] = [];
+  const skipped: number[] = [];
   const seen: number[] = [];
   // Only what the path asks of a codec: events by the byte they are, batches as they are.
   const codec = {
@@ -104,6 +105,8 @@ function pathOf({ activation }: { readonly activation: RuleActivation }) {
     onSpent: () => undefined,
     onFailed: (rule) => void failed.push(rule),
     onOverBudget: () => undefined,
+    tripShare: 1,
+    onTooSlow: () => undefined,
   });
   const path = createDetectPath({
     source: SOURCE,
@@ -113,9 +116,10 @@ function pathOf({ activation }: { readonly activation: RuleActivation }) {
     writer: { append: async () => undefined },
     counter: { consumed: () => undefined, verdict: (_, kind) => void verdicts.push(kind) },
     rulesAt: () => ({ activation, rules: RULES }),
-    watch: (rules, failures) => costs.watch(rules, failures),
+    watch: (rules, failures, organizationId) => costs.watch(rules, failures, organizationId),
     onGroupMissing: () => undefined,
     onWithheld: (matches) => void withheld.push(matches),
+    onSkipped: (detections) => void skipped.push(detections),
     guard: { saw: ({ matches }) => void seen.push(matches.length) },
     faultPoint: () => undefined,
     deadLetterLimit: { admit: () => undefined },
@@ -125,7 +129,7 @@ function pathOf({ activation }: { readonly activation: RuleActivation }) {
     late: async () => undefined,
     publishFindings: async (found) => void findings.push(...found),
   });
-  return { path, batches, findings, dead, verdicts, failed, withheld, seen };
+  return { path, batches, findings, dead, verdicts, failed, withheld, skipped, seen };
 }
 
 describe('stage A', () => {
@@ -147,6 +151,23 @@ describe('stage A', () => {
     });
     await elsewhere.path(beginSource(SOURCE, 0n), [record(0)]);
     expect(elsewhere.batches.flatMap(({ matches }) => matches)).toHaveLength(1);
+  });
+
+  it('X7 does not ask a tripped detection, by append time and organization', async () => {
+    const breakers = [
+      { organization_id: 'acme', rule_id: 'broken', from: 0, until: 12 },
+      { organization_id: 'umbrella', rule_id: 'other', from: 0, until: 100 },
+    ];
+    const run = pathOf({ activation: { ...ACTIVATION, breakers } });
+    await run.path(
+      beginSource(SOURCE, 0n),
+      [1, 3, 5, 7].map((offset) => ({ ...record(offset), appendTimeMs: 9 + (offset - 1) / 2 })),
+    );
+    // Append times 9 to 12: the last is asked about again, and throws.
+    expect(run.skipped).toEqual([1, 1, 1]);
+    expect(run.dead).toEqual([[7n, 'rule_failed', expect.stringContaining('broken')]]);
+    expect(run.findings.filter(({ rule }) => rule.rule_id === 'other')).toHaveLength(4);
+    expect(run.batches.flatMap(({ matches }) => matches)).toHaveLength(4);
   });
 
   it('isolates a rule that throws: the event goes on with the others, is counted and kept for the rule', async () => {

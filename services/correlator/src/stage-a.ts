@@ -12,8 +12,9 @@ import {
 import { createDeadLetterLimit } from './dead-letter-limit.ts';
 import { Detector } from './detector.ts';
 import { breakerProposal } from './domain/breaker-proposal.ts';
+import type { Trip } from './domain/breakers.ts';
 import type { SourceRef } from './domain/covered-range.ts';
-import { type Flood, FloodGuard } from './domain/flood-guard.ts';
+import { FloodGuard } from './domain/flood-guard.ts';
 import { MatchWriter } from './domain/match-writer.ts';
 import { RuleCosts } from './domain/rule-costs.ts';
 import type { Foundation, RunningStage } from './foundation.ts';
@@ -50,27 +51,34 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       metrics.rulesOverBudget.inc();
       logger.warn('a rule takes more time than its budget', { ruleId, share });
     },
+    tripShare: config.breakerRuleSharePercent === 100 ? Number.POSITIVE_INFINITY : config.breakerRuleSharePercent / 100,
+    onTooSlow: ({ ruleId, organizationId, share }) => {
+      const percent = Math.round(share * 100);
+      trip({ ruleId, organizationId, reason: `its events took ${percent} % of a core over 10 s in this rule alone` });
+    },
   });
   const guard = new FloodGuard({
     matchesMin: config.breakerMatchesMin,
     perEventMax: config.breakerPerEventMax,
-    onFlood: (flood) => {
-      if (config.ruleKeys !== null && foundation.breakerKey === null) {
-        logger.error('a rule floods with matches, and there is no key to sign a breaker with: disable the rule', {
-          ...flood,
-        });
-        return;
-      }
-      logger.warn('a rule floods with matches: proposing a breaker', { ...flood });
-      propose(flood).catch((error: unknown) => logger.warn('a breaker could not be published', { err: error }));
-    },
+    onFlood: trip,
   });
 
-  /** Not awaited by the batch that saw the flood: until it takes effect, slow acknowledgements hold the flood back. */
-  async function propose(flood: Flood): Promise<void> {
+  /** Not awaited by the batch that saw it: until a breaker takes effect, slow acknowledgements hold a flood back. */
+  function trip(cause: Trip): void {
+    if (config.ruleKeys !== null && foundation.breakerKey === null) {
+      logger.error('a rule floods or is too slow, and there is no key to sign a breaker with: disable it', {
+        ...cause,
+      });
+      return;
+    }
+    logger.warn('a rule floods or is too slow: proposing a breaker', { ...cause });
+    propose(cause).catch((error: unknown) => logger.warn('a breaker could not be published', { err: error }));
+  }
+
+  async function propose(cause: Trip): Promise<void> {
     await rules.refresh();
     const at = { brokerTimeMs: brokerTime.latestMs, nowMs: clock.nowMs(), newId: randomUUID };
-    const proposed = breakerProposal(foundation.book.activations, flood, at);
+    const proposed = breakerProposal(foundation.book.activations, cause, at);
     if (proposed.length === 0) return;
     for (const activation of proposed) await publishActivation(activation);
     metrics.breakersProposed.inc();
@@ -91,9 +99,10 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       isMirrored: config.mirroredSources.includes(source.topic),
       counter: foundation.counter,
       rulesAt: (appendTimeMs) => rules.at(appendTimeMs),
-      watch: (compiled, failures) => costs.watch(compiled, failures),
+      watch: (compiled, failures, organizationId) => costs.watch(compiled, failures, organizationId),
       guard,
       onWithheld: (matches) => metrics.matchesWithheld.inc(matches),
+      onSkipped: (detections) => metrics.detectionsSkipped.inc(detections),
       onGroupMissing: () => metrics.groupMissing.inc(),
       deadLetters: createDeadLetters({ producer, codec, topics, clock }),
       deadLetterLimit: createDeadLetterLimit(config, () => metrics.deadLetterLimit.inc({ stage: 'a' })),

@@ -224,6 +224,7 @@ export class DetectorSimulation {
           watch: () => ({ failed: () => undefined }),
           onGroupMissing: () => undefined,
           onWithheld: () => undefined,
+          onSkipped: () => undefined,
           guard: { saw: () => undefined },
           faultPoint: () => this.maybeKill(instance),
         }),

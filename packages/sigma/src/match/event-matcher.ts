@@ -24,6 +24,8 @@ export type MatchWatch = {
   readonly failed: (rule: number, error: unknown) => void;
   /** Set for events whose rules are timed: a clock in milliseconds, and where times go. Only rules that are asked have one. */
   readonly timer?: { readonly now: () => number; readonly spent: (rule: number, ms: number) => void };
+  /** Rules that are not asked, as if they did not match. */
+  readonly skipped?: ReadonlySet<number>;
 };
 
 /** Log sources with an index of their own. A sender who makes up log sources must not fill the memory. */
@@ -145,11 +147,12 @@ class RuleIndex implements EventMatcher {
     return rest === null || rest();
   }
 
-  private evaluateWatched(plan: Plan, { failed, timer }: MatchWatch): readonly number[] {
+  private evaluateWatched(plan: Plan, { failed, timer, skipped }: MatchWatch): readonly number[] {
     const { count, rules } = this.candidates;
     const matched: number[] = [];
     for (let i = 0; i < count; i++) {
       const rule = rules[i] as number;
+      if (skipped?.has(rule)) continue;
       const beganMs = timer === undefined ? 0 : timer.now();
       try {
         if (this.holds(plan, rule)) matched.push(rule);

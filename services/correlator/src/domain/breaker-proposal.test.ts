@@ -23,7 +23,7 @@ const FIRST: RuleActivation = {
   matches_topic_id: null,
   matches_partitions: null,
 };
-const FLOOD = { organizationId: 'mallory', ruleId: 'spray', matches: 1_000, events: 10 };
+const FLOOD = { organizationId: 'mallory', ruleId: 'spray', reason: '1000 matches of 10 events within 10 s' };
 const at = (brokerTimeMs: number, id: string) => {
   let count = 0;
   return { brokerTimeMs, nowMs: 5, newId: () => (count++ === 0 ? id : `${id}-${count}`) };

@@ -1,13 +1,12 @@
 import { BREAKERS_MAX } from '@tracehound/correlation';
 import { BREAKER_MS_MAX, type RuleActivation } from '@tracehound/event-model';
 import type { Activations } from './activations.ts';
-import { breakerKey } from './breakers.ts';
-import type { Flood } from './flood-guard.ts';
+import { breakerKey, type Trip } from './breakers.ts';
 
 /** X7 asks for 5 s; the rest is for the way to the broker and its clock. */
 const NOTICE_MS = 8_000;
 
-/** How long a tripped rule stays tripped. Then its matches are taken again, and if they still flood it is tripped anew. */
+/** How long a tripped rule stays tripped. Then it is heard again, and if nothing has changed it is tripped anew. */
 export const TRIPPED_MS: number = BREAKER_MS_MAX;
 
 /**
@@ -17,17 +16,17 @@ export const TRIPPED_MS: number = BREAKER_MS_MAX;
  */
 export function breakerProposal(
   activations: Activations,
-  flood: Flood,
+  trip: Trip,
   at: { readonly brokerTimeMs: number; readonly nowMs: number; readonly newId: () => string },
 ): readonly RuleActivation[] {
   const newest = activations.newest?.activation;
   if (newest === undefined) return [];
   const standing = newest.breakers.filter(({ until }) => until > at.brokerTimeMs);
-  const key = breakerKey(flood.organizationId, flood.ruleId);
+  const key = breakerKey(trip.organizationId, trip.ruleId);
   if (standing.some((one) => breakerKey(one.organization_id, one.rule_id) === key)) return [];
   if (standing.length >= BREAKERS_MAX) return [];
   const from = at.brokerTimeMs + NOTICE_MS;
-  const tripped = { organization_id: flood.organizationId, rule_id: flood.ruleId, from, until: from + TRIPPED_MS };
+  const tripped = { organization_id: trip.organizationId, rule_id: trip.ruleId, from, until: from + TRIPPED_MS };
   let basedOn = newest.activation_id;
   return activations.from(from).map((activation, index) => {
     const copy: RuleActivation = {
@@ -37,7 +36,7 @@ export function breakerProposal(
       effective_at: index === 0 ? from : activation.effective_at,
       created_at: at.nowMs,
       principal: 'system:breaker',
-      reason: `${flood.matches} matches of ${flood.events} events within 10 s`,
+      reason: trip.reason,
       breakers: [...standing, tripped],
       based_on: basedOn,
     };

@@ -1,6 +1,16 @@
 import type { RuleActivation } from '@tracehound/event-model';
+import type { RuleSetCompiled } from '@tracehound/sigma';
 
-/** By organization and rule: append time from which matches are taken again. */
+/** What happened where: enough to trip a rule in an organization. */
+export type Trip = {
+  readonly organizationId: string;
+  /** A correlation, whose matches are withheld, or a detection, which is not asked any more. */
+  readonly ruleId: string;
+  /** For people: what it did. Goes into the activation. */
+  readonly reason: string;
+};
+
+/** By organization and rule: append time from which it is heard again. */
 const tripped = new WeakMap<RuleActivation, ReadonlyMap<string, number>>();
 
 /**
@@ -18,6 +28,42 @@ export function isWithheld(
     tripped.set(activation, until);
   }
   return appendTimeMs < (until.get(breakerKey(organizationId, ruleId)) ?? 0);
+}
+
+type TrippedDetection = { readonly index: number; readonly until: number };
+
+/** By set, by organization. An activation names one set; a set may be put into force by several. */
+const trippedDetections = new WeakMap<
+  RuleActivation,
+  { readonly rules: RuleSetCompiled; readonly byOrganization: ReadonlyMap<string, readonly TrippedDetection[]> }
+>();
+
+/** X7: detections that are not asked about an event of the organization at that append time; undefined: all are. */
+export function skippedDetections(
+  { activation, rules }: { readonly activation: RuleActivation; readonly rules: RuleSetCompiled },
+  { organizationId, appendTimeMs }: { readonly organizationId: string; readonly appendTimeMs: number },
+): ReadonlySet<number> | undefined {
+  if (activation.breakers.length === 0) return undefined;
+  let known = trippedDetections.get(activation);
+  if (known?.rules !== rules) {
+    known = { rules, byOrganization: detectionsTripped(activation, rules) };
+    trippedDetections.set(activation, known);
+  }
+  const still = known.byOrganization.get(organizationId)?.filter(({ until }) => appendTimeMs < until) ?? [];
+  return still.length === 0 ? undefined : new Set(still.map(({ index }) => index));
+}
+
+function detectionsTripped(
+  { breakers }: RuleActivation,
+  { detections }: RuleSetCompiled,
+): ReadonlyMap<string, readonly TrippedDetection[]> {
+  const byOrganization = new Map<string, TrippedDetection[]>();
+  for (const { organization_id, rule_id, until } of breakers) {
+    // More than one while a changed rule warms up beside the one in force.
+    const same = detections.filter(({ id }) => id === rule_id).map(({ index }) => ({ index, until }));
+    if (same.length > 0) byOrganization.set(organization_id, [...(byOrganization.get(organization_id) ?? []), ...same]);
+  }
+  return byOrganization;
 }
 
 export function breakerKey(organizationId: string, ruleId: string): string {

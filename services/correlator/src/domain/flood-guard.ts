@@ -1,5 +1,5 @@
 import type { RuleMatch, RuleSetCompiled } from '@tracehound/sigma';
-import { breakerKey } from './breakers.ts';
+import { breakerKey, type Trip } from './breakers.ts';
 
 export type FloodGuardOptions = {
   /** Matches of one rule in one organization per window below which nothing is a flood. */
@@ -7,14 +7,7 @@ export type FloodGuardOptions = {
   /** Matches per event of the organization from which on it is one. */
   readonly perEventMax: number;
   /** A rule floods: called once per window, rule and organization. */
-  readonly onFlood: (flood: Flood) => void;
-};
-
-export type Flood = {
-  readonly organizationId: string;
-  readonly ruleId: string;
-  readonly matches: number;
-  readonly events: number;
+  readonly onFlood: (flood: Trip) => void;
 };
 
 /** Length of a window, in append time. */
@@ -58,11 +51,15 @@ export class FloodGuard {
       const count = (tally.matches.get(ruleId) ?? 0) + 1;
       tally.matches.set(ruleId, count);
       if (count >= this.options.matchesMin && count > tally.events * this.options.perEventMax)
-        this.tell(tally, { organizationId: event.organizationId, ruleId, matches: count, events: tally.events });
+        this.tell(tally, {
+          organizationId: event.organizationId,
+          ruleId,
+          reason: `${count} matches of ${tally.events} events within 10 s`,
+        });
     }
   }
 
-  private tell(tally: Tally, flood: Flood): void {
+  private tell(tally: Tally, flood: Trip): void {
     const key = breakerKey(flood.organizationId, flood.ruleId);
     if (tally.told.has(key)) return;
     tally.told.add(key);

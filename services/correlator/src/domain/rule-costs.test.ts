@@ -12,27 +12,31 @@ function create(rules: number) {
   const seconds = new Map<string, number>();
   const failed: string[] = [];
   const over: [string, number][] = [];
+  const slow: string[] = [];
   const costs = new RuleCosts({
     now: () => nowMs,
     shareMax: 0.1,
     onSpent: (label, more) => void seconds.set(label, (seconds.get(label) ?? 0) + more),
     onFailed: (label) => void failed.push(label),
     onOverBudget: (ruleId, share) => void over.push([ruleId, share]),
+    tripShare: 0.5,
+    onTooSlow: ({ ruleId, organizationId }) => void slow.push(`${organizationId} ${ruleId}`),
   });
   const set = { detections: detections(rules) };
   const failures: string[] = [];
   /** Events on which each rule takes that long. */
-  const run = (events: number, msOf: (rule: number) => number): number => {
+  const run = (events: number, msOf: (rule: number, organizationId: string) => number): number => {
     let timed = 0;
     for (let event = 0; event < events; event++) {
-      const { timer } = costs.watch(set, failures);
+      const organizationId = ['acme', 'mallory', 'umbrella'][event % 3] ?? '';
+      const { timer } = costs.watch(set, failures, organizationId);
       if (timer) timed++;
-      for (let rule = 0; rule < rules; rule++) timer?.spent(rule, msOf(rule));
+      for (let rule = 0; rule < rules; rule++) timer?.spent(rule, msOf(rule, organizationId));
       nowMs += 1;
     }
     return timed;
   };
-  return { costs, set, seconds, failed, failures, over, run };
+  return { costs, set, seconds, failed, failures, over, slow, run };
 }
 
 describe('costs of rules', () => {
@@ -44,6 +48,26 @@ describe('costs of rules', () => {
     expect(seconds.get('r1')).toBeCloseTo(0.64, 1);
     expect(over.map(([ruleId]) => ruleId)).toEqual(['r0']);
     expect(over[0]?.[1]).toBeCloseTo(0.2, 1);
+  });
+
+  it('a rule that is too slow at two looks in a row is told with the organization that costs most', () => {
+    const { run, slow } = create(2);
+    const costly = (rule: number, organizationId: string): number =>
+      rule === 1 && organizationId === 'mallory' ? 2 : 0.05;
+    run(15_000, costly);
+    expect(slow).toEqual([]);
+    run(10_000, costly);
+    expect(slow).toEqual(['mallory r1']);
+    run(10_000, () => 0.05);
+    run(15_000, costly);
+    expect(slow).toEqual(['mallory r1']);
+  });
+
+  it('a single pause of the machine trips nothing', () => {
+    const { run, slow } = create(1);
+    run(64, () => 9_000);
+    run(40_000, () => 0.01);
+    expect(slow).toEqual([]);
   });
 
   it('have a bounded number of labels, and all of the time under one of them', () => {
@@ -58,7 +82,7 @@ describe('costs of rules', () => {
 
   it('a rule that throws is counted and named', () => {
     const { costs, set, failed, failures } = create(2);
-    costs.watch(set, failures).failed(1, new Error('broken'));
+    costs.watch(set, failures, 'acme').failed(1, new Error('broken'));
     expect([failed, failures]).toEqual([['r1'], ['r1']]);
   });
 });

@@ -10,6 +10,14 @@ export type RuleCostsDeps = {
   readonly onOverBudget: (ruleId: string, share: number) => void;
   /** Largest share of one core that a single rule may take, 0 to 1. */
   readonly shareMax: number;
+  /** Such a share, over two looks, is too slow to be borne; Infinity: none is. */
+  readonly tripShare: number;
+  /** At every look as long as the rule is too slow: the organization whose events took most of its time. */
+  readonly onTooSlow: (slow: {
+    readonly ruleId: string;
+    readonly organizationId: string;
+    readonly share: number;
+  }) => void;
 };
 
 /** One event in so many is timed: two clock readings per rule that is asked, some 50 ns each. */
@@ -25,11 +33,40 @@ const BUDGET_WINDOW_MS = 10_000;
 
 const OTHER = 'other';
 
-type Spent = { waitingMs: number; windowMs: number };
+/** Looks in a row: one may have met a pause of the machine, which counts for 64 events. */
+const SLOW_LOOKS = 2;
+/** Timed events of a rule per look below which nothing is said of it. */
+const SAMPLES_MIN = 16;
+/** Organizations told apart per rule and look. */
+const ORGANIZATIONS_MAX = 1_000;
+
+class Spent {
+  waitingMs = 0;
+  windowMs = 0;
+  samples = 0;
+  slowLooks = 0;
+  readonly byOrganization = new Map<string, number>();
+
+  add(organizationId: string, ms: number): void {
+    this.windowMs += ms;
+    this.waitingMs += ms;
+    this.samples++;
+    const known = this.byOrganization.get(organizationId);
+    if (known === undefined && this.byOrganization.size >= ORGANIZATIONS_MAX) return;
+    this.byOrganization.set(organizationId, (known ?? 0) + ms);
+  }
+
+  /** The next window begins. */
+  begin(): void {
+    this.windowMs = 0;
+    this.samples = 0;
+    this.byOrganization.clear();
+  }
+}
 
 /**
- * What single rules cost stage A, from a sample, and which throw. For metrics and alarms only: it never decides about an event,
- * since another process would decide otherwise (X7).
+ * What single rules cost stage A, from a sample, and which throw. It only ever tells: about an event it decides nothing, since
+ * another process would decide otherwise (X7); what trips a rule is an activation in the log.
  */
 export class RuleCosts {
   private readonly deps: RuleCostsDeps;
@@ -44,8 +81,8 @@ export class RuleCosts {
     this.windowFromMs = deps.now();
   }
 
-  /** For the next event; `failures` takes the ids of rules that throw on it. */
-  watch({ detections }: Pick<RuleSetCompiled, 'detections'>, failures: string[]): MatchWatch {
+  /** For the next event, one of the organization; `failures` takes the ids of rules that throw on it. */
+  watch({ detections }: Pick<RuleSetCompiled, 'detections'>, failures: string[], organizationId: string): MatchWatch {
     const idOf = (rule: number): string => detections[rule]?.id ?? OTHER;
     const failed = (rule: number): void => {
       failures.push(idOf(rule));
@@ -53,18 +90,17 @@ export class RuleCosts {
     };
     if (this.events++ % TIMED_EVERY !== 0) return { failed };
     this.look();
-    const spent = (rule: number, ms: number): void => this.add(idOf(rule), ms * TIMED_EVERY);
+    const spent = (rule: number, ms: number): void => this.add(idOf(rule), organizationId, ms * TIMED_EVERY);
     return { failed, timer: { now: this.deps.now, spent } };
   }
 
-  private add(ruleId: string, ms: number): void {
+  private add(ruleId: string, organizationId: string, ms: number): void {
     let spent = this.spent.get(ruleId);
     if (spent === undefined) {
-      spent = { waitingMs: 0, windowMs: 0 };
+      spent = new Spent();
       this.spent.set(ruleId, spent);
     }
-    spent.windowMs += ms;
-    spent.waitingMs += ms;
+    spent.add(organizationId, ms);
     if (spent.waitingMs < LABELLED_FROM_MS) return;
     this.deps.onSpent(this.labelOf(ruleId), spent.waitingMs / 1_000);
     spent.waitingMs = 0;
@@ -80,7 +116,8 @@ export class RuleCosts {
     if (elapsedMs < BUDGET_WINDOW_MS) return;
     for (const [ruleId, spent] of this.spent) {
       const share = spent.windowMs / elapsedMs;
-      spent.windowMs = 0;
+      this.lookAt(ruleId, spent, elapsedMs);
+      spent.begin();
       // What is not worth a label of its own is handed on under the common one.
       if (spent.waitingMs > 0) this.deps.onSpent(this.labels.has(ruleId) ? ruleId : OTHER, spent.waitingMs / 1_000);
       spent.waitingMs = 0;
@@ -89,5 +126,14 @@ export class RuleCosts {
       this.deps.onOverBudget(ruleId, share);
     }
     this.windowFromMs += elapsedMs;
+  }
+
+  private lookAt(ruleId: string, spent: Spent, elapsedMs: number): void {
+    const isTooSlow = spent.samples >= SAMPLES_MIN && spent.windowMs > this.deps.tripShare * elapsedMs;
+    spent.slowLooks = isTooSlow ? spent.slowLooks + 1 : 0;
+    if (spent.slowLooks < SLOW_LOOKS) return;
+    let [organizationId, mostMs] = ['', 0];
+    for (const [one, ms] of spent.byOrganization) if (ms > mostMs) [organizationId, mostMs] = [one, ms];
+    this.deps.onTooSlow({ ruleId, organizationId, share: mostMs / elapsedMs });
   }
 }

@@ -2,7 +2,7 @@ import type { DetectionFinding, LateEvent, Match, RuleActivation } from '@traceh
 import { deadLetter, drop, ok, redirect, type Verdict } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import type { CorrelationRule, MatchWatch, RuleMatch, RuleSetCompiled } from '@tracehound/sigma';
-import { isWithheld } from '../domain/breakers.ts';
+import { isWithheld, skippedDetections } from '../domain/breakers.ts';
 import { type RoutedMatch, type SourceRef, safeOffset } from '../domain/covered-range.ts';
 import { detectionId } from '../domain/detection-id.ts';
 import type { FloodGuard } from '../domain/flood-guard.ts';
@@ -32,10 +32,12 @@ export type MatchStageDeps = {
   readonly targets: number;
   readonly rulesAt: (appendTimeMs: number) => RulesInForce;
   /** Asked before each event: how its rules are watched; ids of those that throw are added to `failures`. */
-  readonly watch: (rules: RuleSetCompiled, failures: string[]) => MatchWatch;
+  readonly watch: (rules: RuleSetCompiled, failures: string[], organizationId: string) => MatchWatch;
   /** A match could not be grouped because a field was missing. */
   readonly onGroupMissing: (rules: RuleSetCompiled, correlation: number) => void;
   readonly onWithheld: (matches: number) => void;
+  /** Detections were not asked about an event, since they are tripped in its organization. */
+  readonly onSkipped: (detections: number) => void;
   /** What an event gave, matches that are withheld left out: for the guard against floods. */
   readonly guard: Pick<FloodGuard, 'saw'>;
 };
@@ -67,8 +69,11 @@ export function createMatchStage(deps: MatchStageDeps): (item: DecodedRecord) =>
 function runRules(deps: MatchStageDeps, item: DecodedRecord, { activation, rules }: RulesInForce): MatchedRecord {
   const { record, envelope, view } = item;
   const failedRules: string[] = [];
-  const detections = rules.matchEvent(view, view.logSource, deps.watch(rules, failedRules));
   const organizationId = envelope.intake_org;
+  const watch = deps.watch(rules, failedRules, organizationId);
+  const skipped = skippedDetections({ activation, rules }, { organizationId, appendTimeMs: record.appendTimeMs });
+  if (skipped) deps.onSkipped(skipped.size);
+  const detections = rules.matchEvent(view, view.logSource, skipped ? { ...watch, skipped } : watch);
   if (detections.length === 0) {
     deps.guard.saw({ organizationId, appendTimeMs: record.appendTimeMs, matches: NO_MATCHES, rules });
     return { offset: record.offset, findings: [], matches: [], failedRules, record };
