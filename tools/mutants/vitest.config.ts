@@ -29,6 +29,8 @@ export default defineConfig({
     // The cache on disk knows sources by their content, not by the fault planted into them.
     fsModuleCache: false,
     execArgv: ['--conditions=@tracehound/source', '--disable-warning=ExperimentalWarning'],
+    // One seed, as in `npm test`: a fault that was noticed is noticed again.
+    setupFiles: ['./tools/test/seed.ts'],
     include: ['{packages,services}/*/src/**/*.test.ts'],
     fileParallelism: false,
   },
