@@ -33,6 +33,7 @@ import { openStack, repositoryRoot, type Stack } from '@tracehound/stack';
 import kafkajs from 'kafkajs';
 import type { OutboxRecord } from '../../services/correlator/src/ports.ts';
 import { externalEvent, ORGANIZATION, type WorkloadLine } from '../measure/avro-workload.ts';
+import { finalsOf } from '../measure/correlations.ts';
 import {
   DETECTIONS,
   LATENESS_MS,
@@ -78,18 +79,6 @@ type Run = {
 type KafkaRun = Run & { readonly brokerCpuSeconds: number };
 
 const BATCH = 1_000;
-
-function finalsOf(alerts: readonly OutboxRecord[], decode: (value: Buffer) => { name: string; value: object }): Counts {
-  const counts: Record<string, number> = {};
-  for (const { lane, value } of alerts) {
-    if (lane !== 'alerts') continue;
-    const alert = decode(value).value as { kind: string; rule: { title: string } };
-    if (alert.kind !== 'FINAL') continue;
-    const name = alert.rule.title.replace(/^Workload /, '');
-    counts[name] = (counts[name] ?? 0) + 1;
-  }
-  return counts;
-}
 
 async function runInMemory(cell: Cell): Promise<Run> {
   const rules = loadRuleSet(ruleFiles());
