@@ -189,7 +189,16 @@ const correlatorConfig = defineConfig(
       max: 100,
       unit: 'percent',
       about:
-        'Share of one core that a single detection may take in stage A, over two spans of 10 s, before a breaker is proposed for the organization whose events cost it most; 100: never.',
+        'Share of one core that a single detection may take in stage A, over two spans of 10 s, before a breaker is proposed for the organization whose events cost it most, if they are slow; 100: never.',
+    }),
+    breakerRuleMicros: integer({
+      key: 'TRACEHOUND_CORRELATOR_BREAKER_RULE_TIME',
+      default: 1_000,
+      min: 1,
+      max: 1_000_000,
+      unit: 'microseconds',
+      about:
+        'Mean time of a detection per event of the organization below which none is proposed: a rule that is merely asked very often, while a backlog is read, is not tripped.',
     }),
     deadLetterSharePercentMax: integer({
       key: DEAD_LETTER_SHARE_KEY,

@@ -106,6 +106,7 @@ function pathOf({ activation }: { readonly activation: RuleActivation }) {
     onFailed: (rule) => void failed.push(rule),
     onOverBudget: () => undefined,
     tripShare: 1,
+    tripMs: 1,
     onTooSlow: () => undefined,
   });
   const path = createDetectPath({

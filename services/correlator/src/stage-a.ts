@@ -52,6 +52,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
       logger.warn('a rule takes more time than its budget', { ruleId, share });
     },
     tripShare: config.breakerRuleSharePercent === 100 ? Number.POSITIVE_INFINITY : config.breakerRuleSharePercent / 100,
+    tripMs: config.breakerRuleMicros / 1_000,
     onTooSlow: ({ ruleId, organizationId, share }) => {
       const percent = Math.round(share * 100);
       trip({ ruleId, organizationId, reason: `its events took ${percent} % of a core over 10 s in this rule alone` });

@@ -92,7 +92,10 @@ it('slow-rule: a detection over its time budget is tripped for the organization 
     await world.codec.prepare(['tracehound.events.v1.ExternalEvent']);
     const { kafka, codec, namespace } = world;
     await publishRuleSet({ kafka, codec, namespace, files: FILES, principal: 'test' });
-    const app = await world.app({ TRACEHOUND_CORRELATOR_BREAKER_RULE_SHARE: '1' });
+    const app = await world.app({
+      TRACEHOUND_CORRELATOR_BREAKER_RULE_SHARE: '1',
+      TRACEHOUND_CORRELATOR_BREAKER_RULE_TIME: '10',
+    });
     const tripped = await waitFor(
       async () => {
         await call(world, 'mallory', 100);

@@ -20,6 +20,7 @@ function create(rules: number) {
     onFailed: (label) => void failed.push(label),
     onOverBudget: (ruleId, share) => void over.push([ruleId, share]),
     tripShare: 0.5,
+    tripMs: 1,
     onTooSlow: ({ ruleId, organizationId }) => void slow.push(`${organizationId} ${ruleId}`),
   });
   const set = { detections: detections(rules) };
@@ -61,6 +62,14 @@ describe('costs of rules', () => {
     run(10_000, () => 0.05);
     run(15_000, costly);
     expect(slow).toEqual(['mallory r1']);
+  });
+
+  it('a rule that is asked very often, and quick each time, is not too slow', () => {
+    const { run, slow, over } = create(1);
+    // As fast as events come while a backlog is read: the clock of `run` goes on 1 ms an event.
+    run(60_000, () => 0.9);
+    expect(over).toHaveLength(1);
+    expect(slow).toEqual([]);
   });
 
   it('a single pause of the machine trips nothing', () => {

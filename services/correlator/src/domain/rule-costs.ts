@@ -10,9 +10,11 @@ export type RuleCostsDeps = {
   readonly onOverBudget: (ruleId: string, share: number) => void;
   /** Largest share of one core that a single rule may take, 0 to 1. */
   readonly shareMax: number;
-  /** Such a share, over two looks, is too slow to be borne; Infinity: none is. */
+  /** Such a share, over two looks, is too slow to be borne, but only where single events are; Infinity: none is. */
   readonly tripShare: number;
-  /** At every look as long as the rule is too slow: the organization whose events took most of its time. */
+  /** Mean time per event, ms, from which a rule is slow: one that is merely asked very often, while a backlog is read, is not. */
+  readonly tripMs: number;
+  /** At every look as long as the rule is too slow: the organization whose events took most of its time, if they are slow. */
   readonly onTooSlow: (slow: {
     readonly ruleId: string;
     readonly organizationId: string;
@@ -45,15 +47,20 @@ class Spent {
   windowMs = 0;
   samples = 0;
   slowLooks = 0;
-  readonly byOrganization = new Map<string, number>();
+  readonly byOrganization = new Map<string, { ms: number; samples: number }>();
 
   add(organizationId: string, ms: number): void {
     this.windowMs += ms;
     this.waitingMs += ms;
     this.samples++;
-    const known = this.byOrganization.get(organizationId);
-    if (known === undefined && this.byOrganization.size >= ORGANIZATIONS_MAX) return;
-    this.byOrganization.set(organizationId, (known ?? 0) + ms);
+    let known = this.byOrganization.get(organizationId);
+    if (known === undefined) {
+      if (this.byOrganization.size >= ORGANIZATIONS_MAX) return;
+      known = { ms: 0, samples: 0 };
+      this.byOrganization.set(organizationId, known);
+    }
+    known.ms += ms;
+    known.samples++;
   }
 
   /** The next window begins. */
@@ -132,8 +139,10 @@ export class RuleCosts {
     const isTooSlow = spent.samples >= SAMPLES_MIN && spent.windowMs > this.deps.tripShare * elapsedMs;
     spent.slowLooks = isTooSlow ? spent.slowLooks + 1 : 0;
     if (spent.slowLooks < SLOW_LOOKS) return;
-    let [organizationId, mostMs] = ['', 0];
-    for (const [one, ms] of spent.byOrganization) if (ms > mostMs) [organizationId, mostMs] = [one, ms];
-    this.deps.onTooSlow({ ruleId, organizationId, share: mostMs / elapsedMs });
+    const most = [...spent.byOrganization].reduce((a, b) => (b[1].ms > a[1].ms ? b : a));
+    const [organizationId, { ms, samples }] = most;
+    if (ms / (samples * TIMED_EVERY) >= this.deps.tripMs) {
+      this.deps.onTooSlow({ ruleId, organizationId, share: ms / elapsedMs });
+    }
   }
 }
