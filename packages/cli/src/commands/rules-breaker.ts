@@ -10,7 +10,7 @@ import type { RulesLive } from './rules-live.ts';
 
 type Breaker = RuleActivation['breakers'][number];
 
-/** `tracehound rules breaker list`: correlations that take no matches of an organization now, or soon. */
+/** `tracehound rules breaker list`: correlations that take no matches of an organization, and detections not asked about its events, now or soon. */
 export async function runBreakerList(
   { format }: { readonly format: 'table' | 'json' },
   live: RulesLive,

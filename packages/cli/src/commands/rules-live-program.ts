@@ -119,7 +119,7 @@ Examples
     .description('a new signing key; prints the entry for TRACEHOUND_RULE_KEYS_FILE')
     .argument('<key-id>', 'name of the key, e.g. ada')
     .argument('<file>', 'where the private key goes; must not exist')
-    .option('--role <role>', 'breaker: the key may trip rules that flood, and do nothing else (ADR 17)')
+    .option('--role <role>', 'breaker: the key may trip rules that flood or are too slow, and do nothing else (ADR 17)')
     .addHelpText(
       'after',
       `
@@ -171,15 +171,19 @@ Examples
       '\nExit code 1 when a rule loses matches or a filter has expired.\n\nExample\n  ./tracehound rules health',
     )
     .action(exits((flags: { format: 'table' | 'json' }) => withRules((live) => runRulesHealth(flags, live))));
-  const breaker = rules.command('breaker').description('rules that were tripped because they flooded with matches');
+  const breaker = rules
+    .command('breaker')
+    .description('rules that were tripped because they flooded with matches or took too much time');
   breaker
     .command('list')
-    .description('correlations that take no matches of an organization, and until when')
+    .description(
+      'correlations that take no matches of an organization, detections not asked about its events, and until when',
+    )
     .addOption(format())
     .action(exits((flags: { format: 'table' | 'json' }) => withRules((live) => runBreakerList(flags, live))));
   breaker
     .command('clear')
-    .description('take matches again before a breaker runs out')
+    .description('hear a rule again before its breaker runs out')
     .option('--org <organization>', 'only breakers of this organization')
     .option('--rule <id>', 'only breakers of this rule')
     .option('--key <id=file...>', 'signing keys, where the deployment asks for them')
