@@ -103,7 +103,7 @@ async function soakOn(stack: Stack, links: FaultyLinks | null, options: SoakOpti
     fleet.start();
     const random = sfc32(options.seed);
     const untilMs = Date.now() + options.minutes * 60_000;
-    const stalls = watchStalls(world);
+    const stalls = watchStalls(world, options.onProgress);
     const [sent, faults] = await Promise.all([
       sendSteadily(world, { random: sfc32(options.seed ^ 0x5eed), untilMs, ...options }),
       disturb({ random, fleet, stack, redis, links, brokers: options.brokers }, untilMs, options),
@@ -198,8 +198,12 @@ async function disturb(
   return log;
 }
 
+/** A stall of so long is told when it ends, among the faults that made it. */
+const LONG_STALL_MS = 20_000;
+
 /** Looks at how far stage B has committed; a stall is the time without progress while traffic flows. */
-function watchStalls(world: CorrelatorWorld): { stop(): number } {
+function watchStalls(world: CorrelatorWorld, onProgress: (line: string) => void): { stop(): number } {
+  const beganMs = Date.now();
   let longestMs = 0;
   let highest = -1n;
   let movedAtMs = Date.now();
@@ -208,7 +212,12 @@ function watchStalls(world: CorrelatorWorld): { stop(): number } {
     while (!isOver) {
       const sum = await world.committedByB().catch(() => null);
       if (sum !== null && sum > highest) {
-        if (highest >= 0n) longestMs = Math.max(longestMs, Date.now() - movedAtMs);
+        const stalledMs = highest < 0n ? 0 : Date.now() - movedAtMs;
+        longestMs = Math.max(longestMs, stalledMs);
+        if (stalledMs >= LONG_STALL_MS) {
+          const at = ((Date.now() - beganMs) / 1_000).toFixed(1).padStart(7);
+          onProgress(`${at} s  stage B went on after ${(stalledMs / 1_000).toFixed(1)} s`);
+        }
         highest = sum;
         movedAtMs = Date.now();
       }
