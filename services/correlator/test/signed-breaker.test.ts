@@ -7,6 +7,7 @@ import { APPROVALS_HEADER, approvalsOf, approve, type RuleActivation } from '@tr
 import { waitFor } from '@tracehound/testkit';
 import { afterAll, expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
+import { sendExternal } from './external-events.fixture.ts';
 import { metricOf } from './stream.fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tracehound-breaker-'));
@@ -32,34 +33,12 @@ correlation: {type: event_count, rules: [call], group-by: [targets], timespan: 1
 let sent = 0;
 
 async function flood(world: CorrelatorWorld, events: number): Promise<void> {
-  const values = Array.from({ length: 12 }, (_, n) => ({ type: 'STRING' as const, text: `t${n}` }));
-  const records = Array.from({ length: events }, () => {
-    const timeMs = Date.now();
-    const id = `flood-${sent++}`;
-    const value = world.codec.encode('tracehound.events.v1.ExternalEvent', {
-      envelope: {
-        event_id: id,
-        event_type: 'external.event',
-        family: 'external',
-        category: 'external',
-        event_time: timeMs,
-        event_time_source: 'OCCURRED',
-        received_at: timeMs,
-        intake_org: 'mallory',
-        cluster_id: 'local',
-        source: { platform: 'mesh' },
-      },
-      log_source: { product: 'mesh', service: null, category: null },
-      fields: [
-        { name: 'kind', is_list: false, values: [{ type: 'STRING', text: 'call' }] },
-        { name: 'targets', is_list: true, values },
-      ],
-    });
-    return { key: `mallory|${id}`, value };
-  });
-  for (const result of await world.producer.send(world.topic('security.events'), records)) {
-    if (!result.ok) throw result.error;
-  }
+  const fields = { kind: 'call', targets: Array.from({ length: 12 }, (_, n) => `t${n}`) };
+  await sendExternal(
+    world,
+    'mallory',
+    Array.from({ length: events }, () => ({ id: `flood-${sent++}`, fields })),
+  );
 }
 
 const ACTIVATION = 'tracehound.pipeline.v1.RuleActivation';

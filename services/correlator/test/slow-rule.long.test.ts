@@ -3,6 +3,7 @@ import type { RuleActivation } from '@tracehound/event-model';
 import { waitFor } from '@tracehound/testkit';
 import { expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
+import { sendExternal } from './external-events.fixture.ts';
 import { metricOf } from './stream.fixture.ts';
 
 /** One detection reads long texts to their ends. */
@@ -38,34 +39,12 @@ let sent = 0;
 /** Events of one organization; each matches both detections. */
 async function call(world: CorrelatorWorld, organization: string, events: number): Promise<readonly string[]> {
   const ids = Array.from({ length: events }, () => `${organization}-${sent++}`);
-  const field = (name: string, text: string) => ({
-    name,
-    is_list: false,
-    values: [{ type: 'STRING' as const, text }],
-  });
-  const records = ids.map((id) => {
-    const timeMs = Date.now();
-    const value = world.codec.encode('tracehound.events.v1.ExternalEvent', {
-      envelope: {
-        event_id: id,
-        event_type: 'external.event',
-        family: 'external',
-        category: 'external',
-        event_time: timeMs,
-        event_time_source: 'OCCURRED',
-        received_at: timeMs,
-        intake_org: organization,
-        cluster_id: 'local',
-        source: { platform: 'mesh' },
-      },
-      log_source: { product: 'mesh', service: null, category: null },
-      fields: [field('kind', 'call'), field('user', 'u'), field('body', organization === 'mallory' ? LONG : 'xyz')],
-    });
-    return { key: `${organization}|${id}`, value };
-  });
-  for (const result of await world.producer.send(world.topic('security.events'), records)) {
-    if (!result.ok) throw result.error;
-  }
+  const fields = { kind: 'call', user: 'u', body: organization === 'mallory' ? LONG : 'xyz' };
+  await sendExternal(
+    world,
+    organization,
+    ids.map((id) => ({ id, fields })),
+  );
   return ids;
 }
 
