@@ -81,19 +81,40 @@ describe('watermark', () => {
 describe('covering a batch', () => {
   it('X4 X7 cuts where the activation changes; every range has its own watermark', () => {
     const second = { ...ACTIVATION, activation_id: 'a2', lateness_ms: 2_000 };
-    const judged = [
-      { record: record(10, 100_000), activation: ACTIVATION },
-      { record: record(11, 100_500, 'idle'), activation: ACTIVATION },
-      { record: record(12, 100_400), activation: second },
-      { record: record(15, 100_600, 'end_of_input'), activation: second },
+    const records = [
+      record(10, 100_000),
+      record(11, 100_500, 'idle'),
+      record(12, 100_600),
+      record(15, 100_700, 'end_of_input'),
     ];
-    const { ranges, after } = coverBatch(beginSource(SOURCE, 9n), judged, new Map());
+    const [a, b, c] = [10, 10, 12].map((offset, n) => ({ target: 0, match: match(offset, `-${n}`) })) as [
+      RoutedMatch,
+      RoutedMatch,
+      RoutedMatch,
+    ];
+    const { ranges, after } = coverBatch(beginSource(SOURCE, 9n), {
+      records,
+      matched: [
+        { offset: 10n, matches: [a, b] },
+        { offset: 12n, matches: [c] },
+      ],
+      activationAt: (appendTimeMs) => (appendTimeMs < 100_600 ? ACTIVATION : second),
+    });
+    expect(ranges.map(({ matches }) => matches)).toEqual([[a, b], [c]]);
     expect(ranges.map(({ from, to, watermarkMs }) => [from, to, watermarkMs])).toEqual([
       [9n, 12n, 89_500],
       [12n, 16n, END_OF_INPUT_WATERMARK_MS],
     ]);
     expect(ranges[1]?.endOfInput).toBe(true);
     expect(after).toEqual({ source: SOURCE, next: 16n, watermarkMs: END_OF_INPUT_WATERMARK_MS });
+  });
+
+  it('a match that is of no record of the batch stops it', () => {
+    const matched = [{ offset: 11n, matches: [] }];
+    const activationAt = () => ACTIVATION;
+    expect(() => coverBatch(beginSource(SOURCE, 9n), { records: [record(10, 1)], matched, activationAt })).toThrow(
+      /of no record/,
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 import type { RuleActivation } from '@tracehound/event-model';
-import { markerKindOf, NO_WATERMARK_MS } from '@tracehound/event-model';
+import { invariant, markerKindOf, NO_WATERMARK_MS } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
 import { type CoveredRange, type RoutedMatch, type SourceRef, watermarkOf } from './covered-range.ts';
 
@@ -11,35 +11,46 @@ export function beginSource(source: SourceRef, next: bigint): SourceProgress {
   return { source, next, watermarkMs: NO_WATERMARK_MS };
 }
 
-/** A record together with the activation its append time selects (X7). */
-export type JudgedRecord = { readonly record: KafkaRecord; readonly activation: RuleActivation };
+/** What a record matched. */
+type Matched = { readonly offset: bigint; readonly matches: readonly RoutedMatch[] };
+
+/** A batch of one source partition behind `match`. */
+export type DetectedBatch = {
+  /** In order of their offsets; so are those of `matched`. */
+  readonly records: readonly KafkaRecord[];
+  readonly matched: readonly Matched[];
+  /** The activation that an append time selects (X7). */
+  readonly activationAt: (appendTimeMs: number) => RuleActivation;
+};
 
 /**
- * Cuts a batch into ranges of one activation each and gives every range its watermark (X4). `matchesAt` holds what
- * the records of the batch matched, by offset. The ranges cover the batch without a gap, from `progress.next` on;
- * `after` becomes the progress once all of it is acknowledged.
+ * Cuts a batch into ranges of one activation each and gives every range its watermark (X4). `matched` is what the records of the
+ * batch matched, in their order, records without a match left out or not. The ranges cover the batch without a gap, from
+ * `progress.next` on; `after` becomes the progress once all of it is acknowledged.
  */
 export function coverBatch(
   progress: SourceProgress,
-  judged: readonly JudgedRecord[],
-  matchesAt: ReadonlyMap<bigint, readonly RoutedMatch[]>,
+  { records, matched, activationAt }: DetectedBatch,
 ): { readonly ranges: readonly CoveredRange[]; readonly after: SourceProgress } {
   const ranges: CoveredRange[] = [];
   let { next, watermarkMs } = progress;
-  for (let start = 0; start < judged.length; ) {
-    const { activation } = judged[start] as JudgedRecord;
+  let taken = 0;
+  for (let start = 0; start < records.length; ) {
+    const activation = activationAt((records[start] as KafkaRecord).appendTimeMs);
     let end = start;
     let highestAppendTimeMs = Number.NEGATIVE_INFINITY;
     let endOfInput = false;
-    const matches: RoutedMatch[] = [];
-    let to = next;
-    for (; end < judged.length; end++) {
-      const { record, activation: current } = judged[end] as JudgedRecord;
-      if (current !== activation) break;
+    for (; end < records.length; end++) {
+      const record = records[end] as KafkaRecord;
+      if (activationAt(record.appendTimeMs) !== activation) break;
       highestAppendTimeMs = Math.max(highestAppendTimeMs, record.appendTimeMs);
       if (markerKindOf(record) === 'end_of_input') endOfInput = true;
-      matches.push(...(matchesAt.get(record.offset) ?? []));
-      to = record.offset + 1n;
+    }
+    const from = next;
+    next = (records[end - 1] as KafkaRecord).offset + 1n;
+    const matches: RoutedMatch[] = [];
+    for (; taken < matched.length && (matched[taken] as Matched).offset < next; taken++) {
+      for (const match of (matched[taken] as Matched).matches) matches.push(match);
     }
     const before = watermarkMs;
     watermarkMs = watermarkOf(activation, { highestAppendTimeMs, beforeMs: before, endOfInput });
@@ -47,15 +58,15 @@ export function coverBatch(
       source: progress.source,
       depth: 0,
       activation,
-      from: next,
-      to,
+      from,
+      to: next,
       watermarkBeforeMs: before,
       watermarkMs,
       endOfInput,
       matches,
     });
-    next = to;
     start = end;
   }
+  invariant(taken === matched.length, 'a match is of no record of the batch', { taken, matched: matched.length });
   return { ranges, after: { source: progress.source, next, watermarkMs } };
 }

@@ -1,7 +1,7 @@
 import type { AvroCodec } from '@tracehound/avro';
 import type { SpanContext } from '@tracehound/event-model';
 import type { KafkaRecord } from '@tracehound/kafka';
-import { packRange, type RoutedMatch } from '../domain/covered-range.ts';
+import { packRange } from '../domain/covered-range.ts';
 import type { MatchWriter } from '../domain/match-writer.ts';
 import { coverBatch, type SourceProgress } from '../domain/source-progress.ts';
 import type { MatchedRecord, MatchStageDeps } from './match.ts';
@@ -32,10 +32,11 @@ export function createRepartition(
   matched: readonly MatchedRecord[],
 ) => Promise<SourceProgress> {
   return async function repartition(progress, records, matched) {
-    const matchesAt = new Map<bigint, readonly RoutedMatch[]>();
-    for (const item of matched) if (item.matches.length > 0) matchesAt.set(item.offset, item.matches);
-    const judged = records.map((record) => ({ record, activation: deps.rulesAt(record.appendTimeMs).activation }));
-    const { ranges, after } = coverBatch(progress, judged, matchesAt);
+    const { ranges, after } = coverBatch(progress, {
+      records,
+      matched,
+      activationAt: (appendTimeMs) => deps.rulesAt(appendTimeMs).activation,
+    });
 
     const perTarget: Buffer[][] = Array.from({ length: deps.targets }, () => []);
     const withMatches = new Set<number>();
