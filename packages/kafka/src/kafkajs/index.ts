@@ -12,6 +12,7 @@ import { registerCodecs } from './codecs.ts';
 import { openKafkaJsFetchWire } from './fetch-wire.ts';
 import { joinKafkaJsGroup } from './membership.ts';
 import { readPlainBatches } from './plain-batches.ts';
+import { writePlainProduces } from './plain-produces.ts';
 import { openKafkaJsProducerWire } from './producer-wire.ts';
 import { quietRequestQueue } from './quiet-request-queue.ts';
 
@@ -27,6 +28,7 @@ export function createKafkaJsClient(options: KafkaClientOptions): KafkaClient {
   registerCodecs();
   setUnpackedBytesMax(options.unpackedBatchBytesMax ?? UNPACKED_BYTES_MAX);
   readPlainBatches();
+  writePlainProduces();
   const log = options.logger ?? silentLogger;
   const kafka = new kafkajs.Kafka(configOf(options, log));
   const reading = new WireHolder(() => openKafkaJsFetchWire(kafka));
