@@ -9,6 +9,7 @@ import {
   type KafkaClient,
   type KafkaConsumer,
   type PartitionHandler,
+  readingSummary,
   type StartPosition,
   type TopicPartition,
 } from '@tracehound/kafka';
@@ -110,6 +111,7 @@ export function createHandlerApp(
     await consumer.start();
     closing = [() => consumer.stop(), () => producer.close()];
     health.set('start', true, `listens to ${[...names.values()].join(', ')}`);
+    health.check('reading', async () => readingSummary([consumer]), { everyMs: 500 });
     health.check('records', async () => recordsSummary(), { everyMs: 500 });
   }
 

@@ -110,11 +110,11 @@ export class FetchLoop {
           this.wires.drop(held);
           throw error;
         });
-        if (lane.leader === null) this.delay(lane);
+        if (lane.leader === null) this.delay(lane, FAULTS.notLeader);
       }
     } catch (error) {
       const fault = this.faultOf(error);
-      for (const lane of lanes) if (lane.leader === null) this.delay(lane);
+      for (const lane of lanes) if (lane.leader === null) this.delay(lane, fault);
       this.options.log('warn', 'the leaders of partitions could not be found', { code: fault.code, err: error });
     }
   }
@@ -165,7 +165,7 @@ export class FetchLoop {
       const fault = this.faultOf(error);
       if (held) this.wires.drop(held);
       this.options.log('warn', 'a broker could not be asked for records', { node, code: fault.code, err: error });
-      for (const { lane } of asked) this.delay(lane);
+      for (const { lane } of asked) this.delay(lane, fault);
     } finally {
       for (const { lane } of asked) lane.isFetching = false;
     }
@@ -174,10 +174,11 @@ export class FetchLoop {
   private async apply(lane: PartitionLane, asked: bigint, answer: FetchAnswer, wire: FetchWire): Promise<void> {
     if (answer.kind === 'records') {
       lane.fetchFailures = 0;
+      lane.refusal = null;
       lane.offer(asked, answer);
       return;
     }
-    this.delay(lane);
+    this.delay(lane, answer.fault);
     if (answer.fault.code === FAULTS.offsetOutOfRange.code && lane.position === asked && !lane.isClosed) {
       await this.options.onOutOfRange(lane, wire);
     } else {
@@ -191,8 +192,9 @@ export class FetchLoop {
     }
   }
 
-  /** Looks for the leader again after a growing delay. */
-  private delay(lane: PartitionLane): void {
+  /** Looks for the leader again after a growing delay. A fault that passes by itself says nothing of an earlier refusal. */
+  private delay(lane: PartitionLane, fault: KafkaFault): void {
+    if (!fault.retriable) lane.refusal = fault.code;
     lane.leader = null;
     lane.fetchFailures++;
     lane.retryAtMs =

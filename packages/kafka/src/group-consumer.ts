@@ -1,8 +1,8 @@
 import { backoffMs, sleepMs, withinMs } from './backoff.ts';
-import { FAULTS, KafkaError, KafkaOffsetOutOfRangeError, KafkaTopicReplacedError } from './errors.ts';
+import { FAULTS, KafkaError, type KafkaFault, KafkaOffsetOutOfRangeError, KafkaTopicReplacedError } from './errors.ts';
 import { FETCH_STALL_MS, FetchLoop } from './fetch-loop.ts';
 import { PartitionLane } from './partition-lane.ts';
-import type { ConsumerOptions, KafkaConsumer, StartPosition, TopicPartition } from './port.ts';
+import type { ConsumerOptions, KafkaConsumer, KafkaRefusal, StartPosition, TopicPartition } from './port.ts';
 import type { ConsumerWires, FetchWire, KafkaLogger, Membership } from './wire.ts';
 
 export const SESSION_TIMEOUT_MS = 30_000;
@@ -44,6 +44,8 @@ export class GroupConsumer implements KafkaConsumer {
   private supervision: Promise<void> | null = null;
   private aliveAtMs = 0;
   private hasFailed = false;
+  /** Code of the fault for which the group does not take the member. */
+  private refusal: string | null = null;
 
   private readonly memberGraceMs: number;
 
@@ -109,6 +111,14 @@ export class GroupConsumer implements KafkaConsumer {
     return [...this.lanes.values()].map((lane) => lane.partition);
   }
 
+  refusals(): readonly KafkaRefusal[] {
+    const refused: KafkaRefusal[] = this.refusal === null ? [] : [{ partition: null, code: this.refusal }];
+    for (const { partition, refusal } of this.lanes.values()) {
+      if (refusal !== null) refused.push({ partition, code: refusal });
+    }
+    return refused;
+  }
+
   async stop(): Promise<void> {
     if (!this.stopping.signal.aborted) {
       // Drain first and leave then: leaving early would give the partitions away under running batches.
@@ -131,7 +141,8 @@ export class GroupConsumer implements KafkaConsumer {
       try {
         await this.liveOnce();
       } catch (error) {
-        const fault = error instanceof KafkaError ? error.fault : this.wires.classify(error);
+        const fault = this.faultOf(error);
+        if (!fault.retriable) this.refusal = fault.code;
         this.log('warn', 'the group member ended and is made anew', { code: fault.code, err: error });
       }
       this.replaceAssignment([]);
@@ -153,6 +164,7 @@ export class GroupConsumer implements KafkaConsumer {
       {
         joined: (assignment) => {
           isJoining = false;
+          this.refusal = null;
           this.aliveAtMs = performance.now();
           if (!this.stopping.signal.aborted && !ended.signal.aborted) this.replaceAssignment(assignment);
         },
@@ -208,6 +220,7 @@ export class GroupConsumer implements KafkaConsumer {
         batchBytesMax: this.options.partitionBytesMax ?? PARTITION_BYTES_MAX,
         onWanting: () => this.fetching.wake(),
         onFatal: (error) => this.fail(error),
+        classify: (error) => this.faultOf(error),
         log: this.log,
       });
       if (this.hasFailed) lane.hold();
@@ -258,6 +271,10 @@ export class GroupConsumer implements KafkaConsumer {
     }
   }
 
+  private faultOf(error: unknown): KafkaFault {
+    return error instanceof KafkaError ? error.fault : this.wires.classify(error);
+  }
+
   private fail(error: unknown): void {
     for (const lane of this.lanes.values()) lane.hold();
     if (this.hasFailed) return;
@@ -282,7 +299,7 @@ export class GroupConsumer implements KafkaConsumer {
           attempt = 0;
           isDone = entry.offset === offset;
         } catch (error) {
-          const fault = error instanceof KafkaError ? error.fault : this.wires.classify(error);
+          const fault = this.faultOf(error);
           this.log('debug', 'an offset commit is tried again', { ...entry.partition, code: fault.code });
         }
       }

@@ -15,5 +15,6 @@ export { createKafkaJsClient } from './kafkajs/index.ts';
 export { murmur2, partitionForKey } from './partitioner.ts';
 export { createPlatformaticClient } from './platformatic/index.ts';
 export type * from './port.ts';
+export { readingSummary } from './reading-summary.ts';
 export { traceKafka, withContext } from './tracing.ts';
 export type { KafkaLogger } from './wire.ts';

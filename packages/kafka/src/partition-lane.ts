@@ -2,7 +2,7 @@ import { InvariantError } from '@tracehound/event-model';
 import { backoffMs, sleepMs } from './backoff.ts';
 import { KafkaOffsetOutOfRangeError } from './errors.ts';
 import type { KafkaBatch, KafkaRecord, PartitionHandler, StartPosition, TopicPartition } from './port.ts';
-import type { KafkaLogger } from './wire.ts';
+import type { FaultClassifier, KafkaLogger } from './wire.ts';
 
 export type LaneOptions = {
   readonly partition: TopicPartition;
@@ -20,6 +20,7 @@ export type LaneOptions = {
   /** The lane can take records (again). */
   readonly onWanting: () => void;
   readonly onFatal: (error: unknown) => void;
+  readonly classify: FaultClassifier;
   readonly log: KafkaLogger;
 };
 
@@ -40,6 +41,8 @@ export class PartitionLane {
   /** The offsets of this lane count in the topic of this id; null before `assigned`. */
   topicId: string | null = null;
   fetchFailures = 0;
+  /** Code of the fault for which nothing is read now, where no retry mends it. The fetch loop sets it too. */
+  refusal: string | null = null;
   /** On the steady clock (`performance.now`). */
   retryAtMs = 0;
 
@@ -161,10 +164,13 @@ export class PartitionLane {
         const offset = await this.options.resolveStart(position);
         // A seek made meanwhile is the later word.
         if (this.seeks === 0) this.next = offset;
+        this.refusal = null;
         this.options.onWanting();
         return;
       } catch (error) {
         if (isFatal(error)) return this.fail(error);
+        const fault = this.options.classify(error);
+        if (!fault.retriable) this.refusal = fault.code;
         this.options.log('warn', 'an assigned partition could not start', { ...this.partition, attempt, err: error });
         await sleepMs(backoffMs(attempt), this.closing.signal);
       }

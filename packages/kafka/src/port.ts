@@ -77,6 +77,14 @@ export type PartitionHandler = {
   revoked(partition: TopicPartition): Promise<void>;
 };
 
+/** What brokers refuse for a reason that no retry mends, such as a right that was revoked or a codec that nobody knows. */
+export type KafkaRefusal = {
+  /** What is not read; null: the group does not take the consumer as a member, so nothing is. */
+  readonly partition: TopicPartition | null;
+  /** `SEC_KAFKA_…` of the fault. */
+  readonly code: string;
+};
+
 export type KafkaConsumer = {
   start(): Promise<void>;
   /**
@@ -90,6 +98,11 @@ export type KafkaConsumer = {
   resume(partition: TopicPartition): void;
   /** Partitions held now. */
   assignment(): readonly TopicPartition[];
+  /**
+   * What it is refused now; empty while it may do all it does. A refusal stands until the brokers do what they refused, also while
+   * none of them can be asked. For readiness: a consumer goes on by itself as soon as it may.
+   */
+  refusals(): readonly KafkaRefusal[];
   /** Leaves the group after the running batches have ended. */
   stop(): Promise<void>;
 };

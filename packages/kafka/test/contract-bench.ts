@@ -10,14 +10,18 @@ import type {
   TopicPartition,
 } from '../src/index.ts';
 
-/** What the suite needs of an adapter under test. */
-export type ContractHarness = {
+/** What a suite needs of an adapter under test. */
+export type AdapterHarness = {
   client(): KafkaClient;
   /** A prefix for topics and groups that nothing else uses. */
   namespace(): string;
+  close(): Promise<void>;
+};
+
+/** What the suite of the port needs beyond it. */
+export type ContractHarness = AdapterHarness & {
   /** Retention, at once: records below `low` are gone. */
   truncateBefore(partition: TopicPartition, low: bigint): Promise<void>;
-  close(): Promise<void>;
 };
 
 /** Shortest session that Kafka's default `group.min.session.timeout.ms` allows. */
@@ -27,14 +31,14 @@ export const numbered = (from: number, count: number): OutgoingRecord[] =>
   Array.from({ length: count }, (_, i) => ({ key: `k${from + i}`, value: Buffer.from(`v${from + i}`) }));
 
 /** One adapter on the bench: its client, producer and admin, opened once per suite. */
-export class ContractBench {
-  harness!: ContractHarness;
+export class ContractBench<Harness extends AdapterHarness = ContractHarness> {
+  harness!: Harness;
   client!: KafkaClient;
   admin!: KafkaAdmin;
   producer!: KafkaProducer;
   private readonly consumers: KafkaConsumer[] = [];
 
-  async open(open: () => Promise<ContractHarness>): Promise<void> {
+  async open(open: () => Promise<Harness>): Promise<void> {
     this.harness = await open();
     this.client = this.harness.client();
     this.admin = await this.client.admin();

@@ -9,6 +9,7 @@ import {
   type KafkaAdmin,
   type KafkaClient,
   type KafkaConsumer,
+  readingSummary,
   traceKafka,
 } from '@tracehound/kafka';
 import { createLifecycle } from '@tracehound/lifecycle';
@@ -288,6 +289,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
       },
       { everyMs: 1_000 },
     );
+    health.check('reading', async () => readingSummary(consumer === null ? [] : [consumer]), { everyMs: 1_000 });
   }
 
   async function bringUpWithRetries(): Promise<void> {

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { namespaced } from '@tracehound/config';
 import { namespacedTopic } from '@tracehound/event-model';
 import { openStack, type Stack } from '@tracehound/stack';
 import { type TopicRights, topicRights, waitFor } from '@tracehound/testkit';
@@ -23,7 +24,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-test('acl-revoked: no right to read alerts or write facts: it goes on with them, and all is told once', async () => {
+test('acl-revoked: no right to read alerts, write facts or be in its group: it goes on with them, and all is told once', async () => {
   const world = await alerterWorld({ environment: { ...process.env, ...stack.environment() } });
   try {
     const log: string[] = [];
@@ -32,6 +33,11 @@ test('acl-revoked: no right to read alerts or write facts: it goes on with them,
       namespacedTopic(world.namespace, 'security.alerts'),
       namespacedTopic(world.namespace, 'security.deliveries'),
     ];
+    /** What readiness says while it is red; empty while it is green. */
+    const unreadiness = async (): Promise<string> => {
+      const answer = await fetch(`${app.addresses.internal}/health/ready`);
+      return answer.ok ? '' : answer.text();
+    };
     const sent = [openAlert()];
     await world.sendAudited(sent);
     await world.settled();
@@ -61,11 +67,26 @@ test('acl-revoked: no right to read alerts or write facts: it goes on with them,
         const alert = openAlert();
         await world.sendAudited([alert]);
         sent.push(alert);
-        return log.some((line) => line.includes('could not be fetched') && line.includes('SEC_KAFKA_UNAUTHORIZED'));
+        return /security\.alerts\/\d+ may not be read \(SEC_KAFKA_UNAUTHORIZED\)/.test(await unreadiness());
       },
-      { what: 'the log to say what cannot be read', timeoutMs: 30_000, intervalMs: 200 },
+      { what: 'readiness to say what cannot be read', timeoutMs: 30_000, intervalMs: 200 },
     );
+    expect(log.some((line) => line.includes('readiness changed') && line.includes('may not be read'))).toBe(true);
     await rights.grant(alerts, 'read');
+    await world.settled(60_000);
+    await waitFor(async () => (await unreadiness()) === '', { what: 'the alerter to be ready', timeoutMs: 30_000 });
+
+    const groupId = namespaced(world.namespace, 'alerter');
+    await rights.revokeGroup(groupId);
+    const unread = openAlert();
+    await waitFor(async () => (await unreadiness()).includes('the consumer group may not be joined'), {
+      what: 'readiness to say that the group is refused',
+      timeoutMs: 60_000,
+      intervalMs: 200,
+    });
+    await world.sendAudited([unread]);
+    sent.push(unread);
+    await rights.grantGroup(groupId);
     await world.settled(60_000);
     expect(world.receiver.arrivals.map(({ body }) => body.data['alert_id']).sort()).toEqual(
       sent.map((alert) => alert.alert_id).sort(),
@@ -75,4 +96,4 @@ test('acl-revoked: no right to read alerts or write facts: it goes on with them,
   } finally {
     await world.close();
   }
-}, 180_000);
+}, 240_000);

@@ -315,6 +315,38 @@ describe('the whole correlator in memory', () => {
     });
   });
 
+  it.each([
+    ['topic', 'security.events', /^security\.events\/\d+ may not be read \(SEC_KAFKA_UNAUTHORIZED\)/],
+    ['topic', 'security.matches', /^security\.matches\/\d+ may not be read \(SEC_KAFKA_UNAUTHORIZED\)/],
+    ['group', 'correlator-a', /^the consumer group may not be joined \(SEC_KAFKA_UNAUTHORIZED\)/],
+    ['group', 'correlator-b', /^the consumer group may not be joined \(SEC_KAFKA_UNAUTHORIZED\)/],
+  ] as const)(
+    'acl-revoked: readiness names the %s %s that is refused; with it again E2 holds',
+    async (what, name, said) => {
+      const { world, memory, lines, start } = await setUp();
+      const app = await start();
+      await waitFor(async () => (await readiness(app)).status === 200, { what: 'readiness' });
+      memory.setRefused(what, name, true);
+      const events = attack({ name: 'unread', endMs: Date.now() });
+      await world.send(events);
+      await waitFor(async () => said.test((await readiness(app)).details['reading'] ?? ''), {
+        what: 'readiness to name what is refused',
+      });
+      expect((await readiness(app)).status).toBe(503);
+      expect(lines.some((line) => line.includes('readiness changed') && line.includes('SEC_KAFKA_UNAUTHORIZED'))).toBe(
+        true,
+      );
+      memory.setRefused(what, name, false);
+      await world.endInput();
+      await world.settled();
+      expect(await world.finals()).toEqual(oracleLines(events));
+      await waitFor(async () => (await readiness(app)).status === 200, {
+        what: 'readiness after it',
+        timeoutMs: 20_000,
+      });
+    },
+  );
+
   it('refuses an adapter that drops append times (X1)', async () => {
     const { world } = await setUp();
     const fatal: unknown[] = [];

@@ -10,7 +10,7 @@ import {
   TracehoundError,
 } from '@tracehound/event-model';
 import { createInternalServer } from '@tracehound/http';
-import { createKafkaJsClient, type KafkaAdmin, type KafkaClient, traceKafka } from '@tracehound/kafka';
+import { createKafkaJsClient, type KafkaAdmin, type KafkaClient, readingSummary, traceKafka } from '@tracehound/kafka';
 import { createLifecycle, faultPoint } from '@tracehound/lifecycle';
 import { connectRedis, type Redis } from '@tracehound/redis';
 import {
@@ -128,16 +128,21 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
     try {
       const foundation = await lay(admin);
       closers.push(() => admin.close());
-      if (config.stages.includes('b')) closing(watched(await startStageB(foundation, await openStore())));
-      if (config.stages.includes('a')) closing(await startStageA(foundation));
+      const consumers: RunningStage['consumer'][] = [];
+      if (config.stages.includes('b')) {
+        consumers.push(closing(watched(await startStageB(foundation, await openStore()))).consumer);
+      }
+      if (config.stages.includes('a')) consumers.push(closing(await startStageA(foundation)).consumer);
+      health.check('reading', async () => readingSummary(consumers), { everyMs: 500 });
     } catch (error) {
       if (closers.length === 0) await admin.close();
       throw error;
     }
   }
 
-  function closing(stage: RunningStage): void {
+  function closing(stage: RunningStage): RunningStage {
     closers.push(() => stage.stop());
+    return stage;
   }
 
   async function lay(admin: KafkaAdmin): Promise<Foundation> {

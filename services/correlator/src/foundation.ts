@@ -1,6 +1,6 @@
 import type { AvroCodec } from '@tracehound/avro';
 import type { Tracer } from '@tracehound/event-model';
-import type { KafkaAdmin, KafkaClient } from '@tracehound/kafka';
+import type { KafkaAdmin, KafkaClient, KafkaConsumer } from '@tracehound/kafka';
 import type { VerdictCounter } from '@tracehound/pipeline';
 import type { Logger } from '@tracehound/telemetry';
 import type { CorrelatorConfig, TopicNames } from './config.ts';
@@ -38,4 +38,7 @@ export type Foundation = {
 };
 
 /** A stage that has been started. */
-export type RunningStage = { stop(): Promise<void> };
+export type RunningStage = {
+  readonly consumer: Pick<KafkaConsumer, 'assignment' | 'refusals'>;
+  stop(): Promise<void>;
+};

@@ -169,6 +169,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
   const measuring = reportLag(lag, logger);
 
   return {
+    consumer,
     async stop() {
       clearInterval(ticking);
       clearInterval(measuring);

@@ -181,6 +181,7 @@ export async function startStageB(foundation: Foundation, store: StateStore): Pr
   for (const timer of timers) timer.unref();
 
   return {
+    consumer,
     report,
     rebuildSummary() {
       const [first] = correlator.rebuilding();

@@ -1,11 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { namespaced } from '@tracehound/config';
 import { openStack, type Stack } from '@tracehound/stack';
 import { type TopicRights, topicRights, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { correlatorWorld } from './correlator-world.fixture.ts';
-import { eventsOf, expectExact, flowing, sendSliced } from './stream.fixture.ts';
+import type { CorrelatorApp } from '../src/app.ts';
+import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
+import { eventsOf, expectExact, flowing, sendSliced, untilReadiness } from './stream.fixture.ts';
 
 /** A broker of its own that looks at rights. */
 let directory: string;
@@ -23,7 +25,32 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-describe('acl-revoked', () => {
+/** Takes a right away in the middle of a stream, gives it back once `told` has resolved, and asks for E1 and E2. */
+async function withoutRight(
+  seed: number,
+  change: (world: CorrelatorWorld, verb: 'revoke' | 'grant') => Promise<void>,
+  told: (world: CorrelatorWorld, app: CorrelatorApp) => Promise<void>,
+): Promise<void> {
+  const { redisStateUrl } = stack.addresses;
+  const world = await correlatorWorld({ environment: stack.environment(), redisStateUrl });
+  try {
+    const events = eventsOf(seed);
+    const app = await world.app();
+    await sendSliced(world, events, async (slice) => {
+      if (slice === 1) await flowing(world);
+      if (slice === 2) await change(world, 'revoke');
+      if (slice !== 4) return;
+      await told(world, app);
+      await change(world, 'grant');
+    });
+    await expectExact(world, events);
+    await untilReadiness(app, { status: 200 });
+  } finally {
+    await world.close();
+  }
+}
+
+describe('acl-revoked', { timeout: 180_000 }, () => {
   it.each([
     ['read', 'security.events', 71],
     ['write', 'security.matches', 72],
@@ -31,31 +58,37 @@ describe('acl-revoked', () => {
     ['write', 'security.alerts', 74],
   ] as const)(
     'acl-revoked: no right to %s %s in the middle of a stream; with it again E1 and E2 hold',
-    {
-      timeout: 180_000,
-    },
-    async (right, name, seed) => {
-      const world = await correlatorWorld({
-        environment: stack.environment(),
-        redisStateUrl: stack.addresses.redisStateUrl,
-      });
-      try {
-        const events = eventsOf(seed);
-        await world.app();
-        await sendSliced(world, events, async (slice) => {
-          if (slice === 1) await flowing(world);
-          if (slice === 2) await rights.revoke(world.topic(name), right);
-          if (slice !== 4) return;
+    (right, name, seed) =>
+      withoutRight(
+        seed,
+        (world, verb) => rights[verb](world.topic(name), right),
+        async (world, app) => {
           await waitFor(async () => world.log().includes('SEC_KAFKA_UNAUTHORIZED'), {
-            what: `a log line that says what is missing\n${world.log()}`,
+            what: 'a log line that says what is missing',
             timeoutMs: 60_000,
           });
-          await rights.grant(world.topic(name), right);
-        });
-        await expectExact(world, events);
-      } finally {
-        await world.close();
-      }
-    },
+          if (right === 'read') {
+            await untilReadiness(app, {
+              status: 503,
+              check: 'reading',
+              says: /may not be read \(SEC_KAFKA_UNAUTHORIZED\)/,
+            });
+          }
+        },
+      ),
+  );
+
+  it.each([
+    ['correlator-a', 75],
+    ['correlator-b', 76],
+  ] as const)(
+    'acl-revoked: no right to be in the group %s in the middle of a stream; with it again E1 and E2 hold',
+    (name, seed) =>
+      withoutRight(
+        seed,
+        (world, verb) => rights[`${verb}Group`](namespaced(world.namespace, name)),
+        (_, app) =>
+          untilReadiness(app, { status: 503, check: 'reading', says: /may not be joined \(SEC_KAFKA_UNAUTHORIZED\)/ }),
+      ),
   );
 });

@@ -10,6 +10,7 @@ import {
   type KafkaClient,
   type KafkaConsumer,
   type KafkaProducer,
+  readingSummary,
   traceKafka,
 } from '@tracehound/kafka';
 import { createLifecycle } from '@tracehound/lifecycle';
@@ -99,6 +100,7 @@ export function createApp(config: SinkConfig, overrides: SinkOverrides = {}): Si
     await consumer.start();
     closers.push(() => consumer.stop());
     health.check('kafka', () => describeTopics(admin, consumer));
+    health.check('reading', async () => readingSummary([consumer]), { everyMs: 1_000 });
     every(TEND_EVERY_MS, () => tend(admin));
     every(ENSURE_EVERY_MS, makeTablePartitions);
   }

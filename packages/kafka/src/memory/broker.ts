@@ -34,6 +34,7 @@ export class MemoryBroker {
   private readonly groups = new Map<string, Group>();
   private readonly failures: { rest: number; failure: ProduceFailure }[] = [];
   private readonly leaderless = new Set<string>();
+  private readonly refused = { topic: new Set<string>(), group: new Set<string>() };
   private readonly appended = new Set<() => void>();
   private fetchFailures = 0;
   private commitFailures = 0;
@@ -135,6 +136,7 @@ export class MemoryBroker {
       this.fetchFailures--;
       throw new KafkaError('an injected fetch failure', FAULTS.connectionLost, { at });
     }
+    if (this.refused.topic.has(at.topic)) throw new KafkaError('reading is refused', FAULTS.unauthorized, { at });
     if (!this.hasLeader(at)) throw new KafkaError('the partition has no leader', FAULTS.notLeader, { at });
     const { low, high } = this.range(at);
     if (offset < low || offset > high) {
@@ -166,6 +168,7 @@ export class MemoryBroker {
   }
 
   join(groupId: string, topics: readonly string[], events: MembershipEvents): number {
+    if (this.refused.group.has(groupId)) throw refusedGroup(groupId);
     for (const topic of topics) this.topic(topic);
     const id = ++this.members;
     this.group(groupId).members.set(id, { id, topics, events });
@@ -210,12 +213,23 @@ export class MemoryBroker {
   }
 
   /** Throws a member out as an expired session would; its consumer joins again as a new member. */
-  expelMembers(groupId: string): void {
+  expelMembers(
+    groupId: string,
+    why: KafkaError = new KafkaError('the session expired', FAULTS.rebalancing, { at: { groupId } }),
+  ): void {
     const members = [...this.group(groupId).members.values()];
     this.group(groupId).members.clear();
-    for (const member of members) {
-      member.events.crashed(new KafkaError('the session expired', FAULTS.rebalancing, { at: { groupId } }));
+    for (const member of members) member.events.crashed(why);
+  }
+
+  /** Reading from a topic, or taking part in a group. Members of the group are refused at once, as at a heartbeat. */
+  setRefused(what: 'topic' | 'group', name: string, isRefused: boolean): void {
+    if (!isRefused) {
+      this.refused[what].delete(name);
+      return;
     }
+    this.refused[what].add(name);
+    if (what === 'group') this.expelMembers(name, refusedGroup(name));
   }
 
   failNextProduce(failure: ProduceFailure): void {
@@ -294,4 +308,8 @@ function failureError(failure: ProduceFailure, at: TopicPartition): KafkaError {
 
 function keyOf(at: TopicPartition): string {
   return `${at.topic}/${at.partition}`;
+}
+
+function refusedGroup(groupId: string): KafkaError {
+  return new KafkaError('the group is refused', FAULTS.unauthorized, { at: { groupId } });
 }

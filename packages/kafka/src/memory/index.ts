@@ -30,6 +30,8 @@ export type MemoryKafka = {
   failNextCommits(times: number): void;
   /** No reads and no writes while set, as without a leader. */
   setLeaderless(partition: TopicPartition, isLeaderless: boolean): void;
+  /** Nobody may read from the topic, or be a member of the group, while set. */
+  setRefused(what: 'topic' | 'group', name: string, isRefused: boolean): void;
   /** Retention: records below `low` are gone. */
   truncateBefore(partition: TopicPartition, low: bigint): void;
   /** All members get a new assignment. */
@@ -51,6 +53,7 @@ export function createMemoryKafka(options: { now: () => number }): MemoryKafka {
     failNextFetches: (times) => broker.failNextFetches(times),
     failNextCommits: (times) => broker.failNextCommits(times),
     setLeaderless: (partition, isLeaderless) => broker.setLeaderless(partition, isLeaderless),
+    setRefused: (what, name, isRefused) => broker.setRefused(what, name, isRefused),
     truncateBefore: (partition, low) => broker.truncateBefore(partition, low),
     rebalance: (groupId) => broker.rebalance(groupId),
     expelMembers: (groupId) => broker.expelMembers(groupId),
