@@ -4,6 +4,7 @@ import {
   ConfigResourceTypes,
   IncrementalAlterConfigOperationTypes,
 } from '@platformatic/kafka';
+import { backoffMs, sleepMs } from './backoff.ts';
 import { FAULTS, KafkaError } from './errors.ts';
 import { classifyPlatformatic } from './platformatic/classify.ts';
 import { baseOptions } from './platformatic/options.ts';
@@ -12,6 +13,8 @@ import { changeOf } from './topic-change.ts';
 
 const EARLIEST = -2n;
 const LATEST = -1n;
+/** A busy broker hears of a new topic within a second or two; after this it is a fault. */
+const KNOWN_MS_MAX = 15_000;
 
 /**
  * The admin of both network adapters, over `@platformatic/kafka`: kafkajs knows neither topic ids nor incremental
@@ -38,6 +41,21 @@ export function openAdmin(options: KafkaClientOptions): Promise<KafkaAdmin> {
       return found.partitionsCount;
     }, topic);
 
+  /** A controller answers for a new topic before its brokers, if they are busy, have heard of it. */
+  async function untilKnown(topic: string): Promise<void> {
+    const deadlineMs = performance.now() + KNOWN_MS_MAX;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await partitionCount(topic);
+        return;
+      } catch (error) {
+        const isUnknown = error instanceof KafkaError && error.code === FAULTS.unknownTopic.code;
+        if (!isUnknown || performance.now() > deadlineMs) throw error;
+        await sleepMs(backoffMs(attempt));
+      }
+    }
+  }
+
   return Promise.resolve({
     listTopics: () => call(() => admin.listTopics()),
     applyTopics: (specs) =>
@@ -51,6 +69,7 @@ export function openAdmin(options: KafkaClientOptions): Promise<KafkaAdmin> {
           }
           done.push({ topic: spec.topic, action: await createTopic(admin, spec) });
         }
+        for (const { topic } of done.filter(({ topic }) => !existing.has(topic))) await untilKnown(topic);
         return done;
       }),
     deleteTopics: (topics) =>

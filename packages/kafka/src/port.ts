@@ -143,7 +143,10 @@ export type TopicResult = {
 
 export type KafkaAdmin = {
   listTopics(): Promise<readonly string[]>;
-  /** Creates what is missing, adjusts changed settings; never shrinks or deletes. Returns what it did per topic. */
+  /**
+   * Creates what is missing, adjusts changed settings; never shrinks or deletes. Returns what it did per topic, once a broker knows
+   * what was created.
+   */
   applyTopics(specs: readonly TopicSpec[]): Promise<readonly TopicResult[]>;
   deleteTopics(topics: readonly string[]): Promise<void>;
   partitionCount(topic: string): Promise<number>;
