@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { activeController, openStack, type PartName, type Stack } from '@tracehound/stack';
-import { waitFor } from '@tracehound/testkit';
+import { endedByFullDisk, fillDisk, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { correlatorWorld } from './correlator-world.fixture.ts';
-import { eventsOf, expectExact, flowing, sendSliced } from './stream.fixture.ts';
+import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
+import { eventsOf, expectExact, flowing, sendSliced, untilReadiness } from './stream.fixture.ts';
 
 /** Brokers of their own, which are controllers too, as in small clusters. */
 let directory: string;
@@ -34,33 +34,97 @@ function controller(notAsked?: number): Promise<number> {
 
 const partOf = (node: number): PartName => `kafka-${node as 1 | 2 | 3}`;
 
-describe('three brokers', () => {
-  it('controller-failover: the active controller is killed in the middle of a stream, E1 and E2 hold', {
-    timeout: 180_000,
-  }, async () => {
-    const world = await correlatorWorld({
-      environment: stack.environment(),
-      redisStateUrl: stack.addresses.redisStateUrl,
-      inSyncOfThree: 2,
-    });
-    try {
-      const events = eventsOf(61);
-      await world.app();
-      const killed: number[] = [];
+async function withWorld(
+  inSyncOfThree: (topic: string) => number,
+  body: (world: CorrelatorWorld) => Promise<void>,
+): Promise<void> {
+  const { redisStateUrl } = stack.addresses;
+  const world = await correlatorWorld({ environment: stack.environment(), redisStateUrl, inSyncOfThree });
+  try {
+    await body(world);
+  } finally {
+    await world.close();
+  }
+}
+
+/** What comes in may lose a broker, what the correlator writes may not. */
+const inSyncOfResults = (topic: string): number => (/\.security\.(events|telemetry)$/.test(topic) ? 2 : 3);
+
+const POISON = { key: 'acme|poison', value: Buffer.from('not Avro at all') };
+
+/** How a write is not possible: for certain with one broker gone of three that it needs, unknown without a quorum. */
+const TOO_FEW = [
+  { what: 'one broker gone of three that results need', inSyncOfThree: inSyncOfResults, gone: [3] },
+  { what: 'two of three brokers gone', inSyncOfThree: () => 2, gone: [2, 3] },
+] as const;
+
+describe('three brokers', { timeout: 180_000 }, () => {
+  it('controller-failover: the active controller is killed in the middle of a stream, E1 and E2 hold', () =>
+    withWorld(
+      () => 2,
+      async (world) => {
+        const events = eventsOf(61);
+        await world.app();
+        const killed: number[] = [];
+        await sendSliced(world, events, async (slice) => {
+          if (slice === 1) await flowing(world);
+          if (slice === 2) {
+            const active = await controller();
+            await stack.part(partOf(active)).kill('SIGKILL');
+            killed.push(active);
+            expect(await controller(active)).not.toBe(active);
+          }
+          if (slice === 4) await stack.part(partOf(killed[0] ?? 0)).restart();
+        });
+        expect(killed).toHaveLength(1);
+        await expectExact(world, events);
+      },
+    ));
+
+  it('disk-full: the disk of the active controller is full in the middle of a stream, E1 and E2 hold', () =>
+    withWorld(
+      () => 2,
+      async (world) => {
+        const events = eventsOf(62);
+        await world.app();
+        const full: PartName[] = [];
+        await sendSliced(world, events, async (slice) => {
+          if (slice === 1) await flowing(world);
+          if (slice === 2) {
+            full.push(partOf(await controller()));
+            for (const name of full) await fillDisk(stack, name);
+          }
+          if (slice === 3) for (const name of full) await endedByFullDisk(stack, name);
+          if (slice === 4) for (const name of full) await stack.part(name).restart();
+        });
+        expect(full).toHaveLength(1);
+        await expectExact(world, events);
+      },
+    ));
+
+  it.each(TOO_FEW)('min-isr-lost: $what in the middle of a stream, E1 and E2 hold', ({ inSyncOfThree, gone }) =>
+    withWorld(inSyncOfThree, async (world) => {
+      const events = eventsOf(63);
+      const app = await world.app();
+      await untilReadiness(app, { status: 200 });
+      const takesEvents = gone.length === 1;
       await sendSliced(world, events, async (slice) => {
         if (slice === 1) await flowing(world);
         if (slice === 2) {
-          const active = await controller();
-          await stack.part(partOf(active)).kill('SIGKILL');
-          killed.push(active);
-          expect(await controller(active)).not.toBe(active);
+          await Promise.all(gone.map((node) => stack.part(partOf(node)).kill('SIGKILL')));
+          await untilReadiness(app, { status: 503 });
+          // Neither dead letters nor matches can go out now.
+          if (takesEvents)
+            await world.producer.sendTo({ topic: world.topic('security.events'), partition: 1 }, [POISON]);
         }
-        if (slice === 4) await stack.part(partOf(killed[0] ?? 0)).restart();
+        if (slice === (takesEvents ? 4 : 2)) {
+          await Promise.all(gone.map((node) => stack.part(partOf(node)).restart()));
+          await untilReadiness(app, { status: 200 });
+        }
       });
-      expect(killed).toHaveLength(1);
       await expectExact(world, events);
-    } finally {
-      await world.close();
-    }
-  });
+      const dead = (await world.records('security.events.dlq')).map(({ key }) => key?.toString());
+      expect(dead).toEqual(takesEvents ? [POISON.key] : []);
+    }),
+  );
 });

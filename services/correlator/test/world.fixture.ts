@@ -11,7 +11,7 @@ import {
 } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient, KafkaProducer, KafkaRecord } from '@tracehound/kafka';
 import { loadRuleSet, type RuleFile } from '@tracehound/sigma';
-import { waitFor } from '@tracehound/testkit';
+import { replicated, waitFor } from '@tracehound/testkit';
 import { eventRecord, type FinalLine, finalLine, TEST_RULES, type TestEvent } from './events.fixture.ts';
 
 /** One namespace with topics, schemas and rules, and what tests do to it and ask of it. */
@@ -52,24 +52,15 @@ export type TestWorldOptions = {
   readonly mirrored?: readonly string[];
   /** Those of them that the first activation lists; all by default. */
   readonly listed?: readonly string[];
-  /** In-sync replicas that a write needs, of three; by default topics have one replica. */
-  readonly inSyncOfThree?: number;
+  /** In-sync replicas that a write to a topic needs, of three; by default topics have one replica. */
+  readonly inSyncOfThree?: (topic: string) => number;
 };
 
 export async function createWorld(options: TestWorldOptions): Promise<TestWorld> {
   const { kafka, namespace, mirrored = [] } = options;
   const admin = await kafka.admin();
   const topics = topicSettings({ profile: 'local', namespace, mirrored });
-  const inSync = options.inSyncOfThree;
-  await admin.applyTopics(
-    inSync === undefined
-      ? topics
-      : topics.map((spec) => ({
-          ...spec,
-          replicationFactor: 3,
-          config: { ...spec.config, 'min.insync.replicas': String(inSync) },
-        })),
-  );
+  await admin.applyTopics(options.inSyncOfThree ? replicated(topics, options.inSyncOfThree) : topics);
   await registerRecords(options.registry);
   const codec = createAvroCodec({ registry: options.registry });
   await codec.prepare(['tracehound.events.v1.AuthenticationEvent']);

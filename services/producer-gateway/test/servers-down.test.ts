@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ADDRESS_KEYS, openStack, type Stack } from '@tracehound/stack';
-import { waitFor } from '@tracehound/testkit';
+import { endedByFullDisk, fillDisk, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GatewayApp } from '../src/app.ts';
 import {
@@ -110,6 +110,50 @@ describe('broker-pause', () => {
     const copies = (await world.events()).filter(({ record }) => String(record.key) === `acme|${event.event_id}`);
     expect(copies.length).toBeGreaterThanOrEqual(1);
     expect((await postEvents(app, event)).body.results?.[0]?.status).toBe('duplicate');
+    await app.stop();
+  });
+});
+
+describe('disk-full', () => {
+  test('disk-full: 503 with Retry-After and not ready while the only broker has no room, then nothing acknowledged is lost', {
+    timeout: 120_000,
+  }, async () => {
+    const app = await world.start({ TRACEHOUND_GATEWAY_PRODUCE_TIMEOUT: '1s' });
+    await ready(app);
+    const acknowledged = new Set<string>();
+    const send = async (events: readonly { event_id: string }[]) => {
+      const answer = await postEvents(app, events);
+      for (const { status, event_id } of answer.body.results ?? []) {
+        if (event_id !== null && (status === 'accepted' || status === 'duplicate')) acknowledged.add(event_id);
+      }
+      return answer;
+    };
+    const some = () => Array.from({ length: 100 }, () => anEvent());
+    expect((await send(some())).status).toBe(200);
+    await fillDisk(stack, 'kafka-1');
+    const refused = await waitFor(
+      async () => {
+        const events = some();
+        const answer = await send(events);
+        return answer.status === 503 && { events, answer };
+      },
+      { what: 'a write to be refused', timeoutMs: 60_000 },
+    );
+    expect(Number(refused.answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    await endedByFullDisk(stack, 'kafka-1');
+    await waitFor(async () => (await checkOf(app, 'kafka'))?.ok === false && (await readiness(app)).status === 503, {
+      what: 'the gateway not to be ready',
+      timeoutMs: 30_000,
+    });
+    await stack.part('kafka-1').restart();
+    await waitFor(async () => (await send(refused.events)).status === 200, {
+      what: 'the events to be taken',
+      timeoutMs: 60_000,
+    });
+    await ready(app);
+    const keys = new Set((await world.events()).map(({ record }) => record.key?.toString()));
+    for (const { event_id } of refused.events) expect(acknowledged).toContain(event_id);
+    expect([...acknowledged].filter((eventId) => !keys.has(`acme|${eventId}`))).toEqual([]);
     await app.stop();
   });
 });
