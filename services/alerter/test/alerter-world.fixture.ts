@@ -22,7 +22,7 @@ import {
 import { createPool, migrate, type Pool } from '@tracehound/postgres';
 import { loadRuleSet } from '@tracehound/sigma';
 import { createLogger } from '@tracehound/telemetry';
-import { testStack, waitFor } from '@tracehound/testkit';
+import { replicated, testStack, waitFor } from '@tracehound/testkit';
 import { type AlerterApp, createApp } from '../src/app.ts';
 import { loadConfig } from '../src/config.ts';
 import type { LogPosition } from '../src/ports.ts';
@@ -67,8 +67,13 @@ export type AlerterWorld = {
   close(): Promise<void>;
 };
 
-/** `environment` names servers of the test's own, when it disturbs them. */
-export async function alerterWorld(options: { environment?: NodeJS.ProcessEnv } = {}): Promise<AlerterWorld> {
+/**
+ * `environment` names servers of the test's own, when it disturbs them. `inSyncOfThree`: replicas that a write to a topic
+ * needs, on three brokers; by default topics have one.
+ */
+export async function alerterWorld(
+  options: { environment?: NodeJS.ProcessEnv; inSyncOfThree?: (topic: string) => number } = {},
+): Promise<AlerterWorld> {
   const stack = await testStack(options.environment);
   const namespace = stack.namespace();
   const databaseUrl = await stack.database();
@@ -76,8 +81,10 @@ export async function alerterWorld(options: { environment?: NodeJS.ProcessEnv } 
   const pool = createPool(databaseUrl, { applicationName: 'alerter-test', connectionsMax: 4 });
   const kafka = createKafkaJsClient({ brokers: stack.kafkaBrokers, clientId: 'alerter-test' });
   const admin = await kafka.admin();
-  const settings = topicSettings({ profile: 'local', namespace });
-  await admin.applyTopics(settings.filter(({ topic }) => /alert|findings|deliveries|detection\.rules$/.test(topic)));
+  const settings = topicSettings({ profile: 'local', namespace }).filter(({ topic }) =>
+    /alert|findings|deliveries|detection\.rules$/.test(topic),
+  );
+  await admin.applyTopics(options.inSyncOfThree ? replicated(settings, options.inSyncOfThree) : settings);
   const registry = createRegistry({ url: stack.registryUrl });
   await registerRecords(registry);
   const codec = createAvroCodec({ registry });

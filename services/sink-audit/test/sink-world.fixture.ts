@@ -17,7 +17,7 @@ import {
   type KafkaRecord,
 } from '@tracehound/kafka';
 import { createLogger } from '@tracehound/telemetry';
-import { testStack, waitFor } from '@tracehound/testkit';
+import { replicated, testStack, waitFor } from '@tracehound/testkit';
 import { createApp, type SinkApp } from '../src/app.ts';
 import { loadSinkConfig, type SinkConfig } from '../src/config.ts';
 import { INTAKE_TOPICS } from '../src/domain/intake-topics.ts';
@@ -54,16 +54,20 @@ export type SinkWorld = {
   close(): Promise<void>;
 };
 
-/** `postgresUrl` names a server of the test's own, when the test stops it; `environment` names all of them. */
+/**
+ * `postgresUrl` names a server of the test's own, when the test stops it; `environment` names all of them. `inSyncOfThree`:
+ * replicas that a write to a topic needs, on three brokers; by default topics have one.
+ */
 export async function sinkWorld(
-  options: { postgresUrl?: string; environment?: NodeJS.ProcessEnv } = {},
+  options: { postgresUrl?: string; environment?: NodeJS.ProcessEnv; inSyncOfThree?: (topic: string) => number } = {},
 ): Promise<SinkWorld> {
   const stack = await testStack(options.environment);
   const namespace = stack.namespace();
   const database = await testDatabase(options.postgresUrl ?? options.environment?.['TRACEHOUND_POSTGRES_URL']);
   const kafka = createKafkaJsClient({ brokers: stack.kafkaBrokers, clientId: 'sink-test' });
   const admin = await kafka.admin();
-  await admin.applyTopics(topicSettings({ profile: 'local', namespace }));
+  const topics = topicSettings({ profile: 'local', namespace });
+  await admin.applyTopics(options.inSyncOfThree ? replicated(topics, options.inSyncOfThree) : topics);
   const registry = createRegistry({ url: stack.registryUrl });
   await registerRecords(registry);
   const codec = createAvroCodec({ registry });
