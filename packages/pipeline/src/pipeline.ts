@@ -64,28 +64,35 @@ export class Pipeline<In, Out> {
   /** Runs all items through; returns exactly one outcome per item, in the order of the items. */
   async run(items: readonly In[]): Promise<readonly Outcome<In, Out>[]> {
     const outcomes: Outcome<In, Out>[] = new Array(items.length);
-    let alive: { index: number; value: unknown }[] = items.map((value, index) => ({ index, value }));
+    // What is still on its way, and where each of it stands among the items: two lists, not an object per item and stage.
+    let values: readonly unknown[] = items;
+    let places: readonly number[] = items.map((_, index) => index);
     let last = 'consume';
     for (const stage of this.stages) {
       last = stage.name;
-      if (alive.length === 0) break;
-      const verdicts = await stage.run(alive.map((entry) => entry.value));
-      invariant(verdicts.length === alive.length, 'a stage must return one verdict per item', {
+      if (values.length === 0) break;
+      const verdicts = await stage.run(values);
+      invariant(verdicts.length === values.length, 'a stage must return one verdict per item', {
         stage: stage.name,
-        items: alive.length,
+        items: values.length,
         verdicts: verdicts.length,
       });
-      const next: typeof alive = [];
-      for (let i = 0; i < alive.length; i++) {
-        const entry = alive[i] as (typeof alive)[number];
+      const passed: unknown[] = [];
+      const passedPlaces: number[] = [];
+      for (let i = 0; i < places.length; i++) {
+        const place = places[i] as number;
         const verdict = verdicts[i] as Verdict<unknown>;
-        if (verdict.kind === 'ok') next.push({ index: entry.index, value: verdict.value });
-        else outcomes[entry.index] = { item: items[entry.index] as In, stage: stage.name, verdict };
+        if (verdict.kind === 'ok') {
+          passed.push(verdict.value);
+          passedPlaces.push(place);
+        } else outcomes[place] = { item: items[place] as In, stage: stage.name, verdict };
       }
-      alive = next;
+      values = passed;
+      places = passedPlaces;
     }
-    for (const entry of alive) {
-      outcomes[entry.index] = { item: items[entry.index] as In, stage: last, verdict: ok(entry.value as Out) };
+    for (let i = 0; i < places.length; i++) {
+      const place = places[i] as number;
+      outcomes[place] = { item: items[place] as In, stage: last, verdict: ok(values[i] as Out) };
     }
     return outcomes;
   }
