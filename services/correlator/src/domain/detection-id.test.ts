@@ -8,3 +8,8 @@ it('X9 a detection id tells its parts apart, wherever their borders lie', () => 
   expect(detectionId({ ...base, ruleId: 'r1h', semanticHash: '' })).not.toBe(detectionId(base));
   expect(detectionId({ ...base, organizationId: 'umbrella' })).not.toBe(detectionId(base));
 });
+
+it('X9 a detection id is SHA-256 over the parts in UTF-8, each behind its length in bytes', () => {
+  const parts = { organizationId: 'acmé', ruleId: 'r1', semanticHash: 'h', eventId: 'e😀' };
+  expect(detectionId(parts)).toBe('64702a957f64525b68305d93c386b61d');
+});

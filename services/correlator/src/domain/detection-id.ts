@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /**
  * First 32 hex digits of SHA-256 over the length-prefixed parts (contracts section 3): the same event and rule give
@@ -10,9 +10,13 @@ export function detectionId(parts: {
   readonly semanticHash: string;
   readonly eventId: string;
 }): string {
-  const hash = createHash('sha256');
-  for (const part of [parts.organizationId, parts.ruleId, parts.semanticHash, parts.eventId]) {
-    hash.update(`${Buffer.byteLength(part)}:`).update(part);
-  }
-  return hash.digest('hex').slice(0, 32);
+  const { organizationId, ruleId, semanticHash, eventId } = parts;
+  return hash(
+    'sha256',
+    `${prefixed(organizationId)}${prefixed(ruleId)}${prefixed(semanticHash)}${prefixed(eventId)}`,
+  ).slice(0, 32);
+}
+
+function prefixed(part: string): string {
+  return `${Buffer.byteLength(part)}:${part}`;
 }

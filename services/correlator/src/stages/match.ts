@@ -76,9 +76,11 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, { activation, rules
   const detections = rules.matchEvent(view, view.logSource, skipped ? { ...watch, skipped } : watch);
   if (detections.length === 0) {
     deps.guard.saw({ organizationId, appendTimeMs: record.appendTimeMs, matches: NO_MATCHES, rules });
-    return { offset: record.offset, findings: [], matches: [], failedRules, record };
+    return { offset: record.offset, findings: NO_FINDINGS, matches: NO_ROUTED, failedRules, record };
   }
   const sourceOffset = safeOffset(record.offset);
+  // Once per event: the envelope reads a field anew at each look.
+  const { event_id: eventId, event_time: eventTime, source } = envelope;
 
   const findings: DetectionFinding[] = [];
   for (const index of detections) {
@@ -91,13 +93,13 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, { activation, rules
         organizationId,
         ruleId: rule.rule_id,
         semanticHash: rule.semantic_hash,
-        eventId: envelope.event_id,
+        eventId,
       }),
       organization_id: organizationId,
       cluster_id: deps.clusterId,
       rule,
-      event_id: envelope.event_id,
-      event_time: envelope.event_time,
+      event_id: eventId,
+      event_time: eventTime,
       src_topic: deps.source.topic,
       src_topic_id: deps.source.topicId,
       src_partition: deps.source.partition,
@@ -109,6 +111,7 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, { activation, rules
   for (const correlation of found.groupMissing) deps.onGroupMissing(rules, correlation);
   const taken = takenMatches(deps, found.matches, { activation, rules, organizationId, record });
   deps.guard.saw({ organizationId, appendTimeMs: record.appendTimeMs, matches: taken, rules });
+  const flags = envelope.event_time_source === 'RECEIVED' ? FLAG_ET_RECEIVED : 0;
   const matches = taken.map((one): RoutedMatch => {
     const index = rules.inOrganization(one.rule, organizationId);
     const rule = rules.correlations[index] as CorrelationRule; // The set numbers its own rules.
@@ -116,15 +119,15 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, { activation, rules
       rule: index,
       organization_id: organizationId,
       group_key: one.group_key,
-      event_id: envelope.event_id,
-      event_time: envelope.event_time,
+      event_id: eventId,
+      event_time: eventTime,
       step: one.step,
       value: one.value,
       number: one.number,
       source_offset: sourceOffset,
-      source_instance: envelope.source.instance,
-      source_seq: envelope.source.seq,
-      flags: envelope.event_time_source === 'RECEIVED' ? FLAG_ET_RECEIVED : 0,
+      source_instance: source.instance,
+      source_seq: source.seq,
+      flags,
     };
     const window = { rule, organization: organizationId, groupKey: one.group_key };
     return { target: partitionOf(window, deps.targets), match };
@@ -133,6 +136,8 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, { activation, rules
 }
 
 const NO_MATCHES: readonly RuleMatch[] = [];
+const NO_FINDINGS: readonly DetectionFinding[] = [];
+const NO_ROUTED: readonly RoutedMatch[] = [];
 
 /** Without those of rules that are tripped in the organization. */
 function takenMatches(
