@@ -2,7 +2,7 @@ import type { Type } from 'avsc';
 import { type Cursor, readLength } from './cursor.ts';
 import { FieldsReader, scalarSymbolsOf } from './lazy-fields.ts';
 import { type Skip, skipOf } from './skip.ts';
-import { TextMemory } from './text-memory.ts';
+import { isSame, TextMemory } from './text-memory.ts';
 
 type Part = Readonly<Record<string, unknown>>;
 type Field = { readonly name: string; readonly type: unknown };
@@ -67,18 +67,13 @@ function takeRemembered(skip: Skip, type: Type): Take {
   return (cursor) => {
     const { buf, pos } = cursor;
     if (!skip(cursor)) return REFUSED;
-    if (value === REFUSED || !isSame(bytes, buf, { pos, end: cursor.pos })) {
+    const { length } = bytes;
+    if (value === REFUSED || length !== cursor.pos - pos || !isSame({ bytes, from: 0, length }, buf, pos)) {
       bytes = Buffer.from(buf.subarray(pos, cursor.pos));
       value = type.decode(buf, pos).value;
     }
     return value;
   };
-}
-
-function isSame(bytes: Buffer, buf: Buffer, { pos, end }: { readonly pos: number; readonly end: number }): boolean {
-  if (bytes.length !== end - pos) return false;
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== buf[pos + i]) return false;
-  return true;
 }
 
 /** A record with a getter per field, which reads it anew at each look. */

@@ -1,5 +1,5 @@
 import { type Cursor, IRREGULAR, readLength } from './cursor.ts';
-import { isTextOf, type TextMemory } from './text-memory.ts';
+import { isSame, type TextMemory } from './text-memory.ts';
 
 /** Names kept over all orders of fields; more are some sender's invention, and then all are forgotten. */
 const NAMES_MAX = 100_000;
@@ -7,6 +7,8 @@ const NAMES_MAX = 100_000;
 /** The names of the fields of an event, in order. */
 export class FieldShape {
   readonly name: string;
+  /** The name in UTF-8. */
+  readonly bytes: Uint8Array;
   readonly before: FieldShape | null;
   readonly count: number;
   /** Shapes with one more name, and the one that came last. */
@@ -18,6 +20,7 @@ export class FieldShape {
   constructor(before: FieldShape | null, name: string) {
     this.before = before;
     this.name = name;
+    this.bytes = Uint8Array.from(Buffer.from(name));
     this.count = before === null ? 0 : before.count + 1;
   }
 }
@@ -51,7 +54,9 @@ export class FieldShapes {
     if (length === IRREGULAR || start + length > cursor.buf.length) return null;
     cursor.pos = start + length;
     const { likely } = shape;
-    if (likely !== null && isTextOf(likely.name, cursor.buf, { start, length })) return likely;
+    if (likely !== null && likely.bytes.length === length) {
+      if (isSame({ bytes: likely.bytes, from: 0, length }, cursor.buf, start)) return likely;
+    }
     const name = this.memory.text(cursor.buf, start, length);
     let longer = shape.longer.get(name);
     if (longer === undefined) {
