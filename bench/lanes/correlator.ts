@@ -105,8 +105,7 @@ async function runInMemory(cell: Cell): Promise<Run> {
   micros += cpuMicros() - cpu;
   wallMs += performance.now() - wall;
   const redisCpuSeconds = (await redisCpu(redis)) - redisBefore;
-  const decode = (value: Buffer) => opened.codec.decode(value) as { name: string; value: object };
-  const correlations = finalsOf(opened.alerts, decode);
+  const correlations = finalsOf(opened.alerts, opened.codec);
   redis.disconnect();
   return {
     cpuSeconds: micros / 1e6,
@@ -182,7 +181,7 @@ async function runFromKafka(stack: Stack, load: Load, events: number, namespace:
       if (value !== null) alerts.push({ lane: 'alerts', key: '', value });
     }
   }
-  const correlations = finalsOf(alerts, (value) => codec.decode(value) as { name: string; value: object });
+  const correlations = finalsOf(alerts, codec);
   redis.disconnect();
   await admin.close();
   await kafka.close();

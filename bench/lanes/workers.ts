@@ -50,10 +50,7 @@ async function work({ load, events, redisUrl, namespace }: Cell): Promise<void> 
   await feed.end();
   const cpuSeconds = (cpuMicros() - cpu) / 1e6;
   const wallSeconds = (performance.now() - wall) / 1_000;
-  const correlations = finalsOf(
-    opened.alerts,
-    (value) => opened.codec.decode(value) as { name: string; value: object },
-  );
+  const correlations = finalsOf(opened.alerts, opened.codec);
   redis.disconnect();
   process.send?.({ cpuSeconds, wallSeconds, correlations } satisfies Run, () => process.disconnect());
 }

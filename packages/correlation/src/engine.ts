@@ -16,7 +16,7 @@ import { instanceKey } from './instance.ts';
 import { type Breaker, ENGINE_LIMITS, type EngineLimits, STATE_PRESSURE } from './limits.ts';
 import { type Family, type GroupRef, groupIdOf, type Instance } from './live-group.ts';
 import type { LogMark } from './log-reach.ts';
-import { withheldLoss } from './losses.ts';
+import { type Range, withheldLoss } from './losses.ts';
 import { hitOf, lateEvent, matchOf } from './match-hit.ts';
 import { ENGINE_MEMORY, type EngineMemory } from './memory.ts';
 import type { ApplyOptions, Effect, PartitionEngine, PartitionEngineConfig, SourceRef } from './partition-engine.ts';
@@ -50,8 +50,6 @@ export function createEngineWith(config: PartitionEngineConfig, switches: Partia
 }
 
 type RuleInOrganization = Pick<Family, 'instance' | 'organization'>;
-
-type DegradedTimes = { readonly fromMs: number; readonly toMs: number };
 
 /** A rule set with the instances that run it. */
 type SetPlan = { readonly rules: readonly Plan[]; readonly set: RuleSetCompiled };
@@ -261,7 +259,7 @@ class Engine implements PartitionEngine {
 
   private noteBreaker({ rules, set }: SetPlan, breaker: Breaker): void {
     const { organization, ruleId } = breaker;
-    const losses = new Map<number, DegradedTimes>();
+    const losses = new Map<number, Range>();
     for (const { index, isDirect, inner } of reachedBy(set, ruleId)) {
       const { rule, instance } = rules[set.inOrganization(index, organization)] as Plan;
       const missing = [...(isDirect ? [breaker] : []), ...inner.flatMap((one) => losses.get(one) ?? [])];

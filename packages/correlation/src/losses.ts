@@ -5,7 +5,8 @@ import { compareText } from './hit.ts';
 import type { Family, Live } from './live-group.ts';
 import { frameOf } from './window-rule.ts';
 
-type Range = { readonly fromMs: number; readonly toMs: number };
+/** Event times, both ends in. */
+export type Range = { readonly fromMs: number; readonly toMs: number };
 
 /** A range of one correlation in one organization in which state or matches were let go; part of the state. */
 export type Loss = Range & {

@@ -5,7 +5,7 @@ import { flooded } from '../oracle/flood.ts';
 import { effectLog, runWithRestarts } from '../oracle/restarts.ts';
 import { createRichWorld, WORLD_PARTS } from '../oracle/rich-world.ts';
 import { brokenPromises, configOf, finalLines, oracleLines, runLog } from '../oracle/run.ts';
-import { type ArrivalOptions, arriveAt, createWorld, type World } from '../oracle/world.ts';
+import { type Arrival, type ArrivalOptions, arriveAt, createWorld, type World } from '../oracle/world.ts';
 import { createPartitionEngine, type PartitionEngine } from './engine.ts';
 import { ENGINE_LIMITS, type EngineLimits } from './limits.ts';
 
@@ -134,22 +134,10 @@ describe('a breaker in the middle of a log', () => {
         const rule = world.rules.findIndex(({ uid }) => uid === 'event_count');
         const { batches, times } = tripped(arrival.batches, (match) => match.rule === rule);
         withheld += times.length;
-        const range = { fromMs: Math.min(...times), toMs: Math.max(...times) };
-        const breaker = { organization: 'acme', ruleId: 'event_count', cause: 'breaker:1', ...range };
-        const owner = () =>
-          createPartitionEngine({
-            ...configOf(world),
-            breakers: (id) => (id === 'a2' && times.length > 0 ? [breaker] : []),
-          });
-        const { alerts } = runLog(owner(), batches);
-        const degraded = alerts.filter(({ kind }) => kind === 'DEGRADED');
+        const degraded = exactOutside(world, arrival, { batches, times, ruleId: 'event_count', seed });
         expect(
           degraded.every(({ rule, organization_id }) => `${organization_id}/${rule.rule_id}` === 'acme/event_count'),
         ).toBe(true);
-        expect(outside(finalLines(alerts), degraded)).toEqual(outside(oracleLines(world, arrival), degraded));
-        const run = runWithRestarts(owner, batches, seed);
-        expect(run.log).toEqual(effectLog(owner(), batches));
-        expect(run.differing).toBe(0);
       }),
       { numRuns },
     );
@@ -171,23 +159,11 @@ describe('a breaker in the middle of a log', () => {
           return source?.kind === 'detection' && source.detection === detection?.index;
         });
         withheld += times.length;
-        const range = { fromMs: Math.min(...times), toMs: Math.max(...times) };
-        const breaker = { organization: 'acme', ruleId: detection?.id ?? '', cause: 'breaker:1', ...range };
-        const owner = () =>
-          createPartitionEngine({
-            ...configOf(world),
-            breakers: (id) => (id === 'a2' && times.length > 0 ? [breaker] : []),
-          });
-        const { alerts } = runLog(owner(), batches);
-        const degraded = alerts.filter(({ kind }) => kind === 'DEGRADED');
+        const degraded = exactOutside(world, arrival, { batches, times, ruleId: detection?.id ?? '', seed });
         expect(degraded.every(({ organization_id }) => organization_id === 'acme')).toBe(true);
         outer += degraded.filter(
           ({ rule }) => correlations.find(({ uid }) => uid === rule.rule_id)?.depth === 1,
         ).length;
-        expect(outside(finalLines(alerts), degraded)).toEqual(outside(oracleLines(world, arrival), degraded));
-        const run = runWithRestarts(owner, batches, seed);
-        expect(run.log).toEqual(effectLog(owner(), batches));
-        expect(run.differing).toBe(0);
       }),
       { numRuns },
     );
@@ -195,6 +171,34 @@ describe('a breaker in the middle of a log', () => {
     expect(outer).toBeGreaterThan(numRuns / 10);
   }, 120_000);
 });
+
+/** The log under a breaker of the rule in acme, also over restarts: equal to the oracle outside of the ranges that it says, which are given. */
+function exactOutside(
+  world: World,
+  arrival: Arrival,
+  of: {
+    readonly batches: readonly MatchBatch[];
+    readonly times: readonly number[];
+    readonly ruleId: string;
+    readonly seed: number;
+  },
+): readonly CorrelationAlert[] {
+  const { batches, times, ruleId, seed } = of;
+  const range = { fromMs: Math.min(...times), toMs: Math.max(...times) };
+  const breaker = { organization: 'acme', ruleId, cause: 'breaker:1', ...range };
+  const owner = () =>
+    createPartitionEngine({
+      ...configOf(world),
+      breakers: (id) => (id === 'a2' && times.length > 0 ? [breaker] : []),
+    });
+  const { alerts } = runLog(owner(), batches);
+  const degraded = alerts.filter(({ kind }) => kind === 'DEGRADED');
+  expect(outside(finalLines(alerts), degraded)).toEqual(outside(oracleLines(world, arrival), degraded));
+  const run = runWithRestarts(owner, batches, seed);
+  expect(run.log).toEqual(effectLog(owner(), batches));
+  expect(run.differing).toBe(0);
+  return degraded;
+}
 
 /** The log as stage A writes it under a breaker for one organization from the middle on. */
 function tripped(log: readonly MatchBatch[], isOfRule: (match: Match) => boolean) {

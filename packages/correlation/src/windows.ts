@@ -15,7 +15,7 @@ import { insertHit } from './insert-hit.ts';
 import { createInstance, instanceKey } from './instance.ts';
 import { BREAKER, type EngineLimits, STATE_PRESSURE } from './limits.ts';
 import { compareFamilies, type Family, type GroupRef, type Instance, type Live } from './live-group.ts';
-import { Losses, lossOf, lossOfWaiting, saidUntilMs } from './losses.ts';
+import { Losses, lossOf, lossOfWaiting, type Range, saidUntilMs } from './losses.ts';
 import type { EngineMemory } from './memory.ts';
 import { decodeGroup } from './state-codec.ts';
 import { STATE_VERSION, type StateVersion } from './state-version.ts';
@@ -80,8 +80,6 @@ export type Pending = {
 
 /** X11: chains are at most four deep. */
 const DEPTH_MAX = 4;
-
-type DegradedTimes = { readonly fromMs: number; readonly toMs: number };
 
 /** Parts of a span after which a group in steady use lets go of what is past. */
 const SETTLES_PER_SPAN = 4;
@@ -495,14 +493,14 @@ export class Windows {
   }
 
   /** X14: matches of the rule were withheld from the organization; said once per cause, and only while it still says something. */
-  withhold(who: Pick<Family, 'instance' | 'organization'>, cause: string, range: DegradedTimes): void {
+  withhold(who: Pick<Family, 'instance' | 'organization'>, cause: string, range: Range): void {
     if (this.losses.get(who, cause) || saidUntilMs(who.instance, range.toMs) < this.watermarkOf(who.instance)) return;
     this.config.counters.degraded++;
     this.losses.add(who, cause, range);
     this.config.speech.degraded(who, null, { ...range, reason: BREAKER });
   }
 
-  private letGo(ref: GroupRef): { readonly fromMs: number; readonly toMs: number } {
+  private letGo(ref: GroupRef): Range {
     if (ref.isCold) return this.letGoCold(ref);
     const live = this.table.lastLook(ref);
     const { episodes } = live;
@@ -514,7 +512,7 @@ export class Windows {
     return loss;
   }
 
-  private letGoCold(ref: GroupRef): { readonly fromMs: number; readonly toMs: number } {
+  private letGoCold(ref: GroupRef): Range {
     const { newestMs, ageMs } = ref;
     this.table.remove(ref);
     return lossOfWaiting(ref.family.instance.rule.definition, { firstMs: newestMs - ageMs, newestMs });

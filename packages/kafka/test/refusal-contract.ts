@@ -1,5 +1,6 @@
 import { waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { KafkaConsumer, KafkaRefusal } from '../src/index.ts';
 import { type AdapterHarness, ContractBench, numbered } from './contract-bench.ts';
 
 export type RightsHarness = AdapterHarness & {
@@ -8,7 +9,12 @@ export type RightsHarness = AdapterHarness & {
 };
 
 const CODE = 'SEC_KAFKA_UNAUTHORIZED';
-const SAID = { what: 'the refusal', timeoutMs: 30_000 };
+
+/** What a consumer is refused, once it says so. */
+async function refusalsOf(consumer: KafkaConsumer): Promise<readonly KafkaRefusal[]> {
+  await waitFor(() => consumer.refusals().length > 0, { what: 'the refusal', timeoutMs: 30_000 });
+  return consumer.refusals();
+}
 
 /** What a consumer says of rights that it does not have: every adapter passes the same cases. */
 export function describeRefusalContract(adapter: string, open: () => Promise<RightsHarness>): void {
@@ -38,8 +44,7 @@ export function describeRefusalContract(adapter: string, open: () => Promise<Rig
       await waitFor(() => offsets.size === 3, { what: 'the first records', timeoutMs: 30_000 });
       expect(consumer.refusals()).toEqual([]);
       await bench.harness.setRefused('topic', topic, true);
-      await waitFor(() => consumer.refusals().length > 0, SAID);
-      expect(consumer.refusals()).toEqual([{ partition: at, code: CODE }]);
+      expect(await refusalsOf(consumer)).toEqual([{ partition: at, code: CODE }]);
       await bench.producer.sendTo(at, numbered(3, 3));
       await bench.harness.setRefused('topic', topic, false);
       await waitFor(() => offsets.size === 6, { what: 'the records that waited', timeoutMs: 30_000 });
@@ -53,8 +58,7 @@ export function describeRefusalContract(adapter: string, open: () => Promise<Rig
       await bench.harness.setRefused('topic', topic, true);
       const { consumer, offsets } = counting(topic);
       await consumer.start();
-      await waitFor(() => consumer.refusals().length > 0, SAID);
-      expect(consumer.refusals()).toMatchObject([{ code: CODE }]);
+      expect(await refusalsOf(consumer)).toMatchObject([{ code: CODE }]);
       expect(offsets.size).toBe(0);
       await bench.harness.setRefused('topic', topic, false);
       await waitFor(() => offsets.size === 3, { what: 'the records that waited', timeoutMs: 30_000 });
@@ -70,12 +74,10 @@ export function describeRefusalContract(adapter: string, open: () => Promise<Rig
       await consumer.start();
       await waitFor(() => offsets.size === 3, { what: 'the first records', timeoutMs: 30_000 });
       await bench.harness.setRefused('group', `${topic}.group`, true);
-      await waitFor(() => consumer.refusals().length > 0, SAID);
-      expect(consumer.refusals()).toEqual([{ partition: null, code: CODE }]);
+      expect(await refusalsOf(consumer)).toEqual([{ partition: null, code: CODE }]);
       const late = counting(topic);
       await late.consumer.start();
-      await waitFor(() => late.consumer.refusals().length > 0, SAID);
-      expect(late.consumer.refusals()).toEqual([{ partition: null, code: CODE }]);
+      expect(await refusalsOf(late.consumer)).toEqual([{ partition: null, code: CODE }]);
       await late.consumer.stop();
       await bench.producer.sendTo(at, numbered(3, 3));
       await bench.harness.setRefused('group', `${topic}.group`, false);

@@ -1,8 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type FaultyLink, openFaultyLink, openStack, type PartKind, type Stack, type Toxic } from '@tracehound/stack';
+import { type FaultyLink, openFaultyLink, type PartKind, type Stack, type Toxic } from '@tracehound/stack';
+import { openOwnStack } from './own-stack.ts';
 
 /** Servers of a test's own, with a proxy before the broker and one before a store. The test reaches them past both. */
 export type FaultyServers = {
@@ -30,8 +28,8 @@ export async function openFaultyServers(options: {
   readonly kinds: readonly PartKind[];
   readonly store: 'postgres' | 'redis-edge';
 }): Promise<FaultyServers> {
-  const directory = await mkdtemp(join(tmpdir(), 'tracehound-links-'));
-  const stack = await openStack({ directory, mode: 'native', kinds: options.kinds, brokerLinks: true });
+  const own = await openOwnStack({ kinds: options.kinds, brokerLinks: true });
+  const { stack } = own;
   const [broker] = stack.brokerLinks;
   if (broker === undefined) throw new Error('the broker has no link');
   const kafka = await openFaultyLink(broker);
@@ -49,8 +47,7 @@ export async function openFaultyServers(options: {
     async stop() {
       await kafka.stop();
       await store.stop();
-      await stack.stop({ wipe: true });
-      await rm(directory, { recursive: true, force: true });
+      await own.close();
     },
   };
 }

@@ -6,10 +6,11 @@ export { type FaultyServers, LINK_FAULTS, openFaultyServers, whileDisturbed } fr
 export { endedByFullDisk, fillDisk } from './full-disk.ts';
 export { type ManualClock, manualClock } from './manual-clock.ts';
 export { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
+export { type OwnStack, openOwnStack } from './own-stack.ts';
 export { type SeededRandom, sfc32 } from './random.ts';
 export { replicated } from './replicated-topics.ts';
 export { describeStackTiers, type OpenTier } from './stack-tiers.ts';
 export { STEPPED_CLOCK_ENVIRONMENT, stepClock } from './stepped-clock.ts';
 export { type TestStack, testStack } from './test-stack.ts';
-export { type TopicRight, type TopicRights, topicRights } from './topic-rights.ts';
+export { openStackWithRights, type StackWithRights, type TopicRight } from './topic-rights.ts';
 export { type WaitForOptions, WaitTimeoutError, waitFor } from './wait-for.ts';

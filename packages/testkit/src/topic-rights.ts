@@ -1,11 +1,13 @@
+import type { PartKind } from '@tracehound/stack';
 import kafkajs, { type AclEntry } from 'kafkajs';
+import { type OwnStack, openOwnStack } from './own-stack.ts';
 
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, Kafka, logLevel, ResourcePatternTypes } = kafkajs;
 
 export type TopicRight = 'read' | 'write';
 
 /** Rights at topics and groups of a stack with `kafkaAuthorizer`: everybody's, because clients of its listeners have no names. */
-export type TopicRights = {
+type TopicRights = {
   /** From then on requests of running clients are refused. Resolves when the controller has taken it. */
   revoke(topic: string, right: TopicRight): Promise<void>;
   grant(topic: string, right: TopicRight): Promise<void>;
@@ -17,8 +19,24 @@ export type TopicRights = {
 
 const OPERATIONS = { read: AclOperationTypes.READ, write: AclOperationTypes.WRITE } as const;
 
+/** Servers of a test file's own that look at rights, and the rights. */
+export type StackWithRights = OwnStack & { readonly rights: TopicRights };
+
+export async function openStackWithRights(kinds: readonly PartKind[]): Promise<StackWithRights> {
+  const own = await openOwnStack({ kinds, kafkaAuthorizer: true });
+  const rights = await topicRights(own.stack.addresses.kafkaBrokers);
+  return {
+    ...own,
+    rights,
+    async close() {
+      await rights.close();
+      await own.close();
+    },
+  };
+}
+
 /** Connects to the brokers. */
-export async function topicRights(brokers: readonly string[]): Promise<TopicRights> {
+async function topicRights(brokers: readonly string[]): Promise<TopicRights> {
   const admin = new Kafka({ brokers: [...brokers], clientId: 'topic-rights', logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
   const entry = (

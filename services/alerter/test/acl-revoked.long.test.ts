@@ -1,31 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { namespaced } from '@tracehound/config';
 import { namespacedTopic } from '@tracehound/event-model';
-import { openStack, type Stack } from '@tracehound/stack';
-import { type TopicRights, topicRights, waitFor } from '@tracehound/testkit';
+import { openStackWithRights, type StackWithRights, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openAlert } from './alert.fixture.ts';
 import { alerterWorld } from './alerter-world.fixture.ts';
 
-let directory: string;
-let stack: Stack;
-let rights: TopicRights;
+let own: StackWithRights;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tracehound-acl-'));
-  const kinds = ['kafka', 'registry', 'postgres'] as const;
-  stack = await openStack({ directory, mode: 'native', kinds, kafkaAuthorizer: true });
-  rights = await topicRights(stack.addresses.kafkaBrokers);
+  own = await openStackWithRights(['kafka', 'registry', 'postgres']);
 }, 120_000);
-afterAll(async () => {
-  await rights?.close();
-  await stack?.stop({ wipe: true });
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => own?.close());
 
 test('acl-revoked: no right to read alerts, write facts or be in its group: it goes on with them, and all is told once', async () => {
-  const world = await alerterWorld({ environment: { ...process.env, ...stack.environment() } });
+  const world = await alerterWorld({ environment: { ...process.env, ...own.stack.environment() } });
   try {
     const log: string[] = [];
     const app = await world.app({ TRACEHOUND_LOG_LEVEL: 'warn' }, (line) => log.push(line));
@@ -42,7 +29,7 @@ test('acl-revoked: no right to read alerts, write facts or be in its group: it g
     await world.sendAudited(sent);
     await world.settled();
 
-    await rights.revoke(facts, 'write');
+    await own.rights.revoke(facts, 'write');
     const failures = async (): Promise<number> => {
       const text = await (await fetch(`${app.addresses.internal}/metrics`)).text();
       return Number(/alerter_background_errors_total\{work="facts"\} (\d+)/.exec(text)?.[1] ?? 0);
@@ -58,10 +45,10 @@ test('acl-revoked: no right to read alerts, write facts or be in its group: it g
     );
     // People are told meanwhile; the facts wait in PostgreSQL.
     await waitFor(() => world.receiver.arrivals.length === sent.length, { what: 'the notices' });
-    await rights.grant(facts, 'write');
+    await own.rights.grant(facts, 'write');
     await world.settled(40_000);
 
-    await rights.revoke(alerts, 'read');
+    await own.rights.revoke(alerts, 'read');
     await waitFor(
       async () => {
         const alert = openAlert();
@@ -72,12 +59,12 @@ test('acl-revoked: no right to read alerts, write facts or be in its group: it g
       { what: 'readiness to say what cannot be read', timeoutMs: 30_000, intervalMs: 200 },
     );
     expect(log.some((line) => line.includes('readiness changed') && line.includes('may not be read'))).toBe(true);
-    await rights.grant(alerts, 'read');
+    await own.rights.grant(alerts, 'read');
     await world.settled(60_000);
     await waitFor(async () => (await unreadiness()) === '', { what: 'the alerter to be ready', timeoutMs: 30_000 });
 
     const groupId = namespaced(world.namespace, 'alerter');
-    await rights.revokeGroup(groupId);
+    await own.rights.revokeGroup(groupId);
     const unread = openAlert();
     await waitFor(async () => (await unreadiness()).includes('the consumer group may not be joined'), {
       what: 'readiness to say that the group is refused',
@@ -86,7 +73,7 @@ test('acl-revoked: no right to read alerts, write facts or be in its group: it g
     });
     await world.sendAudited([unread]);
     sent.push(unread);
-    await rights.grantGroup(groupId);
+    await own.rights.grantGroup(groupId);
     await world.settled(60_000);
     expect(world.receiver.arrivals.map(({ body }) => body.data['alert_id']).sort()).toEqual(
       sent.map((alert) => alert.alert_id).sort(),

@@ -1,23 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { openStack, type PartName, type Stack } from '@tracehound/stack';
-import { endedByFullDisk, fillDisk, waitFor } from '@tracehound/testkit';
+import type { PartName } from '@tracehound/stack';
+import { endedByFullDisk, fillDisk, type OwnStack, openOwnStack, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AlerterApp } from '../src/app.ts';
 import { openAlert } from './alert.fixture.ts';
 import { type AlerterWorld, alerterWorld, type SentAlert } from './alerter-world.fixture.ts';
 
-let directory: string;
-let stack: Stack;
+let own: OwnStack;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tracehound-brokers-'));
-  stack = await openStack({ directory, mode: 'native', brokers: 3, kinds: ['kafka', 'registry', 'postgres'] });
+  own = await openOwnStack({ brokers: 3, kinds: ['kafka', 'registry', 'postgres'] });
 }, 180_000);
-afterAll(async () => {
-  await stack?.stop({ wipe: true });
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => own?.close());
 
 type Disturbed = {
   readonly world: AlerterWorld;
@@ -31,7 +23,7 @@ async function exactDespite(
   inSyncOfThree: (topic: string) => number,
   disturb: (disturbed: Disturbed) => Promise<void>,
 ): Promise<void> {
-  const world = await alerterWorld({ environment: { ...process.env, ...stack.environment() }, inSyncOfThree });
+  const world = await alerterWorld({ environment: { ...process.env, ...own.stack.environment() }, inSyncOfThree });
   try {
     const log: string[] = [];
     const app = await world.app(
@@ -66,7 +58,7 @@ async function toldWithoutFacts({ world, app, send }: Disturbed, gone: readonly 
   const parked = () => world.count('SELECT count(*) FROM alerting.parked');
   await waitFor(async () => (await parked()) === waiting.length, { what: 'the alerts to be parked' });
   const before = world.receiver.arrivals.length;
-  await Promise.all(gone.map((name) => stack.part(name).kill('SIGKILL')));
+  await Promise.all(gone.map((name) => own.stack.part(name).kill('SIGKILL')));
   await world.audit(waiting);
   await waitFor(() => world.receiver.arrivals.length === before + waiting.length, {
     what: 'the notices',
@@ -86,8 +78,8 @@ describe('three brokers', { timeout: 180_000 }, () => {
     exactDespite(
       () => 2,
       async ({ world, send }) => {
-        await fillDisk(stack, 'kafka-2');
-        const ended = endedByFullDisk(stack, 'kafka-2').then(() => true);
+        await fillDisk(own.stack, 'kafka-2');
+        const ended = endedByFullDisk(own.stack, 'kafka-2').then(() => true);
         const sendSome = async () => {
           await world.audit(await send(10));
           return false;
@@ -95,7 +87,7 @@ describe('three brokers', { timeout: 180_000 }, () => {
         while (!(await Promise.race([ended, sendSome()])));
         await world.audit(await send(3));
         await world.settled(60_000);
-        await stack.part('kafka-2').restart();
+        await own.stack.part('kafka-2').restart();
       },
     ));
 
@@ -106,7 +98,7 @@ describe('three brokers', { timeout: 180_000 }, () => {
         await toldWithoutFacts(disturbed, ['kafka-3']);
         const { world } = disturbed;
         await world.sendRaw(Buffer.from('no alert'));
-        await stack.part('kafka-3').restart();
+        await own.stack.part('kafka-3').restart();
         await waitFor(async () => (await world.decoded('security.alerts.dlq')).length > 0, {
           what: 'the dead letter',
           timeoutMs: 60_000,
@@ -120,7 +112,7 @@ describe('three brokers', { timeout: 180_000 }, () => {
       async (disturbed) => {
         const gone: PartName[] = ['kafka-2', 'kafka-3'];
         await toldWithoutFacts(disturbed, gone);
-        await Promise.all(gone.map((name) => stack.part(name).restart()));
+        await Promise.all(gone.map((name) => own.stack.part(name).restart()));
       },
     ));
 });

@@ -1,29 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { namespaced } from '@tracehound/config';
-import { openStack, type Stack } from '@tracehound/stack';
-import { type TopicRights, topicRights, waitFor } from '@tracehound/testkit';
+import { openStackWithRights, type StackWithRights, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import type { CorrelatorApp } from '../src/app.ts';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
 import { eventsOf, expectExact, flowing, sendSliced, untilReadiness } from './stream.fixture.ts';
 
 /** A broker of its own that looks at rights. */
-let directory: string;
-let stack: Stack;
-let rights: TopicRights;
+let own: StackWithRights;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tracehound-acl-'));
-  const kinds = ['kafka', 'registry', 'redis-state'] as const;
-  stack = await openStack({ directory, mode: 'native', kinds, kafkaAuthorizer: true });
-  rights = await topicRights(stack.addresses.kafkaBrokers);
+  own = await openStackWithRights(['kafka', 'registry', 'redis-state']);
 }, 120_000);
-afterAll(async () => {
-  await rights?.close();
-  await stack?.stop({ wipe: true });
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => own?.close());
 
 /** Takes a right away in the middle of a stream, gives it back once `told` has resolved, and asks for E1 and E2. */
 async function withoutRight(
@@ -31,8 +18,8 @@ async function withoutRight(
   change: (world: CorrelatorWorld, verb: 'revoke' | 'grant') => Promise<void>,
   told: (world: CorrelatorWorld, app: CorrelatorApp) => Promise<void>,
 ): Promise<void> {
-  const { redisStateUrl } = stack.addresses;
-  const world = await correlatorWorld({ environment: stack.environment(), redisStateUrl });
+  const { redisStateUrl } = own.stack.addresses;
+  const world = await correlatorWorld({ environment: own.stack.environment(), redisStateUrl });
   try {
     const events = eventsOf(seed);
     const app = await world.app();
@@ -61,7 +48,7 @@ describe('acl-revoked', { timeout: 180_000 }, () => {
     (right, name, seed) =>
       withoutRight(
         seed,
-        (world, verb) => rights[verb](world.topic(name), right),
+        (world, verb) => own.rights[verb](world.topic(name), right),
         async (world, app) => {
           await waitFor(async () => world.log().includes('SEC_KAFKA_UNAUTHORIZED'), {
             what: 'a log line that says what is missing',
@@ -86,7 +73,7 @@ describe('acl-revoked', { timeout: 180_000 }, () => {
     (name, seed) =>
       withoutRight(
         seed,
-        (world, verb) => rights[`${verb}Group`](namespaced(world.namespace, name)),
+        (world, verb) => own.rights[`${verb}Group`](namespaced(world.namespace, name)),
         (_, app) =>
           untilReadiness(app, { status: 503, check: 'reading', says: /may not be joined \(SEC_KAFKA_UNAUTHORIZED\)/ }),
       ),

@@ -1,27 +1,19 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { activeController, openStack, type PartName, type Stack } from '@tracehound/stack';
-import { endedByFullDisk, fillDisk, waitFor } from '@tracehound/testkit';
+import { activeController, type PartName } from '@tracehound/stack';
+import { endedByFullDisk, fillDisk, type OwnStack, openOwnStack, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
 import { eventsOf, expectExact, flowing, sendSliced, untilReadiness } from './stream.fixture.ts';
 
 /** Brokers of their own, which are controllers too, as in small clusters. */
-let directory: string;
-let stack: Stack;
+let own: OwnStack;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tracehound-brokers-'));
-  stack = await openStack({ directory, mode: 'native', brokers: 3 });
+  own = await openOwnStack({ brokers: 3 });
 }, 180_000);
-afterAll(async () => {
-  await stack?.stop({ wipe: true });
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => own?.close());
 
 /** The node that the brokers other than `notAsked` follow as controller; waits while there is none. */
 function controller(notAsked?: number): Promise<number> {
-  const brokers = stack.addresses.kafkaBrokers.filter((_, index) => index + 1 !== notAsked);
+  const brokers = own.stack.addresses.kafkaBrokers.filter((_, index) => index + 1 !== notAsked);
   return waitFor(
     async () => {
       const ids = await Promise.all(brokers.map((broker) => activeController(broker).catch(() => -1)));
@@ -38,8 +30,8 @@ async function withWorld(
   inSyncOfThree: (topic: string) => number,
   body: (world: CorrelatorWorld) => Promise<void>,
 ): Promise<void> {
-  const { redisStateUrl } = stack.addresses;
-  const world = await correlatorWorld({ environment: stack.environment(), redisStateUrl, inSyncOfThree });
+  const { redisStateUrl } = own.stack.addresses;
+  const world = await correlatorWorld({ environment: own.stack.environment(), redisStateUrl, inSyncOfThree });
   try {
     await body(world);
   } finally {
@@ -70,11 +62,11 @@ describe('three brokers', { timeout: 180_000 }, () => {
           if (slice === 1) await flowing(world);
           if (slice === 2) {
             const active = await controller();
-            await stack.part(partOf(active)).kill('SIGKILL');
+            await own.stack.part(partOf(active)).kill('SIGKILL');
             killed.push(active);
             expect(await controller(active)).not.toBe(active);
           }
-          if (slice === 4) await stack.part(partOf(killed[0] ?? 0)).restart();
+          if (slice === 4) await own.stack.part(partOf(killed[0] ?? 0)).restart();
         });
         expect(killed).toHaveLength(1);
         await expectExact(world, events);
@@ -92,10 +84,10 @@ describe('three brokers', { timeout: 180_000 }, () => {
           if (slice === 1) await flowing(world);
           if (slice === 2) {
             full.push(partOf(await controller()));
-            for (const name of full) await fillDisk(stack, name);
+            for (const name of full) await fillDisk(own.stack, name);
           }
-          if (slice === 3) for (const name of full) await endedByFullDisk(stack, name);
-          if (slice === 4) for (const name of full) await stack.part(name).restart();
+          if (slice === 3) for (const name of full) await endedByFullDisk(own.stack, name);
+          if (slice === 4) for (const name of full) await own.stack.part(name).restart();
         });
         expect(full).toHaveLength(1);
         await expectExact(world, events);
@@ -111,14 +103,14 @@ describe('three brokers', { timeout: 180_000 }, () => {
       await sendSliced(world, events, async (slice) => {
         if (slice === 1) await flowing(world);
         if (slice === 2) {
-          await Promise.all(gone.map((node) => stack.part(partOf(node)).kill('SIGKILL')));
+          await Promise.all(gone.map((node) => own.stack.part(partOf(node)).kill('SIGKILL')));
           await untilReadiness(app, { status: 503 });
           // Neither dead letters nor matches can go out now.
           if (takesEvents)
             await world.producer.sendTo({ topic: world.topic('security.events'), partition: 1 }, [POISON]);
         }
         if (slice === (takesEvents ? 4 : 2)) {
-          await Promise.all(gone.map((node) => stack.part(partOf(node)).restart()));
+          await Promise.all(gone.map((node) => own.stack.part(partOf(node)).restart()));
           await untilReadiness(app, { status: 200 });
         }
       });

@@ -1,8 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { openStack, type Stack } from '@tracehound/stack';
-import { type TopicRights, topicRights, waitFor } from '@tracehound/testkit';
+import { openStackWithRights, type StackWithRights, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   anEvent,
@@ -14,22 +10,15 @@ import {
   sharedServers,
 } from './gateway-world.fixture.ts';
 
-let directory: string;
-let stack: Stack;
-let rights: TopicRights;
+let own: StackWithRights;
 let world: GatewayWorld;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tracehound-acl-'));
-  const kinds = ['kafka', 'registry', 'redis-edge'] as const;
-  stack = await openStack({ directory, mode: 'native', kinds, kafkaAuthorizer: true });
-  rights = await topicRights(stack.addresses.kafkaBrokers);
-  world = await openWorld(sharedServers(stack.addresses), 'gw');
+  own = await openStackWithRights(['kafka', 'registry', 'redis-edge']);
+  world = await openWorld(sharedServers(own.stack.addresses), 'gw');
 }, 120_000);
 afterAll(async () => {
-  await rights?.close();
   await world?.close();
-  await stack?.stop({ wipe: true });
-  await rm(directory, { recursive: true, force: true });
+  await own?.close();
 });
 
 test('acl-revoked: no right to write: 503 with Retry-After, not ready, the code in the log; with it again all goes on', async () => {
@@ -37,7 +26,7 @@ test('acl-revoked: no right to write: 503 with Retry-After, not ready, the code 
   await ready(app);
   const acknowledged = [anEvent(), anEvent()];
   expect((await postEvents(app, acknowledged)).status).toBe(200);
-  await rights.revoke('gw.security.events', 'write');
+  await own.rights.revoke('gw.security.events', 'write');
   // The broker learns of it from the controller a moment later: what it still took is acknowledged.
   const refused = await waitFor(
     async () => {
@@ -61,7 +50,7 @@ test('acl-revoked: no right to write: 503 with Retry-After, not ready, the code 
   );
   expect(down.checks.find(({ name }) => name === 'kafka')?.detail).toContain('not acknowledged');
 
-  await rights.grant('gw.security.events', 'write');
+  await own.rights.grant('gw.security.events', 'write');
   await waitFor(async () => (await postEvents(app, refused.event)).status === 200, { what: 'the event to be taken' });
   acknowledged.push(refused.event);
   await ready(app);

@@ -1,27 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { namespaced } from '@tracehound/config';
-import { openStack, type Stack } from '@tracehound/stack';
-import { type TopicRights, topicRights, waitFor } from '@tracehound/testkit';
+import { openStackWithRights, type StackWithRights, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { loginFailure } from './event.fixture.ts';
+import { expectOneRowEach } from './exactness.fixture.ts';
 import { type SinkWorld, sinkWorld } from './sink-world.fixture.ts';
 
-let directory: string;
-let stack: Stack;
-let rights: TopicRights;
+let own: StackWithRights;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tracehound-acl-'));
-  const kinds = ['kafka', 'registry', 'postgres'] as const;
-  stack = await openStack({ directory, mode: 'native', kinds, kafkaAuthorizer: true });
-  rights = await topicRights(stack.addresses.kafkaBrokers);
+  own = await openStackWithRights(['kafka', 'registry', 'postgres']);
 }, 120_000);
-afterAll(async () => {
-  await rights?.close();
-  await stack?.stop({ wipe: true });
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => own?.close());
 
 /** What readiness says of each. */
 const CASES = [
@@ -34,16 +22,16 @@ type What = (typeof CASES)[number][0];
 async function setRight(world: SinkWorld, what: What, change: 'revoke' | 'grant'): Promise<void> {
   const groupId = namespaced(world.namespace, 'sink-audit');
   if (what === 'be in its group')
-    await (change === 'revoke' ? rights.revokeGroup(groupId) : rights.grantGroup(groupId));
-  else if (what === 'read security.events') await rights[change](world.topic('security.events'), 'read');
-  else await rights[change](world.topic('security.event-detected'), 'write');
+    await (change === 'revoke' ? own.rights.revokeGroup(groupId) : own.rights.grantGroup(groupId));
+  else if (what === 'read security.events') await own.rights[change](world.topic('security.events'), 'read');
+  else await own.rights[change](world.topic('security.event-detected'), 'write');
 }
 
 it.each(CASES)(
   'acl-revoked: no right to %s: it says so and waits; with it again every event is one row, announced',
   { timeout: 120_000 },
   async (what, said) => {
-    const world = await sinkWorld({ environment: { ...process.env, ...stack.environment() } });
+    const world = await sinkWorld({ environment: { ...process.env, ...own.stack.environment() } });
     try {
       const log: string[] = [];
       const app = await world.app({ TRACEHOUND_LOG_LEVEL: 'warn' }, (line) => log.push(line));
@@ -70,19 +58,7 @@ it.each(CASES)(
       await sendSome();
       await world.caughtUp(60_000);
       await waitFor(async () => (await readiness()).ok, { what: 'the sink to be ready again', timeoutMs: 30_000 });
-      const { rows } = await world.database.admin.query<Record<string, bigint>>(
-        `SELECT count(*) AS stored, count(DISTINCT (topic_id, kafka_partition, kafka_offset)) AS positions,
-           count(DISTINCT event_id) AS ids, (SELECT count(*) FROM audit.gap) AS gaps FROM audit.event`,
-      );
-      const all = BigInt(sent.length);
-      expect(rows[0]).toEqual({ stored: all, positions: all, ids: all, gaps: 0n });
-      await waitFor(
-        async () => {
-          const records = await world.records('security.event-detected');
-          return new Set(records.map((record) => record.key?.toString())).size === sent.length;
-        },
-        { what: 'every announcement', timeoutMs: 30_000 },
-      );
+      await expectOneRowEach(world, sent);
     } finally {
       await world.close();
     }

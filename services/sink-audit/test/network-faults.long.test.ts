@@ -1,6 +1,7 @@
 import { type FaultyServers, LINK_FAULTS, openFaultyServers, waitFor, whileDisturbed } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loginFailure } from './event.fixture.ts';
+import { untilAnnounced } from './exactness.fixture.ts';
 import { sinkWorld } from './sink-world.fixture.ts';
 
 let servers: FaultyServers;
@@ -38,14 +39,7 @@ describe.each(['kafka', 'postgres'] as const)('between the sink and %s', (link) 
         );
         const all = BigInt(sent.length);
         expect(rows[0]).toEqual({ stored: all, positions: all, ids: all, copies: 0n, gaps: 0n, failures: 0n });
-        // At least once, by id: an announcement whose answer was lost is made again.
-        await waitFor(
-          async () => {
-            const records = await world.records('security.event-detected');
-            return new Set(records.map((record) => record.key?.toString())).size === sent.length;
-          },
-          { what: 'every announcement', timeoutMs: 30_000 },
-        );
+        await untilAnnounced(world, sent);
         await waitFor(async () => (await fetch(`${app.addresses.internal}/health/ready`)).ok, {
           what: 'the sink to be ready',
           timeoutMs: 30_000,

@@ -1,23 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { openStack, type PartName, type Stack } from '@tracehound/stack';
-import { endedByFullDisk, fillDisk, waitFor } from '@tracehound/testkit';
+import type { PartName } from '@tracehound/stack';
+import { endedByFullDisk, fillDisk, type OwnStack, openOwnStack, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SinkApp } from '../src/app.ts';
 import { loginFailure } from './event.fixture.ts';
+import { expectOneRowEach } from './exactness.fixture.ts';
 import { type SinkWorld, sinkWorld } from './sink-world.fixture.ts';
 
-let directory: string;
-let stack: Stack;
+let own: OwnStack;
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tracehound-brokers-'));
-  stack = await openStack({ directory, mode: 'native', brokers: 3, kinds: ['kafka', 'registry', 'postgres'] });
+  own = await openOwnStack({ brokers: 3, kinds: ['kafka', 'registry', 'postgres'] });
 }, 180_000);
-afterAll(async () => {
-  await stack?.stop({ wipe: true });
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => own?.close());
 
 type Disturbed = {
   readonly world: SinkWorld;
@@ -31,7 +24,7 @@ async function exactDespite(
   inSyncOfThree: (topic: string) => number,
   disturb: (disturbed: Disturbed) => Promise<void>,
 ): Promise<void> {
-  const world = await sinkWorld({ environment: { ...process.env, ...stack.environment() }, inSyncOfThree });
+  const world = await sinkWorld({ environment: { ...process.env, ...own.stack.environment() }, inSyncOfThree });
   try {
     const log: string[] = [];
     const app = await world.app({ TRACEHOUND_LOG_LEVEL: 'warn' }, (line) => log.push(line));
@@ -47,19 +40,7 @@ async function exactDespite(
     await send(40);
     await world.caughtUp(60_000);
     await untilReady(app, true);
-    const { rows } = await world.database.admin.query<Record<string, bigint>>(
-      `SELECT count(*) AS stored, count(DISTINCT (topic_id, kafka_partition, kafka_offset)) AS positions,
-         count(DISTINCT event_id) AS ids, (SELECT count(*) FROM audit.gap) AS gaps FROM audit.event`,
-    );
-    const all = BigInt(sent.length);
-    expect(rows[0]).toEqual({ stored: all, positions: all, ids: all, gaps: 0n });
-    await waitFor(
-      async () => {
-        const announced = await world.records('security.event-detected');
-        return new Set(announced.map((record) => record.key?.toString())).size === sent.length;
-      },
-      { what: 'every announcement', timeoutMs: 30_000 },
-    );
+    await expectOneRowEach(world, sent);
     expect(log.filter((line) => line.includes('"fatal"'))).toEqual([]);
   } finally {
     await world.close();
@@ -72,9 +53,9 @@ function untilReady(app: SinkApp, isReady: boolean): Promise<unknown> {
 }
 
 const whileGone = async (names: readonly PartName[], body: () => Promise<void>): Promise<void> => {
-  await Promise.all(names.map((name) => stack.part(name).kill('SIGKILL')));
+  await Promise.all(names.map((name) => own.stack.part(name).kill('SIGKILL')));
   await body();
-  await Promise.all(names.map((name) => stack.part(name).restart()));
+  await Promise.all(names.map((name) => own.stack.part(name).restart()));
 };
 
 describe('three brokers', { timeout: 180_000 }, () => {
@@ -82,12 +63,12 @@ describe('three brokers', { timeout: 180_000 }, () => {
     exactDespite(
       () => 2,
       async ({ world, send }) => {
-        await fillDisk(stack, 'kafka-2');
-        const ended = endedByFullDisk(stack, 'kafka-2').then(() => true);
+        await fillDisk(own.stack, 'kafka-2');
+        const ended = endedByFullDisk(own.stack, 'kafka-2').then(() => true);
         while (!(await Promise.race([ended, send(40).then(() => false)])));
         await send(40);
         await world.caughtUp(60_000);
-        await stack.part('kafka-2').restart();
+        await own.stack.part('kafka-2').restart();
       },
     ));
 

@@ -32,11 +32,8 @@ export function isWithheld(
 
 type TrippedDetection = { readonly index: number; readonly until: number };
 
-/** By set, by organization. An activation names one set; a set may be put into force by several. */
-const trippedDetections = new WeakMap<
-  RuleActivation,
-  { readonly rules: RuleSetCompiled; readonly byOrganization: ReadonlyMap<string, readonly TrippedDetection[]> }
->();
+/** By organization; an activation names one set, whose rules have one order. */
+const trippedDetections = new WeakMap<RuleActivation, ReadonlyMap<string, readonly TrippedDetection[]>>();
 
 /** X7: detections that are not asked about an event of the organization at that append time; undefined: all are. */
 export function skippedDetections(
@@ -44,12 +41,12 @@ export function skippedDetections(
   { organizationId, appendTimeMs }: { readonly organizationId: string; readonly appendTimeMs: number },
 ): ReadonlySet<number> | undefined {
   if (activation.breakers.length === 0) return undefined;
-  let known = trippedDetections.get(activation);
-  if (known?.rules !== rules) {
-    known = { rules, byOrganization: detectionsTripped(activation, rules) };
-    trippedDetections.set(activation, known);
+  let byOrganization = trippedDetections.get(activation);
+  if (byOrganization === undefined) {
+    byOrganization = detectionsTripped(activation, rules);
+    trippedDetections.set(activation, byOrganization);
   }
-  const still = known.byOrganization.get(organizationId)?.filter(({ until }) => appendTimeMs < until) ?? [];
+  const still = byOrganization.get(organizationId)?.filter(({ until }) => appendTimeMs < until) ?? [];
   return still.length === 0 ? undefined : new Set(still.map(({ index }) => index));
 }
 
