@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import { exchange } from './exchange.ts';
 import { type PlainMessage, readPlainBatch } from './plain-batch.ts';
 
 /** kafkajs' reader of an answer: a place in its bytes. */
@@ -6,20 +6,10 @@ type Decoder = { readonly buffer: Buffer; readonly offset: number; forward(bytes
 type DecodeBatch<Message> = (decoder: Decoder) => Promise<{ readonly records: readonly Message[] }>;
 
 const BATCH_DECODER = 'kafkajs/src/protocol/recordBatch/v0/decoder.js';
-let isSet = false;
 
-/**
- * Lets kafkajs 2.2.4 read plain record batches with our reader, and all others with its own. Idempotent. Its fetch answers load the
- * decoder of batches when the first of them comes, so it is exchanged before; where somebody else has fetched in this
- * process already, batches go on being read as before, which is slower and nothing else.
- */
+/** Lets kafkajs read plain record batches with our reader, and all others with its own. */
 export function readPlainBatches(): void {
-  if (isSet) return;
-  isSet = true;
-  const require = createRequire(import.meta.url);
-  const decodeBatch = require(BATCH_DECODER) as DecodeBatch<unknown>;
-  const loaded = require.cache[require.resolve(BATCH_DECODER)];
-  if (loaded !== undefined) loaded.exports = plainFirst(decodeBatch);
+  exchange<DecodeBatch<unknown>>(BATCH_DECODER, plainFirst);
 }
 
 /** Tries the plain form, which most batches have. */

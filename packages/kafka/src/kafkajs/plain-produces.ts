@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import { exchange } from './exchange.ts';
 import { type PlainRecord, writePlainBatch } from './plain-produce.ts';
 
 type Message = {
@@ -25,20 +25,10 @@ type CreateRequest = (produce: Produce) => Request;
 
 /** Versions 4 to 7 are made from it. */
 const PRODUCE_REQUEST = 'kafkajs/src/protocol/requests/produce/v3/request.js';
-let isSet = false;
 
-/**
- * Lets kafkajs 2.2.4 write the produce requests of our producer with our writer, and all others with its own. Idempotent. Its
- * requests are loaded when the first of them is made; where somebody else has produced in this process already, requests go on being
- * written as before, which is slower and nothing else.
- */
+/** Lets kafkajs write the produce requests of our producer with our writer, and all others with its own. */
 export function writePlainProduces(): void {
-  if (isSet) return;
-  isSet = true;
-  const require = createRequire(import.meta.url);
-  const createRequest = require(PRODUCE_REQUEST) as CreateRequest;
-  const loaded = require.cache[require.resolve(PRODUCE_REQUEST)];
-  if (loaded !== undefined) loaded.exports = plainProduceFirst(createRequest);
+  exchange<CreateRequest>(PRODUCE_REQUEST, plainProduceFirst);
 }
 
 /** Writes requests of one partition in the plain form, which all of our producer have. */
