@@ -45,7 +45,9 @@ async function exactDespite(
     expect(world.receiver.arrivals.map(({ body }) => body.data['alert_id']).sort()).toEqual(sent.sort());
     const told = (await world.decoded('security.deliveries')).map((fact) => fact['delivery_id']);
     expect([...new Set(told)].sort()).toEqual(world.receiver.ids());
-    expect((await fetch(`${app.addresses.internal}/health/ready`)).status).toBe(200);
+    // What it asks is asked once a second.
+    const isReady = async () => (await fetch(`${app.addresses.internal}/health/ready`)).status === 200;
+    await waitFor(isReady, { what: 'the alerter to be ready', timeoutMs: 30_000 });
     expect(log.filter((line) => line.includes('"fatal"'))).toEqual([]);
   } finally {
     await world.close();
