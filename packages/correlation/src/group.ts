@@ -4,6 +4,7 @@ import type { EngineSwitches } from './switches.ts';
 import type { Tail } from './tail-type.ts';
 import { evidenceAt } from './truth.ts';
 import type { WindowRule } from './window-rule.ts';
+import type { WrittenHits } from './written-hits.ts';
 
 /** An alert that was opened and has not ended. */
 export type OpenAlert = {
@@ -60,6 +61,8 @@ export type Group = {
   tail: Tail | null;
   /** value_count: kept hits per value in one bucket. */
   values: ValueCounts | null;
+  /** Bytes of the hits, as last written. */
+  written: WrittenHits | null;
   used: boolean;
 };
 
@@ -77,6 +80,7 @@ export function createGroup(organization: string, groupKey: string, firmToMs: nu
     ranges: null,
     tail: null,
     values: null,
+    written: null,
     used: true,
   };
 }

@@ -13,8 +13,8 @@ const STEP = 32;
 const INSTANCE_UUID = 64;
 const SOURCE = 128;
 
-/** What the next hit is written against. One object for a whole list: hits are written too often for one each. */
-class Before {
+/** The hit before, which the next is written against. One object for a whole list: hits are written too often for one each. */
+export class Before {
   timeMs: number;
   sourceOffset = 0;
   matchesOffset = 0;
@@ -50,7 +50,8 @@ export function writeHits(writer: ByteWriter, hits: readonly Hit[], baseMs: numb
   }
 }
 
-function writeHit(writer: ByteWriter, hit: Hit, before: Before): void {
+/** Appends bytes that depend on nothing but the hit and the one before it. */
+export function writeHit(writer: ByteWriter, hit: Hit, before: Before): void {
   const at = writer.size;
   const isSameInstance = hit.instance !== null && hit.instance === before.instance;
   writer.byte(0);

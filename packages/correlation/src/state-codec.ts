@@ -11,6 +11,7 @@ import type { Family, GroupRef, Live } from './live-group.ts';
 import type { LogMark, WrittenStart } from './log-reach.ts';
 import type { Loss } from './losses.ts';
 import { STATE_VERSION, STATE_VERSION_BEFORE, type StateVersion } from './state-version.ts';
+import { REMEMBERED_HITS_MIN, WrittenHits } from './written-hits.ts';
 
 /**
  * State blobs: a version byte, then fields in fixed order. Equal state has equal bytes. The meta is of version 3, which ends with
@@ -268,7 +269,7 @@ function writeGroup(writer: ByteWriter, group: Group, version: StateVersion): vo
       (group.cutMs === Number.NEGATIVE_INFINITY ? 0 : CUT),
   );
   writer.integer(group.firmToMs);
-  writeHits(writer, group.hits, group.firmToMs, version);
+  writeOwnHits(writer, group, version);
   if (group.current) writeCurrent(writer, group.current, version);
   if (group.opens.length > 0) {
     writer.integer(group.opens.length);
@@ -297,6 +298,16 @@ function writeGroup(writer: ByteWriter, group: Group, version: StateVersion): vo
     }
   }
   if (group.cutMs !== Number.NEGATIVE_INFINITY) writer.integer(group.cutMs);
+}
+
+function writeOwnHits(writer: ByteWriter, group: Group, version: StateVersion): void {
+  if (group.hits.length < REMEMBERED_HITS_MIN || version !== STATE_VERSION) {
+    group.written = null;
+    writeHits(writer, group.hits, group.firmToMs, version);
+    return;
+  }
+  group.written ??= new WrittenHits();
+  group.written.write(writer, group.hits, group.firmToMs);
 }
 
 function readGroup(reader: ByteReader, group: Group, version: StateVersion): Group {
