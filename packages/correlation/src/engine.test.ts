@@ -269,6 +269,17 @@ describe('X8 state', () => {
     expect(engine.takeDirty()).toEqual([{ groupId: written?.groupId, blob: null }]);
     expect(engine.takeDirty()).toEqual([]);
   });
+
+  it('X8 a group that has emptied and come again before the flush is written, not deleted', () => {
+    const engine = createPartitionEngine(smallConfig([COUNT]));
+    const apply = feed(engine);
+    apply(T0, { id: 'e1', at: T0 });
+    const [written] = engine.takeDirty();
+    apply(T0 + 10_001);
+    expect(engine.liveGroups).toBe(0);
+    apply(T0 + 10_001, { id: 'e2', at: T0 + 11_000 });
+    expect(engine.takeDirty()).toEqual([{ groupId: written?.groupId, blob: expect.any(Uint8Array) }]);
+  });
 });
 
 describe('X9 and X10 alerts', () => {

@@ -49,7 +49,8 @@ export class GroupTable {
   private decodedBytes = 0;
   private dirty: GroupRef[] = [];
   private changed = 0;
-  private deleted = new Set<string>();
+  /** Gone since the last `takeDirty`; some may have come back. */
+  private removed: GroupRef[] = [];
   private readonly tracksDirty: boolean;
   private readonly version: StateVersion;
   /** Groups that the store has in another version than is written, oldest first. */
@@ -166,7 +167,6 @@ export class GroupTable {
     family.instance.groups++;
     family.tenant.groups++;
     this.size++;
-    if (this.tracksDirty && this.deleted.size > 0) this.deleted.delete(ref.id);
     if (packed === null || !this.putPacked(ref, packed)) this.decode(ref, live);
     return ref;
   }
@@ -183,7 +183,7 @@ export class GroupTable {
     this.size--;
     if (family.size === 0 && family.instance.rule.definition.expect.length === 0) this.removeFamily(family);
     if (ref.place >= 0) this.releasePacked(ref);
-    if (this.tracksDirty) this.deleted.add(ref.id);
+    if (this.tracksDirty) this.removed.push(ref);
     if (this.otherVersion.size > 0) this.otherVersion.delete(ref);
     if (ref.isDirty) this.changed--;
     ref.isDirty = false;
@@ -258,8 +258,9 @@ export class GroupTable {
     this.dirty.push(ref);
   }
 
+  /** Groups to be written or deleted, at most. */
   get dirtyCount(): number {
-    return this.deleted.size + this.changed;
+    return this.removed.length + this.changed;
   }
 
   /** The store has the group as another version than is written: some flush writes it anew, changed or not. */
@@ -277,32 +278,33 @@ export class GroupTable {
    * another version.
    */
   takeDirty(): readonly DirtyGroup[] {
-    const groups: DirtyGroup[] = [...this.deleted].map((groupId) => ({ groupId, blob: null }));
+    const groups: DirtyGroup[] = [];
+    for (const ref of this.removed) if (!this.isBack(ref)) groups.push({ groupId: ref.id, blob: null });
+    const written = this.dirty.filter((ref) => ref.isDirty);
+    if (this.otherVersion.size > 0) written.push(...this.takeOtherVersion(this.dirty));
     // All blobs lie in one buffer: hot groups are written many times a second, and small buffers of their own cost more than their bytes.
-    const writer = new ByteWriter(this.dirty.length * DIRTY_BYTES);
+    const writer = new ByteWriter(written.length * DIRTY_BYTES);
     const ends: number[] = [];
-    const write = (ref: GroupRef): void => {
+    for (const ref of written) {
       ref.isDirty = false;
       this.write(writer, ref);
       ends.push(writer.size);
-      groups.push({ groupId: ref.id, blob: null });
-    };
-    for (const ref of this.dirty) if (ref.isDirty) write(ref);
-    if (this.otherVersion.size > 0) for (const ref of this.takeOtherVersion(this.dirty)) write(ref);
+    }
     const bytes = writer.view();
     let from = 0;
-    const first = groups.length - ends.length;
-    for (const [index, end] of ends.entries()) {
-      groups[first + index] = {
-        groupId: (groups[first + index] as DirtyGroup).groupId,
-        blob: bytes.subarray(from, end),
-      };
+    for (const [index, ref] of written.entries()) {
+      const end = ends[index] as number;
+      groups.push({ groupId: ref.id, blob: bytes.subarray(from, end) });
       from = end;
     }
-    this.dirty = [];
-    this.changed = 0;
-    this.deleted = new Set();
+    this.forgetDirty();
     return groups;
+  }
+
+  /** Whether a group that was removed has been added again. */
+  private isBack({ family, groupKey }: GroupRef): boolean {
+    const today = this.instances.get(family.instance.key)?.families.get(family.organization);
+    return today !== undefined && this.has(today, groupKey);
   }
 
   /** Some that `written` did not bring to the version that is written. */
@@ -328,7 +330,7 @@ export class GroupTable {
     for (const ref of this.dirty) ref.isDirty = false;
     this.dirty = [];
     this.changed = 0;
-    this.deleted = new Set();
+    this.removed = [];
   }
 
   *refs(): Generator<GroupRef> {

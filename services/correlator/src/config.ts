@@ -94,7 +94,8 @@ const correlatorConfig = defineConfig(
       min: 1,
       max: 100_000,
       unit: 'groups',
-      about: 'Changed groups in memory before the partition waits for a flush; bounds memory while Redis is slow.',
+      about:
+        'Changed groups in memory before the partition waits for a flush, four times as many while the process has no time to spare; bounds memory while Redis is slow.',
     }),
     decodedGroupsMax: integer({
       key: 'TRACEHOUND_CORRELATOR_DECODED_GROUPS_MAX',

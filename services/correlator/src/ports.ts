@@ -41,6 +41,9 @@ export type AcquiredState = {
   readonly outbox: readonly Buffer[];
 };
 
+/** Absolute new blob of a group; null deletes it. */
+export type ChangedGroup = readonly [groupId: string, blob: Buffer | null];
+
 export type FlushRequest = {
   readonly partition: number;
   readonly fence: Fence;
@@ -48,8 +51,8 @@ export type FlushRequest = {
   readonly engine: Buffer;
   /** Outbox entries from the head that are acknowledged and may go. */
   readonly trim: number;
-  /** Absolute new blob per group id; null deletes. */
-  readonly groups: ReadonlyMap<string, Buffer | null>;
+  /** No group twice, but for one that is deleted twice. */
+  readonly groups: Iterable<ChangedGroup>;
   readonly outbox: readonly Buffer[];
 };
 

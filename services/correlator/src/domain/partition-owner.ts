@@ -5,6 +5,7 @@ import { OwnershipLostError } from '../errors.ts';
 import type {
   AcquiredState,
   AlertOutlet,
+  ChangedGroup,
   EmittedBase,
   EmittedProgress,
   Fence,
@@ -31,8 +32,8 @@ export type PartitionEngine = {
   takeChained(next: bigint): readonly OutboxRecord[];
   /** Groups changed since the last `takeDirty`. */
   dirtyCount(): number;
-  /** Absolute new blob per changed group, null for a dead one; forgets that they were dirty. */
-  takeDirty(): ReadonlyMap<string, Buffer | null>;
+  /** The changed groups; forgets that they were dirty. */
+  takeDirty(): readonly ChangedGroup[];
   /** Marks, watermarks, counters. */
   meta(): Buffer;
   /** Where the log begins to matter for the state as it is now; null = all of it (X12). */
@@ -274,7 +275,7 @@ export class PartitionOwner {
     session.acknowledged -= trim;
     session.flushed = { offset: next, rebuildFrom };
     session.touched = false;
-    this.deps.observe?.flushed?.(groups.size, fresh.length);
+    this.deps.observe?.flushed?.(groups.length, fresh.length);
     this.deps.faultPoint('b:after-flush');
   }
 

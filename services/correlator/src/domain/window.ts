@@ -151,7 +151,7 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
         value: codec.encode('tracehound.pipeline.v1.MatchBatch', batch),
       })),
     dirtyCount: () => engine.dirtyCount,
-    takeDirty: () => new Map(engine.takeDirty().map(({ groupId, blob }) => [groupId, bufferOf(blob)])),
+    takeDirty: () => engine.takeDirty().map(({ groupId, blob }) => [groupId, bufferOf(blob)]),
     meta: () => Buffer.from(engine.metaBlob()),
     rebuildFrom: () => engine.rebuildFrom(),
     counters: () => engine.counters(),
@@ -171,7 +171,8 @@ function windowEngine(engine: CorrelationEngine, deps: WindowDeps): WindowEngine
 
 /** The same bytes: what the engine hands out it does not touch again. */
 function bufferOf(blob: Uint8Array | null): Buffer | null {
-  return blob === null ? null : Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength);
+  if (blob === null || Buffer.isBuffer(blob)) return blob;
+  return Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength);
 }
 
 const NOTHING: readonly OutboxRecord[] = [];

@@ -25,7 +25,27 @@ async function pauseAfter(tookMs: number, isSaturated: boolean): Promise<number>
   return nowMs - flushedAtMs;
 }
 
+/** Changed groups without an alert at which a flush is due. */
+function dueFrom(isSaturated: boolean): number {
+  const policy = new FlushPolicy({
+    clock: { steadyMs: () => 0 },
+    sleep: async () => undefined,
+    flushMs: 150,
+    flushGapMs: 10,
+    dirtyGroupsMax: 20,
+    commitMs: 1_000,
+    isSaturated: () => isSaturated,
+  });
+  let dirtyCount = 0;
+  while (!policy.isDue({ ...OWNER, freshCount: 0, dirtyCount } as PartitionOwner)) dirtyCount++;
+  return dirtyCount;
+}
+
 describe('FlushPolicy', () => {
+  test('changed groups are flushed at their bound, with no time to spare at four times that', () => {
+    expect([dueFrom(false), dueFrom(true)]).toEqual([20, 80]);
+  });
+
   test.each([
     ['the least gap after a quick one', 1, false, 10],
     ['as long as it took, with time to spare', 12, false, 12],

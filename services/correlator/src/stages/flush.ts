@@ -21,6 +21,12 @@ const GAP_PER_FLUSH = 1;
 const GAP_PER_FLUSH_SATURATED = 9;
 
 /**
+ * Larger flushes while there is no time to spare: a group that changes several times between two of them is written once. Nobody
+ * waits for its alert then but for the backlog.
+ */
+const DIRTY_GROUPS_SATURATED = 4;
+
+/**
  * When to flush: pacing of I/O only. What is in a flush is decided by the log; a different pace gives the same
  * records in the same order (E1).
  */
@@ -39,7 +45,7 @@ export class FlushPolicy {
 
   /** In the middle of a batch: the bound on unsaved groups is reached, or alerts have waited for the least gap. */
   isDue(owner: PartitionOwner): boolean {
-    if (owner.dirtyCount >= this.options.dirtyGroupsMax) return true;
+    if (this.isFull(owner)) return true;
     return owner.freshCount > 0 && this.sinceFlushMs() >= this.gapMs;
   }
 
@@ -74,6 +80,11 @@ export class FlushPolicy {
 
   committed(): void {
     this.committedAtMs = this.options.clock.steadyMs();
+  }
+
+  private isFull({ dirtyCount }: PartitionOwner): boolean {
+    const { dirtyGroupsMax, isSaturated } = this.options;
+    return dirtyCount >= dirtyGroupsMax && (dirtyCount >= DIRTY_GROUPS_SATURATED * dirtyGroupsMax || !isSaturated());
   }
 
   private sinceFlushMs(): number {
