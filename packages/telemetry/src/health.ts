@@ -18,7 +18,7 @@ export type HealthCheckOptions = {
 export type HealthCheck = () => Promise<string | void>;
 
 export type Health = {
-  /** Runs `check` in the background from `start` on; until its first answer it is not ok. */
+  /** Runs `check` in the background from `start` on; until its first answer it is not ok. Takes the place of one of the same name. */
   check(name: string, check: HealthCheck, options?: HealthCheckOptions): Health;
   /** A state that is known without asking: `set('drain', false, 'draining')`. */
   set(name: string, ok: boolean, detail: string): void;
@@ -49,7 +49,7 @@ export function createHealth(
 ): Health {
   const now = options.now ?? (() => performance.now());
   const entries = new Map<string, Entry>();
-  const runners: (() => void)[] = [];
+  const runners = new Map<string, () => Promise<void>>();
   const timers = new Set<NodeJS.Timeout>();
   let running = false;
 
@@ -82,12 +82,15 @@ export function createHealth(
         answeredAtMs: now(),
       };
       entries.set(name, entry);
+      const isReplaced = (): boolean => entries.get(name) !== entry;
       const run = async (): Promise<void> => {
-        try {
-          record(entry, name, true, (await bounded(check, timeoutMs)) ?? '');
-        } catch (error) {
-          record(entry, name, false, error instanceof Error ? error.message : 'the check failed');
-        }
+        if (isReplaced()) return;
+        const [ok, detail] = await bounded(check, timeoutMs).then(
+          (text) => [true, text ?? ''] as const,
+          (error: unknown) => [false, error instanceof Error ? error.message : 'the check failed'] as const,
+        );
+        if (isReplaced()) return;
+        record(entry, name, ok, detail);
         if (!running) return;
         const timer = setTimeout(() => {
           timers.delete(timer);
@@ -96,7 +99,7 @@ export function createHealth(
         timer.unref();
         timers.add(timer);
       };
-      runners.push(() => void run());
+      runners.set(name, run);
       if (running) void run();
       return health;
     },
@@ -108,7 +111,7 @@ export function createHealth(
     start() {
       if (running) return;
       running = true;
-      for (const run of runners) run();
+      for (const run of runners.values()) void run();
     },
     stop() {
       running = false;

@@ -133,6 +133,32 @@ describe('health', () => {
     }
   });
 
+  test('a check takes the place of one of the same name, which is asked no more', async () => {
+    vi.useFakeTimers();
+    try {
+      const asked: string[] = [];
+      const changes: string[] = [];
+      const health = createHealth({ onChange: (name, ok, detail) => changes.push(`${name}:${ok}:${detail}`) });
+      const ask = (who: string) => async () => {
+        asked.push(who);
+        throw new Error(`${who} is away`);
+      };
+      let answer: (detail: string) => void = () => undefined;
+      health.check('kafka', ask('the first')).start();
+      await vi.advanceTimersByTimeAsync(0);
+      health.check('kafka', () => new Promise<string>((resolve) => (answer = resolve)));
+      health.check('kafka', ask('the last'));
+      answer('too late');
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(asked).toEqual(['the first', 'the last', 'the last']);
+      expect(health.ready().checks).toEqual([{ name: 'kafka', ok: false, detail: 'the last is away' }]);
+      expect(changes).toEqual([]);
+      health.stop();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('a check that hangs fails by its time bound', async () => {
     vi.useFakeTimers();
     try {
