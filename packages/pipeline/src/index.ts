@@ -4,4 +4,4 @@
  */
 export { DeadLetterLimit, DeadLetterLimitError, type DeadLetterLimitOptions } from './dead-letter-limit.ts';
 export { type BatchStage, type Outcome, Pipeline, type Stage } from './pipeline.ts';
-export { RetryRequested, type SettleEffects, settle, type VerdictCounter } from './settle.ts';
+export { countOutcomes, RetryRequested, type SettleEffects, settle, type VerdictCounter } from './settle.ts';

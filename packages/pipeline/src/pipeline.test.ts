@@ -13,9 +13,9 @@ function mapCounter(): VerdictCounter & { total: number; verdicts: Map<string, n
     consumed(count: number) {
       counter.total += count;
     },
-    verdict(stage: string, kind: string, reason: string) {
+    verdict(stage: string, kind: string, reason: string, count: number) {
       const key = `${stage}/${kind}/${reason}`;
-      counter.verdicts.set(key, (counter.verdicts.get(key) ?? 0) + 1);
+      counter.verdicts.set(key, (counter.verdicts.get(key) ?? 0) + count);
     },
   };
   return counter;

@@ -108,7 +108,7 @@ function make(registry: Registry, spec: MetricSpec): Counter | Gauge | Histogram
  */
 export function verdictCounter(metrics: Metrics): {
   consumed(count: number): void;
-  verdict(stage: string, kind: string, reason: string): void;
+  verdict(stage: string, kind: string, reason: string, count: number): void;
 } {
   const counters = defineMetrics(metrics, {
     consumed: {
@@ -125,6 +125,6 @@ export function verdictCounter(metrics: Metrics): {
   });
   return {
     consumed: (count) => counters.consumed.inc(count),
-    verdict: (stage, kind, reason) => counters.verdicts.inc({ stage, verdict: kind, reason }),
+    verdict: (stage, kind, reason, count) => counters.verdicts.inc({ stage, verdict: kind, reason }, count),
   };
 }

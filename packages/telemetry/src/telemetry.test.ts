@@ -89,9 +89,8 @@ describe('metrics', () => {
     const metrics = createMetrics('sink', { processMetrics: false });
     const counter = verdictCounter(metrics);
     counter.consumed(3);
-    counter.verdict('decode', 'deadLetter', 'corrupt');
-    counter.verdict('copy', 'ok', '');
-    counter.verdict('copy', 'ok', '');
+    counter.verdict('decode', 'deadLetter', 'corrupt', 1);
+    counter.verdict('copy', 'ok', '', 2);
     const text = await metrics.text();
     expect(text).toContain('sink_records_consumed_total 3');
     expect(text).toContain('sink_verdicts_total{stage="copy",verdict="ok",reason=""} 2');

@@ -82,11 +82,11 @@ function world() {
     now: clock.now,
     counter: {
       consumed: (count) => void (counted.consumed += count),
-      verdict(stage, kind, reason) {
+      verdict(stage, kind, reason, count) {
         if (kind === 'retry') return;
-        counted.verdicts += 1;
+        counted.verdicts += count;
         const key = `${stage}/${kind}/${reason}`;
-        counted.byReason.set(key, (counted.byReason.get(key) ?? 0) + 1);
+        counted.byReason.set(key, (counted.byReason.get(key) ?? 0) + count);
       },
     },
     deadLetter: async (entries) => void dead.push(...entries),

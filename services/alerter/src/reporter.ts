@@ -24,9 +24,9 @@ export function createReporter(deps: {
     counting(counter: VerdictCounter): VerdictCounter {
       return {
         consumed: (count) => counter.consumed(count),
-        verdict(stage, kind, reason) {
-          if (reason === 'suppressed') metrics.suppressed.inc();
-          counter.verdict(stage, kind, reason);
+        verdict(stage, kind, reason, count) {
+          if (reason === 'suppressed') metrics.suppressed.inc(count);
+          counter.verdict(stage, kind, reason, count);
         },
       };
     },

@@ -115,7 +115,10 @@ function pathOf({ activation }: { readonly activation: RuleActivation }) {
     clusterId: 'test',
     targets: 1,
     writer: { append: async () => undefined },
-    counter: { consumed: () => undefined, verdict: (_, kind) => void verdicts.push(kind) },
+    counter: {
+      consumed: () => undefined,
+      verdict: (_, kind, __, count) => void verdicts.push(...Array.from({ length: count }, () => kind)),
+    },
     rulesAt: () => ({ activation, rules: RULES }),
     watch: (rules, failures, organizationId) => costs.watch(rules, failures, organizationId),
     onGroupMissing: () => undefined,

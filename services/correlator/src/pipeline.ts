@@ -64,8 +64,8 @@ export function createDetectPath(deps: DetectPathDeps): DetectPath {
       // Only `match` redirects, and only late events.
       lanes: { late: (entries) => deps.late(entries.map(({ verdict }) => verdict.value as LateEvent)) },
     });
-    await deps.deadLetters(matched.flatMap(ruleFailures));
-    await deps.publishFindings(matched.flatMap((item) => item.findings));
+    await deps.deadLetters(matched.filter((item) => item.failedRules.length > 0).flatMap(ruleFailures));
+    await deps.publishFindings(matched.filter((item) => item.findings.length > 0).flatMap((item) => item.findings));
     return repartition(progress, records, matched);
   };
 }

@@ -71,9 +71,9 @@ function build(encoder: EventEncoder = codec): GatewayPipeline {
       consumed: (count) => {
         counted.consumed += count;
       },
-      verdict: (stage, kind, reason) => {
+      verdict: (stage, kind, reason, count) => {
         const name = [stage, kind, reason].filter(Boolean).join('/');
-        counted.verdicts.set(name, (counted.verdicts.get(name) ?? 0) + 1);
+        counted.verdicts.set(name, (counted.verdicts.get(name) ?? 0) + count);
       },
     },
     now: () => clock.now(),

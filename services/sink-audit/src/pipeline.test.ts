@@ -124,9 +124,9 @@ function sinkOn(store: AuditStore, random: SeededRandom, faults: number) {
       consumed: (count) => {
         counts.consumed += count;
       },
-      verdict: (_stage, kind) => {
-        if (kind === 'retry') counts.retries += 1;
-        else counts.verdicts += 1;
+      verdict: (_stage, kind, _reason, count) => {
+        if (kind === 'retry') counts.retries += count;
+        else counts.verdicts += count;
       },
     },
     severityMin: 4,

@@ -50,7 +50,7 @@ function bufferedCounter(): VerdictCounter & { replay(counter: VerdictCounter): 
   const calls: ((counter: VerdictCounter) => void)[] = [];
   return {
     consumed: (count) => calls.push((counter) => counter.consumed(count)),
-    verdict: (stage, kind, reason) => calls.push((counter) => counter.verdict(stage, kind, reason)),
+    verdict: (...of) => calls.push((counter) => counter.verdict(...of)),
     replay: (counter) => {
       for (const call of calls) call(counter);
     },

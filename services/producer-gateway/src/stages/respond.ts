@@ -1,5 +1,5 @@
 import { InvariantError, type Verdict } from '@tracehound/event-model';
-import type { Outcome, VerdictCounter } from '@tracehound/pipeline';
+import { countOutcomes, type Outcome, type VerdictCounter } from '@tracehound/pipeline';
 import type { Coordinates, ProducedEvent, RawEvent } from '../domain/intake-event.ts';
 import { FORBIDDEN_REASONS } from '../errors.ts';
 
@@ -36,10 +36,9 @@ export function createRespondStage(
   counter: VerdictCounter,
 ): (outcomes: readonly Outcome<RawEvent, ProducedEvent>[]) => BatchAnswer {
   return function respond(outcomes) {
-    counter.consumed(outcomes.length);
+    countOutcomes(outcomes, counter);
     const counts: Record<ResultStatus, number> = { accepted: 0, duplicate: 0, rejected: 0, retry: 0 };
-    const results = outcomes.map(({ item, stage, verdict }) => {
-      counter.verdict(stage, verdict.kind, 'reason' in verdict ? verdict.reason : '');
+    const results = outcomes.map(({ item, verdict }) => {
       const result = resultOf(item, verdict);
       counts[result.status]++;
       return result;
