@@ -270,7 +270,7 @@ describe('GroupConsumer', () => {
           ...wire,
           fetch: async (...args) => {
             const answers = await wire.fetch(...args);
-            for (const answer of answers) if (answer.kind === 'records') fetched += answer.records.length;
+            for (const answer of answers) if (answer.kind === 'records') fetched += answer.records.count;
             return answers;
           },
         };

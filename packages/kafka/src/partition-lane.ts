@@ -1,7 +1,8 @@
 import { InvariantError } from '@tracehound/event-model';
 import { backoffMs, sleepMs } from './backoff.ts';
 import { KafkaOffsetOutOfRangeError } from './errors.ts';
-import type { KafkaBatch, KafkaRecord, PartitionHandler, StartPosition, TopicPartition } from './port.ts';
+import type { FetchedRecords } from './fetched-records.ts';
+import type { KafkaBatch, PartitionHandler, StartPosition, TopicPartition } from './port.ts';
 import type { FaultClassifier, KafkaLogger } from './wire.ts';
 
 export type LaneOptions = {
@@ -24,7 +25,10 @@ export type LaneOptions = {
   readonly log: KafkaLogger;
 };
 
-type Buffered = { readonly batch: KafkaBatch; readonly bytes: number };
+type Fetched = { readonly records: FetchedRecords; readonly highWatermark: bigint };
+
+/** What the handler has, or gets next. */
+type Head = { readonly batch: KafkaBatch; readonly bytes: number };
 
 /**
  * One assignment of one partition: `assigned`, then batches one after the other, then `revoked`. It holds what has been
@@ -47,7 +51,8 @@ export class PartitionLane {
   retryAtMs = 0;
 
   private readonly options: LaneOptions;
-  private readonly buffer: Buffered[] = [];
+  private readonly buffer: Fetched[] = [];
+  private head: Head | null = null;
   private readonly closing = new AbortController();
   private bufferedBytes = 0;
   private next: bigint | null = null;
@@ -84,19 +89,12 @@ export class PartitionLane {
   }
 
   /** Takes the answer to a fetch from `askedOffset`; ignored when a seek or the end of the assignment came between. */
-  offer(
-    askedOffset: bigint,
-    answer: { records: readonly KafkaRecord[]; nextOffset: bigint; highWatermark: bigint },
-  ): void {
+  offer(askedOffset: bigint, { records, nextOffset, highWatermark }: Fetched & { readonly nextOffset: bigint }): void {
     if (this.isClosed || this.next !== askedOffset) return;
-    this.next = answer.nextOffset;
-    if (answer.records.length === 0) return;
-    const bytes = answer.records.reduce((sum, r) => sum + 64 + (r.value?.length ?? 0) + (r.key?.length ?? 0), 0);
-    this.buffer.push({
-      batch: { ...this.partition, records: answer.records, highWatermark: answer.highWatermark },
-      bytes,
-    });
-    this.bufferedBytes += bytes;
+    this.next = nextOffset;
+    if (records.count === 0) return;
+    this.buffer.push({ records, highWatermark });
+    this.bufferedBytes += records.bytes;
     this.signal();
   }
 
@@ -104,6 +102,7 @@ export class PartitionLane {
     this.seeks++;
     this.next = offset;
     this.buffer.length = 0;
+    this.head = null;
     this.bufferedBytes = 0;
     this.signal();
     this.options.onWanting();
@@ -140,14 +139,14 @@ export class PartitionLane {
     if (this.isClosed) return;
     await this.start();
     while (!this.isClosed) {
-      const head = this.buffer[0];
-      if (!head || this.isPaused || this.isHeld) {
+      const head = this.isPaused || this.isHeld ? null : this.nextHead();
+      if (head === null) {
         await new Promise<void>((resolve) => {
           this.wakeUp = resolve;
         });
         continue;
       }
-      await this.process(this.joined(head));
+      await this.process(head);
     }
     try {
       await this.options.handler.revoked(this.partition);
@@ -178,34 +177,34 @@ export class PartitionLane {
   }
 
   /**
-   * The first batch of the buffer with those that have come since: a fetch brings what there is at that moment, so a handler with a
-   * cost per batch would fall behind ever smaller batches. It stays as it is when it is given again.
+   * What was fetched first with what has come since: a fetch brings what there is at that moment, so a handler with a cost per batch
+   * would fall behind ever smaller batches. It stays as it is when it is given again.
    */
-  private joined(head: Buffered): Buffered {
-    let { bytes } = head;
-    let count = 1;
-    for (; count < this.buffer.length; count++) {
-      const more = (this.buffer[count] as Buffered).bytes;
-      if (bytes + more > this.options.batchBytesMax) break;
-      bytes += more;
+  private nextHead(): Head | null {
+    if (this.head !== null) return this.head;
+    let bytes = 0;
+    let count = 0;
+    for (const { records } of this.buffer) {
+      if (count > 0 && bytes + records.bytes > this.options.batchBytesMax) break;
+      bytes += records.bytes;
+      count++;
     }
-    if (count === 1) return head;
-    const parts = this.buffer.slice(0, count);
-    const { highWatermark } = (parts.at(-1) as Buffered).batch;
-    const records = parts.flatMap(({ batch }) => batch.records);
-    const one = { batch: { ...this.partition, records, highWatermark }, bytes };
-    this.buffer.splice(0, count, one);
-    return one;
+    const parts = this.buffer.splice(0, count);
+    const last = parts.at(-1);
+    if (last === undefined) return null;
+    const records = parts.length === 1 ? last.records.make() : parts.flatMap((part) => part.records.make());
+    this.head = { batch: { ...this.partition, records, highWatermark: last.highWatermark }, bytes };
+    return this.head;
   }
 
   /** One batch until it is done, or a seek or the end of the assignment made it void. */
-  private async process(head: Buffered): Promise<void> {
+  private async process(head: Head): Promise<void> {
     const seeks = this.seeks;
     for (let attempt = 1; !this.isClosed && seeks === this.seeks; attempt++) {
       try {
         await this.options.handler.batch(head.batch);
         if (seeks !== this.seeks) return;
-        this.buffer.shift();
+        this.head = null;
         this.bufferedBytes -= head.bytes;
         this.options.onWanting();
         return;

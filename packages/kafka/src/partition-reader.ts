@@ -45,7 +45,7 @@ export async function* readPartition(
       }
       return first;
     });
-    for (const record of answer.records) {
+    for (const record of answer.records.make()) {
       if (record.offset >= until) return;
       yield record;
     }

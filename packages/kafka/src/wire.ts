@@ -1,5 +1,6 @@
 import type { KafkaFault } from './errors.ts';
-import type { KafkaRecord, OutgoingRecord, TopicPartition } from './port.ts';
+import type { FetchedRecords } from './fetched-records.ts';
+import type { OutgoingRecord, TopicPartition } from './port.ts';
 
 /**
  * What a client library has to give us: single calls, no policy. Retries, batching, order, back-off, watchdogs and the
@@ -30,7 +31,7 @@ export type FetchRequest = TopicPartition & { readonly offset: bigint; readonly 
 export type FetchAnswer = TopicPartition & { readonly askedOffset: bigint } & (
     | {
         readonly kind: 'records';
-        readonly records: readonly KafkaRecord[];
+        readonly records: FetchedRecords;
         /** Where to go on: after the last record of the answer, also where it was a control record. */
         readonly nextOffset: bigint;
         readonly highWatermark: bigint;

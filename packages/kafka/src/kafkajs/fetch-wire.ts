@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import { FAULTS, KafkaError } from '../errors.ts';
+import { bytesOfRecord, RECORD_BYTES } from '../fetched-records.ts';
 import { isUnreadableBatch, oneByOne } from '../one-by-one.ts';
 import type { KafkaRecord, TopicPartition } from '../port.ts';
 import type { FetchAnswer, FetchRequest, FetchWire } from '../wire.ts';
@@ -119,25 +120,16 @@ function isOfOnePartition(error: unknown): boolean {
 
 function recordsAnswer(request: FetchRequest, answer: PartitionResponse): FetchAnswer {
   const { topic, partition, offset: askedOffset } = request;
-  const records: KafkaRecord[] = [];
+  const messages: Message[] = [];
   const isAborted = createAbortFilter(answer.abortedTransactions);
   let nextOffset = askedOffset;
   for (const message of answer.messages) {
     const skip = isAborted(message);
-    const offset = message instanceof PlainMessage ? message.at : BigInt(message.offset);
+    const offset = offsetOf(message);
     // A batch may begin before the asked offset.
     if (offset < askedOffset) continue;
     nextOffset = offset + 1n;
-    if (skip || message.isControlRecord) continue;
-    records.push({
-      topic,
-      partition,
-      offset,
-      appendTimeMs: message instanceof PlainMessage ? message.timestampMs : Number(message.timestamp),
-      key: message.key,
-      value: message.value,
-      headers: lastHeaders(message.headers),
-    });
+    if (!skip && !message.isControlRecord) messages.push(message);
   }
   // Compaction may have removed the last records of a batch: go on behind the batch, not behind the record.
   const context = answer.messages.at(-1)?.batchContext;
@@ -150,10 +142,32 @@ function recordsAnswer(request: FetchRequest, answer: PartitionResponse): FetchA
     topic,
     partition,
     askedOffset,
-    records,
+    records: {
+      count: messages.length,
+      bytes: messages.reduce((sum, message) => sum + bytesOf(message), 0),
+      make: () => messages.map((message) => recordOf(request, message)),
+    },
     nextOffset,
     highWatermark: BigInt(answer.highWatermark),
   };
+}
+
+function offsetOf(message: Message): bigint {
+  return message instanceof PlainMessage ? message.at : BigInt(message.offset);
+}
+
+function bytesOf(message: Message): number {
+  return message instanceof PlainMessage ? RECORD_BYTES + message.size : bytesOfRecord(message);
+}
+
+function recordOf({ topic, partition }: TopicPartition, message: Message): KafkaRecord {
+  const offset = offsetOf(message);
+  if (message instanceof PlainMessage) {
+    const { timestampMs, key, value, headers } = message.parts();
+    return { topic, partition, offset, appendTimeMs: timestampMs, key, value, headers: lastHeaders(headers) };
+  }
+  const { timestamp, key, value, headers } = message;
+  return { topic, partition, offset, appendTimeMs: Number(timestamp), key, value, headers: lastHeaders(headers) };
 }
 
 /** Read-committed on the client side, as KIP-98 leaves it to clients: drops records of aborted transactions. */
@@ -180,14 +194,16 @@ function createAbortFilter(aborted: PartitionResponse['abortedTransactions']): (
   };
 }
 
+const NO_HEADERS: Readonly<Record<string, Buffer>> = Object.freeze({});
+
 /** Kafka allows a header name more than once; the last one wins here. */
-function lastHeaders(headers: Message['headers']): Record<string, Buffer> {
-  const single: Record<string, Buffer> = {};
+function lastHeaders(headers: Message['headers']): Readonly<Record<string, Buffer>> {
+  let single: Record<string, Buffer> | null = null;
   for (const name in headers) {
     const value = headers[name];
-    if (Buffer.isBuffer(value)) single[name] = value;
-    else if (Array.isArray(value)) single[name] = (value.at(-1) as Buffer | undefined) ?? Buffer.alloc(0);
-    else single[name] = Buffer.alloc(0);
+    const last = Array.isArray(value) ? (value.at(-1) as Buffer | undefined) : value;
+    single ??= {};
+    single[name] = Buffer.isBuffer(last) ? last : Buffer.alloc(0);
   }
-  return single;
+  return single ?? NO_HEADERS;
 }

@@ -24,31 +24,84 @@ type BatchContext = {
   readonly producerId: string;
 };
 
-/** A record with its numbers as numbers, and, for whoever asks kafkajs' way, as text. */
-export class PlainMessage {
-  readonly at: bigint;
+/** What the records of a batch share. */
+type BatchHead = {
+  readonly bytes: Buffer;
+  readonly firstOffset: bigint;
+  readonly firstMs: number;
+  /** Of all records; null: each has its own. */
+  readonly appendTimeMs: number | null;
+  readonly context: BatchContext;
+};
+
+type Parts = {
   readonly timestampMs: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, Buffer | null>>;
-  readonly batchContext: BatchContext;
-  readonly isControlRecord = false;
+};
 
-  constructor(of: Pick<PlainMessage, 'at' | 'timestampMs' | 'key' | 'value' | 'headers' | 'batchContext'>) {
-    this.at = of.at;
-    this.timestampMs = of.timestampMs;
-    this.key = of.key;
-    this.value = of.value;
-    this.headers = of.headers;
-    this.batchContext = of.batchContext;
+/**
+ * A record as its place in a batch; all else is read when it is asked for. Thousands of them wait in the buffers of a consumer, and
+ * a collector copies what waits.
+ */
+export class PlainMessage {
+  readonly isControlRecord = false;
+  private readonly head: BatchHead;
+  private readonly from: number;
+  private readonly end: number;
+  private readonly offsetDelta: number;
+
+  constructor(head: BatchHead, place: { readonly from: number; readonly end: number; readonly offsetDelta: number }) {
+    this.head = head;
+    this.from = place.from;
+    this.end = place.end;
+    this.offsetDelta = place.offsetDelta;
   }
 
+  get at(): bigint {
+    return this.head.firstOffset + BigInt(this.offsetDelta);
+  }
+
+  get size(): number {
+    return this.end - this.from;
+  }
+
+  /** Without a copy of key, value and headers. */
+  parts(): Parts {
+    const { bytes, firstMs, appendTimeMs } = this.head;
+    // The attributes of a record are not used.
+    const reader = new Reader(bytes, this.from + 1);
+    const sinceMs = reader.number();
+    reader.number();
+    const key = reader.slice(this.end);
+    const value = reader.slice(this.end);
+    return { timestampMs: appendTimeMs ?? firstMs + sinceMs, key, value, headers: readHeaders(reader, this.end) };
+  }
+
+  // The rest is how kafkajs says it.
   get offset(): string {
     return String(this.at);
   }
 
   get timestamp(): string {
-    return String(this.timestampMs);
+    return String(this.parts().timestampMs);
+  }
+
+  get key(): Buffer | null {
+    return this.parts().key;
+  }
+
+  get value(): Buffer | null {
+    return this.parts().value;
+  }
+
+  get headers(): Readonly<Record<string, Buffer | null>> {
+    return this.parts().headers;
+  }
+
+  get batchContext(): BatchContext {
+    return this.head.context;
   }
 }
 
@@ -79,12 +132,16 @@ class Reader {
 
   /** Bytes behind their length, without a copy; null when it is negative. */
   slice(end: number): Buffer | null {
+    const length = this.skip(end);
+    return length < 0 ? null : this.bytes.subarray(this.at - length, this.at);
+  }
+
+  /** Passes over them; the answer is their length. */
+  skip(end: number): number {
     const length = this.number();
-    if (length < 0) return null;
-    const from = this.at;
-    this.at += length;
+    if (length > 0) this.at += length;
     if (this.at > end) throw new Irregular();
-    return this.bytes.subarray(from, this.at);
+    return length;
   }
 }
 
@@ -113,38 +170,33 @@ function readRecords(
   { start, end, hasAppendTime }: { readonly start: number; readonly end: number; readonly hasAppendTime: boolean },
 ): readonly PlainMessage[] {
   const firstOffset = bytes.readBigInt64BE(start);
-  const firstMs = Number(bytes.readBigInt64BE(start + FIRST_TIMESTAMP_AT));
-  const maxMs = Number(bytes.readBigInt64BE(start + MAX_TIMESTAMP_AT));
-  const batchContext: BatchContext = {
-    firstOffset: String(firstOffset),
-    lastOffsetDelta: bytes.readInt32BE(start + LAST_OFFSET_DELTA_AT),
-    inTransaction: false,
-    producerId: String(bytes.readBigInt64BE(start + PRODUCER_ID_AT)),
+  const head: BatchHead = {
+    bytes,
+    firstOffset,
+    firstMs: Number(bytes.readBigInt64BE(start + FIRST_TIMESTAMP_AT)),
+    appendTimeMs: hasAppendTime ? Number(bytes.readBigInt64BE(start + MAX_TIMESTAMP_AT)) : null,
+    context: {
+      firstOffset: String(firstOffset),
+      lastOffsetDelta: bytes.readInt32BE(start + LAST_OFFSET_DELTA_AT),
+      inTransaction: false,
+      producerId: String(bytes.readBigInt64BE(start + PRODUCER_ID_AT)),
+    },
   };
   const reader = new Reader(bytes, start + RECORDS_AT);
   const records: PlainMessage[] = [];
   for (let left = bytes.readInt32BE(start + COUNT_AT); left > 0; left--) {
     const length = reader.number();
-    const recordEnd = reader.at + length;
+    const from = reader.at;
+    const recordEnd = from + length;
     if (length < 0 || recordEnd > end) throw new Irregular();
-    // The attributes of a record are not used.
     reader.at++;
-    const sinceMs = reader.number();
-    const at = firstOffset + BigInt(reader.number());
-    const key = reader.slice(recordEnd);
-    const value = reader.slice(recordEnd);
-    const headers = readHeaders(reader, recordEnd);
-    records.push(
-      new PlainMessage({
-        at,
-        timestampMs: hasAppendTime ? maxMs : firstMs + sinceMs,
-        key,
-        value,
-        headers,
-        batchContext,
-      }),
-    );
+    reader.number();
+    const offsetDelta = reader.number();
+    reader.skip(recordEnd);
+    reader.skip(recordEnd);
+    readHeaders(reader, recordEnd);
     if (reader.at !== recordEnd) throw new Irregular();
+    records.push(new PlainMessage(head, { from, end: recordEnd, offsetDelta }));
   }
   return records;
 }

@@ -1,5 +1,6 @@
 import { sleepMs } from '../backoff.ts';
 import { FAULTS, KafkaError, type KafkaFault } from '../errors.ts';
+import { fetchedRecords } from '../fetched-records.ts';
 import type { ConsumerWires, FetchAnswer, FetchRequest, FetchWire, ProducerWire } from '../wire.ts';
 import type { MemoryBroker } from './broker.ts';
 
@@ -25,7 +26,15 @@ export function openMemoryFetchWire(broker: MemoryBroker): FetchWire {
       const records = broker.slice(request, askedOffset, request.bytesMax);
       const { high: highWatermark } = broker.range(request);
       const nextOffset = askedOffset + BigInt(records.length);
-      return { kind: 'records', topic, partition, askedOffset, records, nextOffset, highWatermark };
+      return {
+        kind: 'records',
+        topic,
+        partition,
+        askedOffset,
+        records: fetchedRecords(records),
+        nextOffset,
+        highWatermark,
+      };
     } catch (cause) {
       return { kind: 'fault', topic, partition, askedOffset, fault: classifyMemory(cause), cause };
     }
@@ -34,7 +43,7 @@ export function openMemoryFetchWire(broker: MemoryBroker): FetchWire {
     leader: async (at) => (broker.hasLeader(at) ? NODE : null),
     fetch: async (_node, requests, waitMsMax) => {
       let answers = requests.map(answerTo);
-      const isEmpty = answers.every((answer) => answer.kind === 'records' && answer.records.length === 0);
+      const isEmpty = answers.every((answer) => answer.kind === 'records' && answer.records.count === 0);
       if (isEmpty && waitMsMax > 0) {
         const done = new AbortController();
         const signal = AbortSignal.any([done.signal, closing.signal]);

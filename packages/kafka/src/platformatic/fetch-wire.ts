@@ -7,6 +7,7 @@ import {
   ResponseError,
 } from '@platformatic/kafka';
 import { FAULTS, KafkaError } from '../errors.ts';
+import { fetchedRecords } from '../fetched-records.ts';
 import { isUnreadableBatch, oneByOne } from '../one-by-one.ts';
 import type { KafkaRecord } from '../port.ts';
 import { protocolFault } from '../protocol-faults.ts';
@@ -157,7 +158,16 @@ function answerOf(request: FetchRequest, answer: FetchResponsePartition): FetchA
       });
     }
   }
-  return { kind: 'records', topic, partition, askedOffset, records, nextOffset, highWatermark: answer.highWatermark };
+  const { highWatermark } = answer;
+  return {
+    kind: 'records',
+    topic,
+    partition,
+    askedOffset,
+    records: fetchedRecords(records),
+    nextOffset,
+    highWatermark,
+  };
 }
 
 /** Error codes that a fetch answer may carry per partition (Kafka protocol, error codes). */
