@@ -13,6 +13,7 @@ export {
 } from './addresses.ts';
 export { COMPOSE_SERVICES, composeAddresses, composeVariables, isDockerAvailable } from './docker-stack.ts';
 export { StackError } from './errors.ts';
+export { type MirrorMaker, startMirrorMaker } from './native/mirror-maker.ts';
 export {
   checkPrerequisites,
   type PostgresFlavor,

@@ -29,8 +29,11 @@ export async function correlatorWorld(
     readonly kafkaBrokers?: readonly string[];
     /** Where the servers are; default: those of the test run. */
     readonly environment?: NodeJS.ProcessEnv;
+    /** Of the correlators; `local` by default. */
+    readonly clusterId?: string;
   } = {},
 ): Promise<CorrelatorWorld> {
+  const { clusterId = 'local' } = options;
   const stack = await testStack(options.environment);
   const registry = createRegistry({ url: stack.registryUrl });
   const world = await createWorld({
@@ -39,14 +42,18 @@ export async function correlatorWorld(
     namespace: stack.namespace(),
     ...options,
   });
-  const environment = environmentFor(
-    {
-      redisStateUrl: options.redisStateUrl ?? stack.redisStateUrl,
-      kafkaBrokers: options.kafkaBrokers ?? stack.kafkaBrokers,
-      registryUrl: stack.registryUrl,
-    },
-    world.namespace,
-  );
+  const environment = {
+    ...environmentFor(
+      {
+        redisStateUrl: options.redisStateUrl ?? stack.redisStateUrl,
+        kafkaBrokers: options.kafkaBrokers ?? stack.kafkaBrokers,
+        registryUrl: stack.registryUrl,
+      },
+      world.namespace,
+    ),
+    TRACEHOUND_CLUSTER_ID: clusterId,
+    TRACEHOUND_MIRRORED_SOURCES: (options.mirrored ?? []).join(','),
+  };
   const stops: (() => Promise<unknown>)[] = [];
   const lines: string[] = [];
   const logger = createLogger({ service: 'correlator', write: (line) => lines.push(line) });
@@ -83,7 +90,7 @@ export async function correlatorWorld(
       const engine =
         engines.get(record.partition) ??
         createPartitionEngine({
-          clusterId: 'local',
+          clusterId,
           partition: record.partition,
           ruleSet: (id) => sets.get(id),
           sources: (version) => sources.get(version),

@@ -14,7 +14,7 @@ export function eventsOf(seed: number, count = 300): readonly TestEvent[] {
 
 /** Sends in slices with `between` after each, so that things happen in the middle of the stream. */
 export async function sendSliced(
-  world: CorrelatorWorld,
+  world: { send(events: readonly TestEvent[]): Promise<void> },
   events: readonly TestEvent[],
   between: (slice: number) => Promise<void>,
 ): Promise<void> {
@@ -41,6 +41,15 @@ export async function expectExact(
   finalsMin = 6,
 ): Promise<void> {
   await world.endInput();
+  await expectEndedExact(world, events, finalsMin);
+}
+
+/** The same of an input that has ended. */
+export async function expectEndedExact(
+  world: CorrelatorWorld,
+  events: readonly TestEvent[],
+  finalsMin = 6,
+): Promise<void> {
   await world.settled(60_000).catch((error: unknown) => {
     throw new Error(world.log(), { cause: error });
   });

@@ -24,8 +24,8 @@ export type TestWorld = {
   topic(name: TopicName): string;
   /** To `security.events`, or to a topic that mirrors it, with events of another cluster. */
   send(events: readonly TestEvent[], to?: { readonly topic?: string; readonly clusterId?: string }): Promise<void>;
-  /** Closes every source partition for good. */
-  endInput(): Promise<void>;
+  /** Closes every source partition for good, or those of one topic. */
+  endInput(topic?: string): Promise<void>;
   /** All records of a topic in order of partition and offset. */
   records(name: TopicName | `${TopicName}.dlq`): Promise<readonly KafkaRecord[]>;
   alerts(): Promise<readonly CorrelationAlert[]>;
@@ -183,8 +183,9 @@ export async function createWorld(options: TestWorldOptions): Promise<TestWorld>
       );
       for (const result of results) if (!result.ok) throw result.error;
     },
-    async endInput() {
+    async endInput(only) {
       for (const at of await sourcePartitions()) {
+        if (only !== undefined && at.topic !== only) continue;
         await producer.sendTo(at, [{ key: null, value: null, headers: markerHeaders('end_of_input', at.topic) }]);
       }
     },

@@ -26,16 +26,32 @@ export async function registryBinary(cache: string): Promise<string> {
 
 export async function ensureKafkaJars(cache: string, onProgress: (line: string) => void): Promise<string> {
   const folder = await kafkaJarsFolder(cache);
+  await fetchJars({ folder, deployment: 'kafka', what: 'Kafka', size: '43 MB' }, onProgress);
+  return folder;
+}
+
+/** MirrorMaker 2 of the version of the brokers, for the tests that run it; no stack needs it. */
+export async function ensureMirrorMakerJars(cache: string, onProgress: (line: string) => void): Promise<string> {
+  const poms = ['kafka', 'mirror-maker'].map((name) => join(repositoryRoot(), 'deploy', name, 'pom.xml'));
+  const folder = join(cache, `mirror-maker-${await contentHash(...poms)}`);
+  await fetchJars({ folder, deployment: 'mirror-maker', what: 'MirrorMaker', size: '55 MB' }, onProgress);
+  return folder;
+}
+
+/** The jars that a pom under `deploy/` names, with all they need. */
+async function fetchJars(
+  { folder, deployment, what, size }: { folder: string; deployment: string; what: string; size: string },
+  onProgress: (line: string) => void,
+): Promise<void> {
   await once(folder, onProgress, async (draft) => {
-    onProgress('fetching Kafka with Maven (43 MB, once)');
-    const pom = join(repositoryRoot(), 'deploy', 'kafka', 'pom.xml');
+    onProgress(`fetching ${what} with Maven (${size}, once)`);
+    const pom = join(repositoryRoot(), 'deploy', deployment, 'pom.xml');
     await runTool(
       'mvn',
       ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${draft}`, '-DincludeScope=runtime'],
-      { onStillRunning: (seconds) => onProgress(`still fetching Kafka (${seconds} s)`) },
+      { onStillRunning: (seconds) => onProgress(`still fetching ${what} (${seconds} s)`) },
     );
   });
-  return folder;
 }
 
 export async function ensureRegistryBinary(cache: string, onProgress: (line: string) => void): Promise<string> {
