@@ -160,6 +160,30 @@ describe('R-208 topics that mirror another deployment', () => {
     );
   });
 
+  it('X6 may repeat after a crash what came in time: copies beyond the lateness are late, and the recovery pass says nothing', async () => {
+    const clock = { nowMs: Date.now() };
+    const { world, start } = await setUp({}, { now: () => clock.nowMs, latenessMs: 10_000 });
+    await start();
+    const events = attack({ name: 'mallory', endMs: clock.nowMs });
+    await world.send(events, { topic: MIRROR, clusterId: 'eu' });
+    const wanted = oracleLines(events);
+    await waitFor(async () => (await world.alerts()).length > 0, { what: 'the first alert' });
+    clock.nowMs += 240_000;
+    await waitFor(async () => (await world.finals()).length === wanted.length, { what: 'the finals' });
+
+    await world.send(events, { topic: MIRROR, clusterId: 'eu' });
+    await waitFor(async () => (await world.records('security.late')).length === events.length, {
+      what: 'the copies to be late',
+    });
+    const said = (await world.alerts()).length;
+    const notes: string[] = [];
+    const terminal = { out: () => undefined, note: (line: string) => void notes.push(line) };
+    await runRecover({ format: 'table' }, { ...world, clusterId: 'us', terminal, now: () => clock.nowMs });
+    expect(notes).toEqual(['0 late events, 0 alerts said, 0 said before']);
+    expect(await world.alerts()).toHaveLength(said);
+    expect(await world.finals()).toEqual(wanted);
+  });
+
   it('X7 are added to a running deployment: own sources go on, mirrored ones wait for the activation', async () => {
     const clock = { nowMs: Date.now() };
     const { world, start } = await setUp({}, { now: () => clock.nowMs, listed: [] });

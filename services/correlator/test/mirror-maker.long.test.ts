@@ -216,9 +216,8 @@ describe('R-208 two networks with MirrorMaker 2 between them', { timeout: 400_00
       const ours = topics.filter((topic) => topic.includes('.security.') && !topic.endsWith('.dlq'));
       expect(ours.toSorted()).toEqual([`${other}.security.events`, `${other}.security.telemetry`]);
       const internal = topics.filter((topic) => topic.startsWith('mm2') || topic.includes('heartbeats'));
-      expect(internal.toSorted(), id).toEqual(
-        ['configs', 'offsets', 'status'].map((of) => `mm2-${of}.${other}.internal`),
-      );
+      const wanted = ['configs', 'offsets', 'status'].map((of) => `mm2-${of}.${other}.internal`);
+      expect(internal.toSorted(), id).toEqual(['heartbeats', ...wanted]);
       const types = await world.admin.topicSetting(ours, 'message.timestamp.type');
       expect([...types.values()]).toEqual(['LogAppendTime', 'LogAppendTime']);
       for (const topic of topics.filter((name) => name.endsWith('.dlq'))) {
