@@ -192,6 +192,15 @@ export function describeLogContract(bench: ContractBench): void {
       await expect(readAll(at, { from: 2n })).rejects.toBeInstanceOf(KafkaOffsetOutOfRangeError);
     });
 
+    it('knows a partition that was added after its topic was read', async () => {
+      const topic = await createTopic(1);
+      expect(await readAll({ topic, partition: 0 })).toEqual([]);
+      await bench.admin.applyTopics([
+        { topic, partitions: 2, replicationFactor: 1, config: { 'message.timestamp.type': 'LogAppendTime' } },
+      ]);
+      expect(await readAll({ topic, partition: 1 })).toEqual([]);
+    });
+
     it('ends at once on an empty partition', async () => {
       const topic = await createTopic(1);
       expect(await readAll({ topic, partition: 0 })).toEqual([]);

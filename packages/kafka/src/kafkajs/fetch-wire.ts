@@ -87,6 +87,8 @@ export async function openKafkaJsFetchWire(kafka: Kafka): Promise<FetchWire> {
     },
     offsetRange: async (at) => {
       await connection.know(at.topic);
+      // What is known of a topic may be older than the partition, and kafkajs leaves a partition it does not know out of its answer.
+      if (connection.leader(at.topic, at.partition) === null) await connection.refresh();
       const [low, high] = await Promise.all([
         offsetAt(connection.cluster.fetchTopicsOffset.bind(connection.cluster), at, EARLIEST),
         offsetAt(connection.cluster.fetchTopicsOffset.bind(connection.cluster), at, LATEST),
