@@ -12,6 +12,7 @@ describe('classifyPostgresError', () => {
     ['40P01', 'SEC_PG_SERIALIZATION', true],
     ['57014', 'SEC_PG_TIMEOUT', true],
     ['57P01', 'SEC_PG_UNAVAILABLE', true],
+    ['53100', 'SEC_PG_DISK_FULL', true],
     ['53300', 'SEC_PG_UNAVAILABLE', true],
     ['08006', 'SEC_PG_UNAVAILABLE', true],
     ['25006', 'SEC_PG_UNAVAILABLE', true],

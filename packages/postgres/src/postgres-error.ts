@@ -19,6 +19,12 @@ const UNAVAILABLE: Kind = {
   retriable: true,
   message: 'PostgreSQL cannot be reached',
 };
+const DISK_FULL: Kind = {
+  code: 'SEC_PG_DISK_FULL',
+  category: 'dependency',
+  retriable: true,
+  message: 'the disk of PostgreSQL is full',
+};
 const TIMEOUT: Kind = {
   code: 'SEC_PG_TIMEOUT',
   category: 'timeout',
@@ -64,6 +70,7 @@ const STATES: readonly (readonly [string, Kind])[] = [
   ['55P03', TIMEOUT],
   ['42501', DENIED],
   ['25006', UNAVAILABLE],
+  ['53100', DISK_FULL],
   ['08', UNAVAILABLE],
   ['53', UNAVAILABLE],
   ['57', UNAVAILABLE],

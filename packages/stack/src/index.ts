@@ -14,6 +14,7 @@ export {
 export { COMPOSE_SERVICES, composeAddresses, composeVariables, isDockerAvailable } from './docker-stack.ts';
 export { StackError } from './errors.ts';
 export { type MirrorMaker, startMirrorMaker } from './native/mirror-maker.ts';
+export { dataFolder } from './native/native-stack.ts';
 export {
   checkPrerequisites,
   type PostgresFlavor,

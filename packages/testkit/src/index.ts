@@ -3,12 +3,14 @@
  * says what it waited for. It holds no fakes of servers: those are in-memory ports beside the code they stand for.
  */
 export { type FaultyServers, LINK_FAULTS, openFaultyServers, whileDisturbed } from './faulty-servers.ts';
-export { endedByFullDisk, fillDisk } from './full-disk.ts';
+export { endedByFullDisk, fillDisk, runOutOfWal } from './full-disk.ts';
 export { type ManualClock, manualClock } from './manual-clock.ts';
 export { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.ts';
-export { type OwnStack, openOwnStack } from './own-stack.ts';
+export { type OwnStack, type OwnStackOnSmallDisk, openOwnStack, openOwnStackOnSmallDisk } from './own-stack.ts';
 export { type SeededRandom, sfc32 } from './random.ts';
+export { untilReadiness } from './readiness.ts';
 export { replicated } from './replicated-topics.ts';
+export type { SmallDisk } from './small-disk.ts';
 export { describeStackTiers, type OpenTier } from './stack-tiers.ts';
 export { STEPPED_CLOCK_ENVIRONMENT, stepClock } from './stepped-clock.ts';
 export { type TestStack, testStack } from './test-stack.ts';

@@ -55,10 +55,10 @@ export class ToldMeanwhileError extends TracehoundError {
   }
 }
 
-/** PostgreSQL cannot be asked at the moment, as opposed to having refused. */
+/** PostgreSQL cannot be asked at the moment, or has no room to write, as opposed to having refused. */
 export function isStoreAway(error: unknown): boolean {
   const { code } = classifyError(error);
-  return code === 'SEC_PG_UNAVAILABLE' || code === 'SEC_PG_TIMEOUT';
+  return code === 'SEC_PG_UNAVAILABLE' || code === 'SEC_PG_TIMEOUT' || code === 'SEC_PG_DISK_FULL';
 }
 
 /** Facts for the audit log were not acknowledged; they stay in the store and go out again. */

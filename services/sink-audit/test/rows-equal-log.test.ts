@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { INTAKE_TOPICS } from '../src/domain/intake-topics.ts';
@@ -11,6 +11,7 @@ import {
   loginFailure,
   ruleActivation,
 } from './event.fixture.ts';
+import { expectRowsEqualLog } from './exactness.fixture.ts';
 import { logins, type SinkWorld, sinkWorld } from './sink-world.fixture.ts';
 
 let world: SinkWorld;
@@ -56,22 +57,7 @@ describe('rows equal log', () => {
     await world.sendRaw('security.events', { key: null, value: null, headers: { th_marker: 'idle' } });
     await world.caughtUp();
 
-    const log: string[] = [];
-    for (const name of INTAKE_TOPICS) {
-      for (const record of await world.records(name)) {
-        if (record.value === null) continue;
-        const sha = createHash('sha256').update(record.value).digest('hex');
-        log.push(
-          [name, topicIds.get(record.topic), record.partition, record.offset, record.appendTimeMs, sha].join(' '),
-        );
-      }
-    }
-    const { rows } = await world.database.admin.query<{ line: string }>(
-      `SELECT concat_ws(' ', topic, topic_id, kafka_partition, kafka_offset,
-         round(extract(epoch FROM recorded_at) * 1000)::bigint, encode(sha256(payload), 'hex')) AS line FROM audit.event`,
-    );
-    expect(rows.map((row) => row.line).sort()).toEqual(log.sort());
-    expect(rows).toHaveLength(506);
+    expect(await expectRowsEqualLog(world)).toBe(506);
     const changes = await world.database.admin.query(
       `SELECT organization_id, action, actor_id, attrs->>'reason' AS reason FROM audit.event WHERE kind = 'rules'`,
     );

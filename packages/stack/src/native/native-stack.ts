@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { environmentOf, type StackAddresses } from '../addresses.ts';
 import { StackError } from '../errors.ts';
 import { probeOf } from '../probes/health-checks.ts';
@@ -25,13 +25,7 @@ import {
 import { withFileLock } from './file-lock.ts';
 import { isPortFree, takeFreePort } from './free-ports.ts';
 import { brokerListeners, kafkaServer, linkOf, portOf } from './kafka-server.ts';
-import {
-  MAIN_DATABASE,
-  postgresDataOfRoot,
-  postgresPlace,
-  postgresServer,
-  postgresSettings,
-} from './postgres-server.ts';
+import { MAIN_DATABASE, postgresData, postgresPlace, postgresServer, postgresSettings } from './postgres-server.ts';
 import {
   debianPostgresBinaries,
   ensurePrerequisites,
@@ -83,6 +77,12 @@ export async function findNativeStack(directory: string, environment: NodeJS.Pro
     isFindOnly: true,
   });
   return nativeStack(files, state, servers);
+}
+
+/** Where a native stack of this folder keeps the files of a part; it need not be there yet. */
+export function dataFolder(directory: string, name: PartName): string {
+  const files = stackFiles(resolve(directory));
+  return name === 'postgres' ? postgresData(files) : files.data(name);
 }
 
 /** Keeps what is known, adds parts newly asked for, and moves a stopped server whose port somebody else took. */
@@ -333,7 +333,7 @@ async function stopAll(files: StackFiles, servers: readonly ServerProcess[], opt
 }
 
 async function wipe(files: StackFiles, servers: readonly ServerProcess[]): Promise<void> {
-  await rm(postgresDataOfRoot(files), { recursive: true, force: true });
+  await rm(postgresData(files), { recursive: true, force: true });
   for (const server of servers) await rm(server.logFile, { force: true });
   for (const folder of ['data', 'pids']) await rm(join(files.directory, folder), { recursive: true, force: true });
   await rm(files.state, { force: true });

@@ -31,16 +31,18 @@ export type PostgresPlace = {
 
 /** Decides where PostgreSQL lives and as whom it runs; makes the OS user when root needs one. */
 export async function postgresPlace(files: StackFiles, cache: string): Promise<PostgresPlace> {
-  if (process.getuid?.() !== 0) return { binariesParent: cache, dataParent: files.data('postgres'), user: null };
-  return {
-    binariesParent: ROOT_OWNED_PARENT,
-    dataParent: postgresDataOfRoot(files),
-    user: await ensureOsUser(),
-  };
+  const dataParent = postgresData(files);
+  if (!isRoot()) return { binariesParent: cache, dataParent, user: null };
+  return { binariesParent: ROOT_OWNED_PARENT, dataParent, user: await ensureOsUser() };
 }
 
-export function postgresDataOfRoot(files: StackFiles): string {
-  return join(ROOT_OWNED_PARENT, directoryHash(files.directory));
+/** Where the clusters of a stack lie. */
+export function postgresData(files: StackFiles): string {
+  return isRoot() ? join(ROOT_OWNED_PARENT, directoryHash(files.directory)) : files.data('postgres');
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
 }
 
 export function postgresServer(options: {
