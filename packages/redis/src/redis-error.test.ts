@@ -15,6 +15,8 @@ describe('classifyRedisError', () => {
     ['not an error', 'SEC_REDIS_UNAVAILABLE', true],
     [reply('ERR Function not found'), 'SEC_REDIS_FUNCTION_MISSING', true],
     [reply("OOM command not allowed when used memory > 'maxmemory'."), 'SEC_REDIS_MEMORY', true],
+    [reply('MISCONF Errors writing to the AOF file: No space left on device'), 'SEC_REDIS_DISK', true],
+    [reply('NOREPLICAS Not enough good replicas to write.'), 'SEC_REDIS_UNAVAILABLE', true],
     [reply('LOADING Redis is loading the dataset in memory'), 'SEC_REDIS_UNAVAILABLE', true],
     [reply('NOAUTH Authentication required.'), 'SEC_REDIS_DENIED', false],
     [reply('WRONGTYPE Operation against a key holding the wrong kind of value'), 'SEC_REDIS_COMMAND', false],

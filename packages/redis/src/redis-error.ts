@@ -39,7 +39,16 @@ const REPLIES: readonly (readonly [RegExp, Kind])[] = [
   ],
   [/^OOM /, { code: 'SEC_REDIS_MEMORY', category: 'overload', retriable: true, message: 'Redis is out of memory' }],
   [
-    /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|READONLY) /,
+    /^MISCONF /,
+    {
+      code: 'SEC_REDIS_DISK',
+      category: 'dependency',
+      retriable: true,
+      message: 'Redis cannot write to its disk and takes no writes',
+    },
+  ],
+  [
+    /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|READONLY|NOREPLICAS) /,
     { ...UNAVAILABLE, message: 'Redis does not take commands now' },
   ],
   [

@@ -1,66 +1,19 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { connectRedis, type Redis } from '@tracehound/redis';
-import { openStack, type Stack } from '@tracehound/stack';
-import { waitFor } from '@tracehound/testkit';
+import { cp, rm } from 'node:fs/promises';
+import type { Redis } from '@tracehound/redis';
+import { openOwnStack, waitFor } from '@tracehound/testkit';
 import { describe, expect, it } from 'vitest';
-import type { CorrelatorApp } from '../src/app.ts';
-import { type CorrelatorWorld, correlatorWorld } from './correlator-world.fixture.ts';
-import type { TestEvent } from './events.fixture.ts';
-import { eventsOf, expectExact, flowing, metricOf, sendSliced, untilReadiness } from './stream.fixture.ts';
+import type { CorrelatorWorld } from './correlator-world.fixture.ts';
+import { exactOnRedis, moreEvents, type OwnRedis, withOwnRedis } from './own-redis.fixture.ts';
+import { metricOf, untilReadiness } from './stream.fixture.ts';
 
-/** A correlator on a Redis of its own, which the test may empty, fill, hold up and kill. */
-type OwnRedis = {
-  readonly world: CorrelatorWorld;
-  readonly app: CorrelatorApp;
-  readonly stack: Stack;
-  /** A connection past the correlator's. */
-  readonly redis: Redis;
-  /** Where the append-only files lie. */
-  readonly files: string;
-};
-
-async function withOwnRedis(body: (own: OwnRedis) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), 'tracehound-correlator-'));
-  const stack = await openStack({ directory, mode: 'native', kinds: ['redis-state'] });
-  const url = stack.addresses.redisStateUrl;
-  const world = await correlatorWorld({ redisStateUrl: url });
-  const redis = await connectRedis(url, { role: 'state', commandTimeoutMs: 20_000 });
-  try {
-    const app = await world.app({ TRACEHOUND_CORRELATOR_REDIS_TIMEOUT: '1s' });
-    await body({ world, app, stack, redis, files: join(directory, 'data', 'redis-state', 'appendonlydir') });
-  } finally {
-    redis.disconnect();
-    await world.close();
-    await stack.stop({ wipe: true });
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
-/** A stream with a fault in its middle, which returns the events it sent itself; the alerts must be the oracle's. */
-function exactDespite(seed: number, fault: (own: OwnRedis) => Promise<readonly TestEvent[]>): () => Promise<void> {
-  return () =>
-    withOwnRedis(async (own) => {
-      const events = eventsOf(seed);
-      const more: TestEvent[] = [];
-      await sendSliced(own.world, events, async (slice) => {
-        if (slice === 1) await flowing(own.world);
-        if (slice === 2) more.push(...(await fault(own)));
-      });
-      await expectExact(own.world, [...events, ...more]);
-    });
-}
+const onOwnRedis = () => openOwnStack({ kinds: ['redis-state'] });
+const exactDespite = (seed: number, fault: (own: OwnRedis) => ReturnType<Parameters<typeof exactOnRedis>[2]>) =>
+  exactOnRedis(onOwnRedis, seed, fault);
 
 const PARTITIONS = 4;
 const HELD = /_acquired_total\{status="held"\}/;
 const EMPTY = /_acquired_total\{status="empty"\}/;
 const IN_DOUBT = /^correlator_ownership_lost_total\{outcome="unknown"\}/;
-
-/** Events of an organization nobody else sends for. */
-function moreEvents(seed: number): readonly TestEvent[] {
-  return eventsOf(seed, 60).map((event) => ({ ...event, id: `more-${event.id}`, organization: 'initech' }));
-}
 
 /** Next matches offset of every partition, as the state says. */
 function positions(redis: Redis, world: CorrelatorWorld): Promise<readonly number[]> {
@@ -173,7 +126,7 @@ describe.concurrent('the state store fails in the middle of a stream', { timeout
   );
 
   it('redis-eviction: a policy that may evict keys ends the service at boot; later it shows in readiness', async () => {
-    await withOwnRedis(async ({ world, app, redis }) => {
+    await withOwnRedis(onOwnRedis, async ({ world, app, redis }) => {
       await untilReadiness(app, { status: 200 });
       await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
       const refused = world.spawn();

@@ -92,15 +92,16 @@ export function createRedisStateStore(options: RedisStateStoreOptions): StateSto
     },
 
     async ping(): Promise<void> {
-      let info: string;
-      try {
-        info = await redis.info('memory', 'cluster');
-      } catch (error) {
+      const info = await redis.info('memory', 'cluster').catch((error: unknown) => {
         throw classifyRedisError(error);
-      }
+      });
       if (/^cluster_enabled:1/m.test(info)) throw new ClusterStoreError();
       const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? 'unknown';
       if (policy !== 'noeviction') throw new EvictingStoreError(policy);
+      // INFO is answered always, PING is refused (MISCONF) by a server that takes no writes because it cannot persist them.
+      await redis.ping().catch((error: unknown) => {
+        throw classifyRedisError(error);
+      });
     },
   };
 }
