@@ -33,7 +33,7 @@ import { CONSOLE_ONLY, parseReceivers } from './adapters/receivers-file.ts';
 import { withRole } from './adapters/role-url.ts';
 import { parseTokens } from './adapters/tokens-file.ts';
 import type { AlerterConfig } from './config.ts';
-import { createAlertIntake } from './domain/alert-intake.ts';
+import { type AlertIntake, createAlertIntake } from './domain/alert-intake.ts';
 import { createDirectNotices } from './domain/direct-notices.ts';
 import { createDispatcher } from './domain/dispatcher.ts';
 import { createHomes } from './domain/homes.ts';
@@ -152,7 +152,11 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
   const dispatcher = createDispatcher({
     store,
     flush: createFlushPipeline({
-      recordDelivery: (...recorded) => repeatWhileAway(() => store.recordDelivery(...recorded), stopping.signal),
+      recordDelivery: (...recorded) =>
+        repeatWhileAway(() => store.recordDelivery(...recorded), {
+          signal: stopping.signal,
+          onError: reporter.failed('record'),
+        }),
       receivers,
       owner,
       now,
@@ -188,17 +192,21 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
     closing.push(() => admin.close());
     const producer = await kafka.producer();
     closing.push(() => producer.close());
-    for (const loop of assemble(admin, producer)) {
+    const { loops, intake } = assemble(admin, producer);
+    for (const loop of loops) {
       loop.start();
       closing.push(() => loop.stop());
     }
     await consumer?.start();
     closing.push(async () => consumer?.stop());
-    watch(admin);
+    watch(admin, intake);
   }
 
-  /** Everything that needs the brokers; returns the background work, in the order in which it starts. */
-  function assemble(admin: KafkaAdmin, producer: Awaited<ReturnType<KafkaClient['producer']>>): readonly Loop[] {
+  /** Everything that needs the brokers; `loops` is the background work, in the order in which it starts. */
+  function assemble(
+    admin: KafkaAdmin,
+    producer: Awaited<ReturnType<KafkaClient['producer']>>,
+  ): { readonly loops: readonly Loop[]; readonly intake: AlertIntake } {
     const run: IntakeRunDeps = {
       store,
       intake: {
@@ -272,11 +280,11 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
         return false;
       },
     });
-    return [publisher, dispatcher, parked, counting, intake.watch];
+    return { loops: [publisher, dispatcher, parked, counting, intake.watch], intake };
   }
 
   /** Readiness is proven again and again: a query, and partitions that are really ours to read. */
-  function watch(admin: KafkaAdmin): void {
+  function watch(admin: KafkaAdmin, intake: AlertIntake): void {
     health.check(
       'kafka',
       async () => {
@@ -289,6 +297,7 @@ export function createApp(config: AlerterConfig, overrides: AlerterOverrides = {
       },
       { everyMs: 1_000 },
     );
+    health.check('partitions', async () => intake.summary(), { everyMs: 1_000 });
     health.check('reading', async () => readingSummary(consumer === null ? [] : [consumer]), { everyMs: 1_000 });
   }
 

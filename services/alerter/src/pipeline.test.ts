@@ -13,6 +13,7 @@ import { createFlushPipeline, createIntakePipeline } from './pipeline.ts';
 import type { AlertDecoder, AlertTransaction, ConsumedAlert, LogPosition, Receiver } from './ports.ts';
 
 const TOPIC_ID = '11111111-1111-4111-8111-111111111111';
+const DISK_FULL = new TracehoundError('full', { code: 'SEC_PG_DISK_FULL', category: 'dependency', retriable: true });
 const AWAY = new TracehoundError('away', { code: 'SEC_PG_UNAVAILABLE', category: 'dependency', retriable: true });
 const ROUTES = [{ receivers: ['hook'], severityMin: 'informational', audience: 'alert' }] as const;
 
@@ -199,6 +200,7 @@ function world() {
           owner,
           nowMs: clock.now(),
           leaseMs: 1_000,
+          underWay: new Set(),
           capacity: new Map([['hook', 4]]),
           receivers,
           inDoubt: { resendFrom: 'high' },
@@ -385,6 +387,25 @@ describe('X16', () => {
     ]);
     expect(new Set(deliveries.map((delivery) => delivery.alert_id))).toEqual(new Set([other.alert_id]));
     expect(it.direct.unsaved).toBe(0);
+  });
+
+  test('disk-full: a partition says why it waits until the store takes its alerts, or another assignment reads them again', async () => {
+    const it = world();
+    const intake = await it.partitionIntake(0);
+    expect(intake.trouble).toBeNull();
+    it.store.fail(DISK_FULL);
+    await it.consume(it.make(one()));
+    expect(intake).toMatchObject({ trouble: { code: 'SEC_PG_DISK_FULL' }, waiting: 1 });
+    it.store.fail(null);
+    expect(await intake.retry()).toBe(1n);
+    expect(intake).toMatchObject({ trouble: null, waiting: 0 });
+
+    it.store.fail(DISK_FULL);
+    await it.consume(it.make(one()));
+    expect(intake.trouble).toBe(DISK_FULL);
+    it.store.fail(null);
+    expect(await intake.acquire()).toBe(1n);
+    expect(intake).toMatchObject({ trouble: null, waiting: 0 });
   });
 
   test('R-208 an alert whose home is elsewhere is kept and told by nobody here, also with the store away', async () => {

@@ -159,6 +159,11 @@ export type AlertStore = {
     readonly leaseMs: number;
     /** Free places per receiver; receivers that are not named are not claimed unless they are unknown. */
     readonly capacity: ReadonlyMap<string, number>;
+    /**
+     * Groups that the caller is still flushing: passed over also when their lease is over, as after a delivery whose outcome the
+     * store did not take. Only the caller knows that it is out, and would send it again.
+     */
+    readonly underWay: ReadonlySet<string>;
     readonly receivers: ReadonlyMap<string, ReceiverTraits>;
     readonly inDoubt: InDoubtPolicy;
   }): Promise<readonly ClaimedDelivery[]>;

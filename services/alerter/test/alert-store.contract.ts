@@ -99,12 +99,13 @@ export function alertStoreContract(name: string, open: () => Promise<StoreUnderT
 
     function claim(
       nowMs: number,
-      options: { owner?: string; free?: number } = {},
+      options: { owner?: string; free?: number; underWay?: readonly string[] } = {},
     ): Promise<readonly ClaimedDelivery[]> {
       return store.claimDeliveries({
         owner: options.owner ?? 'one',
         nowMs,
         leaseMs: 1_000,
+        underWay: new Set(options.underWay),
         capacity: new Map([...RECEIVERS.keys()].map((receiver) => [receiver, options.free ?? 10])),
         receivers: RECEIVERS,
         inDoubt: { resendFrom: 'high' },
@@ -292,6 +293,13 @@ export function alertStoreContract(name: string, open: () => Promise<StoreUnderT
         expect(
           await store.listDeliveries({ organizations: ['acme'], limit: 5, alertId: notice.alert_id }),
         ).toMatchObject([{ state: 'sent', attempts: 1, http_status: 204, delivered_at: T0 + 10 }]);
+      });
+
+      test('a group that the caller is still flushing is passed over, also when its lease is over', async () => {
+        await saveNotice();
+        const { groupId, deliveryId } = await only(claim(T0));
+        expect(await claim(T0 + 1_000, { underWay: [groupId] })).toEqual([]);
+        expect(await only(claim(T0 + 1_000))).toMatchObject({ deliveryId, attempt: 2 });
       });
 
       test('two processes never get the same delivery', async () => {

@@ -1,7 +1,8 @@
 import { type FaultyServers, LINK_FAULTS, openFaultyServers, waitFor, whileDisturbed } from '@tracehound/testkit';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import { openAlert } from './alert.fixture.ts';
 import { alerterWorld } from './alerter-world.fixture.ts';
+import { expectToldOnce } from './told-once.fixture.ts';
 
 let servers: FaultyServers;
 beforeAll(async () => {
@@ -32,17 +33,7 @@ describe.each(['kafka', 'postgres'] as const)('between the alerter and %s', (lin
           }
           if (phase !== 'disturbed') await world.settled(60_000);
         });
-        const { arrivals } = world.receiver;
-        const opened = arrivals.filter(({ body }) => body.type === 'alert.opened');
-        expect(opened.map(({ body }) => body.data['alert_id']).sort()).toEqual([...alerts].sort());
-        // Nothing twice: what else came are the details of thin notices, each under an id of its own.
-        expect(world.receiver.ids()).toHaveLength(arrivals.length);
-        const rest = arrivals.filter(({ body }) => body.type !== 'alert.opened');
-        expect(rest.every(({ body }) => body.type === 'alert.completed')).toBe(true);
-        expect(rest).toHaveLength(opened.filter(({ body }) => body.data['thin'] === true).length);
-        const facts = await world.decoded('security.deliveries');
-        const told = facts.filter((fact) => fact['status'] === 'SENT').map((fact) => fact['delivery_id']);
-        expect([...new Set(told)].sort()).toEqual(world.receiver.ids());
+        await expectToldOnce(world, alerts);
         await waitFor(async () => (await fetch(`${app.addresses.internal}/health/ready`)).ok, {
           what: 'the alerter to be ready',
           timeoutMs: 30_000,

@@ -118,6 +118,7 @@ test('a notice saved while the one before it is recorded is flushed too', async 
       owner: 'one',
       nowMs: 1,
       leaseMs: 1_000,
+      underWay: new Set(),
       capacity: new Map([['lone', 9]]),
       receivers: new Map([['lone', { isIdempotent: true }]]),
       inDoubt: { resendFrom: 'high' },

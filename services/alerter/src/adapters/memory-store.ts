@@ -232,7 +232,7 @@ export function createMemoryStore(): MemoryStore {
       const due = [...state.deliveries.values()]
         .filter((it) => it.groupId === groupId && isOpen(it) && it.nextAttemptAtMs <= nowMs)
         .sort((a, b) => a.sequence - b.sequence)[0];
-      if (!due || group.leasedUntilMs > nowMs) continue;
+      if (!due || group.leasedUntilMs > nowMs || options.underWay.has(groupId)) continue;
       const receiver = options.receivers.get(due.receiver);
       if (receiver && (free.get(due.receiver) ?? 0) <= 0) continue;
       group.epoch += 1n;

@@ -93,7 +93,8 @@ async function leaseGroups(client: PoolClient, claim: Claim): Promise<ReadonlyMa
        SELECT g.group_id, g.next_flush_at_ms,
          row_number() OVER (PARTITION BY g.receiver ORDER BY g.next_flush_at_ms) AS place, c.free
        FROM alerting.notice_group g LEFT JOIN unnest($3::text[], $4::int[]) AS c(receiver, free) USING (receiver)
-       WHERE g.next_flush_at_ms <= $1 AND g.leased_until_ms <= $1 AND (c.free > 0 OR g.receiver <> ALL($5::text[]))
+       WHERE g.next_flush_at_ms <= $1 AND g.leased_until_ms <= $1 AND g.group_id <> ALL($8::text[])
+         AND (c.free > 0 OR g.receiver <> ALL($5::text[]))
      ), due AS (
        SELECT g.group_id FROM alerting.notice_group g JOIN ranked r USING (group_id)
        WHERE (r.free IS NULL OR r.place <= r.free) AND g.next_flush_at_ms <= $1 AND g.leased_until_ms <= $1
@@ -109,6 +110,7 @@ async function leaseGroups(client: PoolClient, claim: Claim): Promise<ReadonlyMa
       known,
       GROUPS_MAX,
       claim.leaseMs,
+      [...claim.underWay],
     ],
   );
   return new Map(rows.map((row) => [row.group_id, row.epoch]));

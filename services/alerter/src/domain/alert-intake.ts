@@ -1,4 +1,5 @@
-import type { KafkaConsumer, KafkaRecord, PartitionHandler, TopicPartition } from '@tracehound/kafka';
+import { classifyError } from '@tracehound/event-model';
+import type { KafkaConsumer, KafkaRecord, PartitionHandler, StartPosition, TopicPartition } from '@tracehound/kafka';
 import { faultPoint } from '@tracehound/lifecycle';
 import type { ConsumedAlert } from '../ports.ts';
 import type { DirectNotices } from './direct-notices.ts';
@@ -17,6 +18,8 @@ export type AlertIntake = {
   readonly watch: Loop;
   /** Alerts waiting in memory. */
   waiting(): number;
+  /** For readiness: throws with the codes while the store does not take the alerts of a partition. */
+  summary(): string;
 };
 
 /**
@@ -57,6 +60,8 @@ export function createAlertIntake(
     };
   }
 
+  /** Partitions that could not even be taken. */
+  const notTaken = new Map<string, unknown>();
   let savedAtMs: number | null = null;
 
   async function commit(partition: TopicPartition, offset: bigint | null): Promise<void> {
@@ -65,15 +70,26 @@ export function createAlertIntake(
     await deps.consumer()?.commit(partition, offset);
   }
 
+  async function take(at: TopicPartition): Promise<StartPosition> {
+    const topicId = await deps.topicId(at.topic);
+    const known = intakes.get(keyOf(at));
+    const partition = { topicId, topic: deps.topics.get(at.topic) ?? at.topic, partition: at.partition };
+    const intake = known?.topicId === topicId ? known.intake : createPartitionIntake(partition, deps);
+    const next = await intake.acquire();
+    intakes.set(keyOf(at), { intake, topicId, retriedAtMs: null, committed: null });
+    return next === null ? { kind: 'earliest' } : { kind: 'offset', offset: next };
+  }
+
   const handler: PartitionHandler = {
     async assigned(at) {
-      const topicId = await deps.topicId(at.topic);
-      const known = intakes.get(keyOf(at));
-      const partition = { topicId, topic: deps.topics.get(at.topic) ?? at.topic, partition: at.partition };
-      const intake = known?.topicId === topicId ? known.intake : createPartitionIntake(partition, deps);
-      const next = await intake.acquire();
-      intakes.set(keyOf(at), { intake, topicId, retriedAtMs: null, committed: null });
-      return next === null ? { kind: 'earliest' } : { kind: 'offset', offset: next };
+      try {
+        const start = await take(at);
+        notTaken.delete(keyOf(at));
+        return start;
+      } catch (error) {
+        notTaken.set(keyOf(at), error);
+        throw error;
+      }
     },
     async batch(batch) {
       const held = intakes.get(keyOf(batch));
@@ -84,11 +100,20 @@ export function createAlertIntake(
     },
     async revoked(at) {
       intakes.delete(keyOf(at));
+      notTaken.delete(keyOf(at));
     },
   };
 
   function waiting(): number {
     return [...intakes.values()].reduce((sum, { intake }) => sum + intake.waiting, 0);
+  }
+
+  function summary(): string {
+    const troubles = [...notTaken.values(), ...[...intakes.values()].map(({ intake }) => intake.trouble)];
+    const codes = troubles.flatMap((trouble) => (trouble === null ? [] : [classifyError(trouble).code]));
+    if (codes.length === 0) return 'all alerts are stored as they come';
+    const reasons = [...new Set(codes)].sort().join(', ');
+    throw new Error(`${codes.length} partitions wait for the store: ${reasons}; thin notices go out meanwhile`);
   }
 
   const watch = createLoop({
@@ -126,7 +151,7 @@ export function createAlertIntake(
     },
   });
 
-  return { handler, watch, waiting };
+  return { handler, watch, waiting, summary };
 }
 
 function keyOf({ topic, partition }: TopicPartition): string {

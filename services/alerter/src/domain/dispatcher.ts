@@ -24,7 +24,8 @@ export function createDispatcher(deps: {
   readonly onOutcome: (outcome: Outcome<ClaimedDelivery, DeliveredNotice>) => void;
   readonly onError: (error: unknown) => void;
 }): Loop {
-  const underWay = new Map<string, number>();
+  /** The receiver by the group that is being flushed. */
+  const underWay = new Map<string, string>();
   const flushes = new Set<Promise<void>>();
 
   async function flush(delivery: ClaimedDelivery): Promise<void> {
@@ -34,7 +35,7 @@ export function createDispatcher(deps: {
       // The lease runs out and the delivery is claimed again under its old id.
       deps.onError(error);
     } finally {
-      underWay.set(delivery.receiver, (underWay.get(delivery.receiver) ?? 1) - 1);
+      underWay.delete(delivery.groupId);
       loop.wake();
     }
   }
@@ -43,14 +44,21 @@ export function createDispatcher(deps: {
     everyMs: POLL_MS,
     onError: deps.onError,
     async work() {
-      const capacity = new Map(
-        [...deps.receivers].map(([name, { concurrencyMax }]) => [name, concurrencyMax - (underWay.get(name) ?? 0)]),
-      );
+      const capacity = new Map([...deps.receivers].map(([name, { concurrencyMax }]) => [name, concurrencyMax]));
+      for (const name of underWay.values()) capacity.set(name, (capacity.get(name) ?? 0) - 1);
       const { store, owner, leaseMs, receivers, inDoubt } = deps;
       const nowMs = deps.now();
-      const claimed = await store.claimDeliveries({ owner, nowMs, leaseMs, capacity, receivers, inDoubt });
+      const claimed = await store.claimDeliveries({
+        owner,
+        nowMs,
+        leaseMs,
+        capacity,
+        underWay: new Set(underWay.keys()),
+        receivers,
+        inDoubt,
+      });
       for (const delivery of claimed) {
-        underWay.set(delivery.receiver, (underWay.get(delivery.receiver) ?? 0) + 1);
+        underWay.set(delivery.groupId, delivery.receiver);
         const flushing = flush(delivery).finally(() => flushes.delete(flushing));
         flushes.add(flushing);
       }

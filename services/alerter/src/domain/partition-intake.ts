@@ -17,6 +17,8 @@ export type PartitionIntake = {
   /** Thin notices for what has waited past its deadline. */
   tellOverdue(): Promise<void>;
   readonly waiting: number;
+  /** Why the store has not taken what waits; null while it takes all. */
+  readonly trouble: unknown;
   /** Next offset the store expects: what may be committed, also when the run that stored it was not waited for. */
   readonly stored: bigint | null;
 };
@@ -54,7 +56,7 @@ export function createPartitionIntake(
   /** Next offset to take from the log: what comes below it was taken already. */
   let nextTaken = 0n;
   let tail: Promise<unknown> = Promise.resolve();
-  let isAway = false;
+  let trouble: unknown = null;
   let startedAtMs: number | null = null;
   /** Since when a transaction with the alerts below the offset is in its last steps. */
   let committing: { readonly below: bigint; readonly sinceMs: number } | null = null;
@@ -118,14 +120,14 @@ export function createPartitionIntake(
       try {
         if (fence === null) await acquire();
         await storeChunk();
-        isAway = false;
+        trouble = null;
       } catch (error) {
         // Rolled back, and each alert is told at most once: the next run knows what was told.
         if (error instanceof ToldMeanwhileError) continue;
         // What the store knows is uncertain now: the next try asks it, under a new fence.
         fence = null;
         if (isStoreAway(error)) {
-          isAway = true;
+          trouble = error;
           return null;
         }
         if (!(error instanceof PartitionFencedError) || ++fencedTimes > 1) throw error;
@@ -170,12 +172,16 @@ export function createPartitionIntake(
     get waiting() {
       return backlog.length;
     },
+    get trouble() {
+      return trouble;
+    },
     get stored() {
       return fence === null ? null : position;
     },
     acquire: () =>
       exclusive(async () => {
         const next = await acquire();
+        trouble = null;
         backlog = [];
         nextTaken = next ?? 0n;
         return next;
@@ -191,7 +197,7 @@ export function createPartitionIntake(
       const last = fresh.at(-1);
       if (last) nextTaken = last.position.offset + 1n;
       // A store known to be away, or one that hangs, is left to the timer: the partition must not wait for it.
-      return isAway || isStoreSlow() ? null : within(SLOW_STORE_MS, exclusive(drain));
+      return trouble !== null || isStoreSlow() ? null : within(SLOW_STORE_MS, exclusive(drain));
     },
     async retry() {
       // A run under way is not queued behind: it may hang, and the timer serves all partitions.
@@ -199,7 +205,7 @@ export function createPartitionIntake(
       return within(SLOW_STORE_MS, exclusive(drain));
     },
     async tellOverdue() {
-      if (!isAway && !isStoreSlow()) return;
+      if (trouble === null && !isStoreSlow()) return;
       const nowMs = deps.now();
       const overdue = backlog.filter(
         (alert) => !alert.toldDirectly && alert.deadlineMs <= nowMs && (nextTellMs.get(alert) ?? 0) <= nowMs,
