@@ -36,11 +36,8 @@ async function exactDespite(disturb: (disturbed: Disturbed) => Promise<void>): P
   });
   try {
     const log: string[] = [];
-    const app = await world.app(
-      // Longer than the fault: a lease that ends in it allows a copy under the same id.
-      { TRACEHOUND_LOG_LEVEL: 'warn', TRACEHOUND_ALERTER_LEASE: '60s' },
-      (line) => log.push(line),
-    );
+    // The lease of a delivery is shorter than the fault.
+    const app = await world.app({ TRACEHOUND_LOG_LEVEL: 'warn' }, (line) => log.push(line));
     const before = await world.sendAudited(Array.from({ length: 3 }, () => openAlert()));
     await world.settled();
     const waiting: SentAlert[] = [];

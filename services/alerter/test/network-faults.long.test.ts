@@ -18,8 +18,6 @@ describe.each(['kafka', 'postgres'] as const)('between the alerter and %s', (lin
       const world = await alerterWorld({ environment: { ...process.env, ...servers.stack.environment() } });
       try {
         const app = await world.app({
-          // Longer than the fault: a lease that ends in it allows a copy under the same id.
-          TRACEHOUND_ALERTER_LEASE: '30s',
           ...(link === 'kafka'
             ? { TRACEHOUND_KAFKA_BROKERS: servers.kafkaBehindLink() }
             : { TRACEHOUND_POSTGRES_URL: servers.storeBehindLink(world.databaseUrl) }),

@@ -36,6 +36,24 @@ describe.concurrent('the disk of the state store is full in the middle of a stre
   );
 
   it(
+    'disk-full: a correlator that starts meanwhile says so, and takes its partitions when there is room',
+    exactOnRedis(onSmallDisk, 74, async ({ world, app, servers }) => {
+      await servers.disk.fill();
+      await untilReadiness(app, { status: 503, check: 'state', says: DISK });
+      const second = await world.app();
+      const more = moreEvents(740);
+      await world.send(more);
+      await untilReadiness(second, { status: 503, check: 'state', says: DISK });
+      await untilReadiness(second, { status: 503, check: 'partitions', says: DISK });
+      await servers.disk.makeRoom();
+      await untilReadiness(second, { status: 200 });
+      expect(await metricOf(second, HELD)).toBeGreaterThan(0);
+      await app.stop();
+      return more;
+    }),
+  );
+
+  it(
     'disk-full: killed while it cannot write: it comes back as its file has it, and no group is lost',
     exactOnRedis(onSmallDisk, 72, async ({ world, app, stack, servers }) => {
       await servers.disk.fill();

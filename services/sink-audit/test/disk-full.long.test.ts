@@ -32,6 +32,20 @@ describe('the disk of PostgreSQL is full in the middle of a stream', { timeout: 
       await world.caughtUp(GOES_ON_MS);
     }));
 
+  it('disk-full: a sink that starts meanwhile says so, and takes its partitions when there is room', async () =>
+    exactDespite(await world(), async ({ world, send }) => {
+      await own.disk.fill();
+      const second = await world.app();
+      await untilReadiness(second.addresses.internal, {
+        ready: false,
+        says: ['partitions wait', 'SEC_PG_DISK_FULL'],
+        meanwhile: () => send(40),
+      });
+      await own.disk.makeRoom();
+      await world.caughtUp(GOES_ON_MS);
+      await untilReadiness(second.addresses.internal, { ready: true });
+    }));
+
   it('disk-full: no room for the write-ahead log: the server ends itself, nothing is lost, it goes on by itself', async () =>
     exactDespite(await world(), async ({ world, app, send }) => {
       await own.disk.fill();
