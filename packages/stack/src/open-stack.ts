@@ -36,6 +36,7 @@ export async function openStack(options: StackOptions): Promise<Stack> {
         brokers,
         brokerLinks: options.brokerLinks ?? false,
         kafkaAuthorizer: options.kafkaAuthorizer ?? false,
+        partEnvironment: options.partEnvironment ?? {},
         kinds,
         environment,
         onProgress,

@@ -64,6 +64,9 @@ export type Stack = {
 /** `wipe` deletes the data of the servers too, and then does not wait for an orderly end. */
 export type StopOptions = { readonly wipe?: boolean };
 
+/** Variables by kind of server. */
+export type PartEnvironment = Partial<Readonly<Record<PartKind, Readonly<Record<string, string>>>>>;
+
 export type StackOptions = {
   /** Folder of this stack: state, logs, pid files and data (`.tracehound/<name>`). */
   readonly directory: string;
@@ -75,6 +78,8 @@ export type StackOptions = {
   readonly brokerLinks?: boolean;
   /** Give brokers an authorizer: without any ACL of a resource everybody may do everything to it. Native only; default false. */
   readonly kafkaAuthorizer?: boolean;
+  /** Added to the environment of the servers of a kind: tests preload a library into them. Native only; not kept for a later open. */
+  readonly partEnvironment?: PartEnvironment;
   /** Which servers; default all. The registry brings PostgreSQL along, where it keeps its schemas. */
   readonly kinds?: readonly PartKind[];
   /** Lines for a person: downloads, builds, starts. */

@@ -10,6 +10,7 @@ export { type OwnStack, type OwnStackOnSmallDisk, openOwnStack, openOwnStackOnSm
 export { type SeededRandom, sfc32 } from './random.ts';
 export { untilReadiness } from './readiness.ts';
 export { replicated } from './replicated-topics.ts';
+export { openStackWithClocks, type StackWithClocks } from './server-clock.ts';
 export type { SmallDisk } from './small-disk.ts';
 export { describeStackTiers, type OpenTier } from './stack-tiers.ts';
 export { STEPPED_CLOCK_ENVIRONMENT, stepClock } from './stepped-clock.ts';

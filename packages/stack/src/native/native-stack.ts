@@ -7,6 +7,7 @@ import { StackError } from '../errors.ts';
 import { probeOf } from '../probes/health-checks.ts';
 import {
   kindOf,
+  type PartEnvironment,
   type PartKind,
   type PartName,
   type PartStatus,
@@ -42,6 +43,7 @@ export type NativeStackOptions = {
   readonly brokers: 1 | 3;
   readonly brokerLinks: boolean;
   readonly kafkaAuthorizer: boolean;
+  readonly partEnvironment: PartEnvironment;
   readonly kinds: readonly PartKind[];
   readonly environment: NodeJS.ProcessEnv;
   readonly onProgress: (line: string) => void;
@@ -148,6 +150,7 @@ type ProcessOptions = {
   readonly kinds: readonly PartKind[];
   readonly environment: NodeJS.ProcessEnv;
   readonly onProgress: (line: string) => void;
+  readonly partEnvironment?: PartEnvironment;
   /** Installs nothing, fetches no Kafka and builds no registry: what is running has them already. */
   readonly isFindOnly?: boolean;
 };
@@ -163,7 +166,11 @@ async function processesOf(
     defineServer({ name, state, files, binaries, cache: cacheDirectory(options.environment) }),
   );
   return (await Promise.all(definitions)).map(
-    (definition) => new ServerProcess(definition, { pid: files.pid(definition.name), log: files.log(definition.name) }),
+    (definition) =>
+      new ServerProcess(
+        { ...definition, environment: options.partEnvironment?.[kindOf(definition.name)] ?? {} },
+        { pid: files.pid(definition.name), log: files.log(definition.name) },
+      ),
   );
 }
 

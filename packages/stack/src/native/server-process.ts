@@ -20,6 +20,8 @@ export type ServerDefinition = {
   readonly args: readonly string[];
   /** OS user, when root starts a server that refuses to run as root. */
   readonly user: { readonly uid: number; readonly gid: number } | null;
+  /** Added to the environment that the server inherits. */
+  readonly environment?: Readonly<Record<string, string>>;
   readonly stopSignal: NodeJS.Signals;
   /** The fact to show when healthy; throws while it is not. */
   probe(): Promise<string>;
@@ -120,9 +122,10 @@ export class ServerProcess {
   private async launch(): Promise<ProcessIdentity> {
     const log = openSync(this.paths.log, 'a');
     try {
-      const { command, args, user } = this.definition;
+      const { command, args, user, environment } = this.definition;
       const child = spawn(command, args, {
         cwd: '/',
+        env: { ...process.env, ...environment },
         detached: true, // its own session: Ctrl-C at the terminal ends the command, not the servers
         stdio: ['ignore', log, log],
         ...(user ? { uid: user.uid, gid: user.gid } : {}),
