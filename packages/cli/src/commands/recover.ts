@@ -14,7 +14,7 @@ import { counted } from '../render/counted.ts';
 import { estimateJson, renderEstimate } from '../render/estimate.ts';
 import { estimateOf } from '../replay/estimate.ts';
 import { findIntake, type IntakePart } from '../replay/intake-log.ts';
-import { eventOf, readLateEvents, recoveryMatches } from '../replay/late-events.ts';
+import { type EventPlace, eventOf, readLateEvents, recoveryMatches } from '../replay/late-events.ts';
 import { leadFromMs } from '../replay/plan.ts';
 import { INTERRUPTED, type IntakeTaker, type ReplayProgress, readAll } from '../replay/read-all.ts';
 import { type RulesLog, readRuleSet, readRulesLog } from '../replay/rules-log.ts';
@@ -106,6 +106,8 @@ type Task = {
   readonly rulesLog: RulesLog;
   /** By event id. */
   readonly lateMatches: ReadonlyMap<string, readonly RecoveryMatch[]>;
+  /** Where the records lie that were in time for stage A and behind the watermark of stage B. */
+  readonly behind: ReadonlySet<string>;
   readonly topicIds: ReadonlyMap<string, string>;
   readonly parts: readonly IntakePart[];
   readonly toMs: number;
@@ -126,21 +128,25 @@ async function taskOf(flags: RecoverFlags, context: RecoverContext): Promise<Tas
     context,
   );
   const lateMatches = new Map<string, readonly RecoveryMatch[]>();
+  const behind = new Set<string>();
   for (const { payload, ...event } of late) {
     const found = await eventOf(context.codec, { value: payload });
     if (found === null) continue;
     const { src_topic: from, src_topic_id: topicId, src_partition: partition, src_offset: offset } = event;
-    lateMatches.set(event.event_id, recoveryMatches(ruleSet, found, { topic: from, topicId, partition, offset }));
+    const place = { topic: from, topicId, partition, offset };
+    lateMatches.set(event.event_id, recoveryMatches(ruleSet, found, place));
+    if (event.stage === 'B') behind.add(placeKey(place));
   }
+  // The intake is looked up by append time, which lies before the event's own while a broker's clock is back.
   const earliestMs = late.reduce(
-    (earliest, { event_time }) => Math.min(earliest, event_time),
+    (earliest, { event_time, append_time }) => Math.min(earliest, event_time, append_time),
     Number.POSITIVE_INFINITY,
   );
   const topics = sourceTopics(context.namespace, { latest: rulesLog.latest });
   const topicIds = await context.admin.topicIds(topics);
   const toMs = Number.POSITIVE_INFINITY;
   const parts = await findIntake(context, topics, { fromMs: leadFromMs(ruleSet, earliestMs), toMs });
-  return { ruleSet, rulesLog, lateMatches, topicIds, parts, toMs };
+  return { ruleSet, rulesLog, lateMatches, behind, topicIds, parts, toMs };
 }
 
 /** Null when it was stopped. */
@@ -165,7 +171,8 @@ async function recoverTask(task: Task, flags: RecoverFlags, context: RecoverCont
       taker.closed >= parts.length ? END_OF_INPUT_WATERMARK_MS : coveredMs - lateness_ms - clock_allowance_ms,
     saidAtMs: known.reduce((latest, { watermark }) => Math.max(latest, watermark), coveredMs) + 1,
   });
-  const before = new Set(known.filter(({ recovered }) => recovered).map(meaningOf));
+  // Those of the live run too: an event that was late for one of its rules may have been in time for another.
+  const before = new Set(known.map(meaningOf));
   const fresh = new Set(found.alerts.filter((alert) => !before.has(meaningOf(alert))).map(({ alert_id }) => alert_id));
   const alerts = found.alerts.filter(({ alert_id, superseded_by }) => fresh.has(superseded_by ?? alert_id));
   if (!flags.dryRun) await say(alerts, context);
@@ -188,7 +195,7 @@ type OnTimeTaker = IntakeTaker & {
 
 /** What was in time around the late events, of the windows they belong to. */
 function createOnTimeTaker(
-  { ruleSet, rulesLog, lateMatches, topicIds }: Task,
+  { ruleSet, rulesLog, lateMatches, behind, topicIds }: Task,
   codec: Pick<AvroCodec, 'decode'>,
 ): OnTimeTaker {
   const late = new Map(lateMatches);
@@ -211,12 +218,17 @@ function createOnTimeTaker(
       if (markerKindOf(record) === 'end_of_input') closed++;
       if (event === null) return;
       if (record.appendTimeMs - event.envelope.event_time > rulesLog.at(record.appendTimeMs).lateness_ms) return;
-      late.delete(event.envelope.event_id);
       const { topic, partition } = record;
       const place = { topic, topicId: topicIds.get(topic) ?? '', partition, offset: Number(record.offset) };
+      if (behind.has(placeKey(place))) return;
+      late.delete(event.envelope.event_id);
       for (const one of recoveryMatches(ruleSet, event, place)) if (isAffected(one.match)) onTime.push(one);
     },
   };
+}
+
+function placeKey({ topicId, partition, offset }: EventPlace): string {
+  return `${topicId}/${partition}/${offset}`;
 }
 
 async function onlyRuleSet(
