@@ -162,6 +162,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
       codec,
       topics,
       book,
+      brokerTime,
       policy,
       onIgnored: (ignored) => {
         shared.metrics.rulesIgnored.inc({ reason: ignored.reason });
@@ -193,7 +194,7 @@ export function createApp(config: CorrelatorConfig, overrides: CorrelatorOverrid
     return {
       ...shared,
       admin,
-      rules: new RulesInForceSource(book, reader, brokerTime),
+      rules: new RulesInForceSource({ book, reader, brokerTime, clock: shared.clock }),
       matchesPartitions,
       topicId: (topic) => {
         const id = ids.get(topic);

@@ -1,5 +1,5 @@
 import { createMemoryRegistry } from '@tracehound/avro';
-import { runRecover } from '@tracehound/cli';
+import { publishRuleSet, runRecover } from '@tracehound/cli';
 import { createMemoryKafka } from '@tracehound/kafka/memory';
 import { createLogger } from '@tracehound/telemetry';
 import { waitFor } from '@tracehound/testkit';
@@ -31,15 +31,17 @@ async function setUp() {
   const memory = createMemoryKafka({ now: () => Date.now() + clock.offsetMs });
   const registry = createMemoryRegistry();
   const world = await createWorld({ kafka: memory.client(), registry, namespace: '', latenessMs: 10_000 });
+  const fatal: unknown[] = [];
   const app = createApp(loadCorrelatorConfig(ENVIRONMENT), {
     kafka: memory.client(),
     registry,
     store: new MemoryStateStore(),
     logger: createLogger({ service: 'correlator', write: () => undefined }),
+    onFatal: (error) => fatal.push(error),
   });
   running.push(() => app.stop());
   await app.start();
-  return { clock, world };
+  return { clock, world, fatal };
 }
 
 /** Until every source has told every matches partition of an append time beyond this one, ms: the watermark is the least of them. */
@@ -87,5 +89,23 @@ describe('clock-steps: brokers ahead and right again', () => {
       '6 late events, 0 alerts said, 2 said before',
     ]);
     expect(await world.finals()).toEqual(oracleLines([...before, ...after]));
+  });
+
+  it('X7 rules applied in that hour hold from their time on, and no read of them stops stage A', async () => {
+    const { clock, world, fatal } = await setUp();
+    clock.offsetMs = HOUR_MS;
+    await untilClaimed(world, Date.now() + HOUR_MS);
+    clock.offsetMs = 0;
+    const { effectiveAtMs } = await publishRuleSet({
+      ...world,
+      files: OVERRIDE_RULES,
+      latenessMs: 10_000,
+      principal: 'test',
+    });
+    clock.offsetMs = effectiveAtMs - Date.now() + 1_000;
+    const rulesets = async (): Promise<number> =>
+      new Set((await world.matchBatches()).map(({ ruleset_id }) => ruleset_id)).size;
+    await waitFor(async () => (await rulesets()) === 2, { what: 'the new rules to hold' });
+    expect(fatal).toEqual([]);
   });
 });

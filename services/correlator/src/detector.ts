@@ -129,9 +129,10 @@ export class Detector implements PartitionHandler {
       session.marker = 'sending';
       const { topic, partition } = session.progress.source;
       const marker = { key: null, value: null, headers: markerHeaders('idle', topic) };
+      const answered = this.deps.brokerTime.asking();
       this.deps.sendMarker({ topic, partition }, marker).then(
         ({ offset, appendTimeMs }) => {
-          this.deps.brokerTime.saw(appendTimeMs);
+          answered(appendTimeMs);
           session.marker = offset < session.progress.next ? null : { offset };
           this.deps.onMarker?.();
         },

@@ -32,7 +32,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
   const groupId = namespaced(config.namespace, 'correlator-a');
   const producer = await client.producer();
   const stopping = new AbortController();
-  const appender = createMatchesAppender({ producer, topics, onAppended: (at) => brokerTime.saw(at) });
+  const appender = createMatchesAppender({ producer, topics, brokerTime });
   const writer = new MatchWriter({
     // A request joins values of several batches: it belongs to none of their spans, its records name them one by one.
     appender: { append: (...request) => tracer.within(null, () => appender.append(...request)) },
@@ -78,7 +78,7 @@ export async function startStageA(foundation: Foundation): Promise<RunningStage>
 
   async function propose(cause: Trip): Promise<void> {
     await rules.refresh();
-    const at = { brokerTimeMs: brokerTime.latestMs, nowMs: clock.nowMs(), newId: randomUUID };
+    const at = { brokerTimeMs: brokerTime.presentMs, nowMs: clock.nowMs(), newId: randomUUID };
     const proposed = breakerProposal(foundation.book.activations, cause, at);
     if (proposed.length === 0) return;
     for (const activation of proposed) await publishActivation(activation);

@@ -192,7 +192,12 @@ export class DetectorSimulation {
     book.addRuleSet({ ruleset_id: rules.rulesetId, files: rules.files });
     book.activations.add(this.activation(rules.rulesetId), 0);
     const brokerTime = new BrokerTime();
-    const inForce = new RulesInForceSource(book, { refresh: async () => undefined }, brokerTime);
+    const inForce = new RulesInForceSource({
+      book,
+      reader: { refresh: async () => undefined },
+      brokerTime,
+      clock: { steadyMs: () => this.nowMs },
+    });
     const early = this.options.mutant === 'commit-before-acknowledged';
     const writer = new MatchWriter({
       appender: {

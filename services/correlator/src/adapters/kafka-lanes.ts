@@ -10,6 +10,7 @@ import {
 import { type KafkaProducer, type KafkaRecord, type OutgoingRecord, withContext } from '@tracehound/kafka';
 import type { TopicNames } from '../config.ts';
 import type { BreakerKey } from '../domain/breaker-key.ts';
+import type { BrokerTime } from '../domain/broker-time.ts';
 import { MATCH_BATCH_BYTES_MAX } from '../domain/covered-range.ts';
 import { isOnTrial } from '../domain/on-trial.ts';
 import { NotAcknowledgedError } from '../errors.ts';
@@ -174,13 +175,14 @@ function requestsOf(records: readonly OutboxRecord[]): readonly OutgoingRecord[]
 }
 
 export function createMatchesAppender(
-  deps: Pick<LaneDeps, 'producer' | 'topics'> & { readonly onAppended: (appendTimeMs: number | null) => void },
+  deps: Pick<LaneDeps, 'producer' | 'topics'> & { readonly brokerTime: Pick<BrokerTime, 'asking'> },
 ): MatchesAppender {
   return {
     async append(partition, values, contexts) {
       const records = values.map((value, index) => withContext({ key: null, value }, index, contexts?.[index] ?? null));
+      const answered = deps.brokerTime.asking();
       const { appendTimeMs } = await deps.producer.sendTo({ topic: deps.topics.matches, partition }, records);
-      deps.onAppended(appendTimeMs);
+      answered(appendTimeMs);
     },
   };
 }

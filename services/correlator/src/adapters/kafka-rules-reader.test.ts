@@ -5,6 +5,7 @@ import { APPROVALS_HEADER, approve, type RuleActivation, topicSettings } from '@
 import { createMemoryKafka } from '@tracehound/kafka/memory';
 import { describe, expect, it } from 'vitest';
 import { topicNames } from '../config.ts';
+import { BrokerTime } from '../domain/broker-time.ts';
 import { RuleBook } from '../domain/rule-book.ts';
 import { createRulesReader } from './kafka-rules-reader.ts';
 
@@ -63,7 +64,7 @@ describe('activations that must be signed', () => {
     const book = new RuleBook();
     const ignored: string[] = [];
     const reader = createRulesReader({
-      ...{ client, admin, codec, topics, book },
+      ...{ client, admin, codec, topics, book, brokerTime: new BrokerTime() },
       policy: { approvals: 1, keys: [ada], breakerKeys: [tripper] },
       onIgnored: ({ offset, reason }) => ignored.push(`${offset} ${reason}`),
     });

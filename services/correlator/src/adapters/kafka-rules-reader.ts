@@ -9,6 +9,7 @@ import {
 } from '@tracehound/event-model';
 import type { KafkaAdmin, KafkaClient, KafkaRecord } from '@tracehound/kafka';
 import type { TopicNames } from '../config.ts';
+import type { BrokerTime } from '../domain/broker-time.ts';
 import type { RuleBook } from '../domain/rule-book.ts';
 import type { RulesReader } from '../domain/rules-in-force.ts';
 
@@ -18,6 +19,7 @@ export type RulesReaderDeps = {
   readonly codec: Pick<AvroCodec, 'decode'>;
   readonly topics: TopicNames;
   readonly book: RuleBook;
+  readonly brokerTime: Pick<BrokerTime, 'presentMs'>;
   /** Who may put rules into force; null: anybody who may write to the topic. */
   readonly policy: ApprovalPolicy | null;
   /** A record that was passed over: of another kind, not signed as it must be, with too short a notice, or a copy of an older one. */
@@ -59,7 +61,7 @@ export function createRulesReader(deps: RulesReaderDeps): RulesReader {
       deps.onIgnored({ topic: record.topic, offset: record.offset, reason: verdict });
       return;
     }
-    const added = deps.book.activations.add(activation, record.appendTimeMs);
+    const added = deps.book.activations.add(activation, record.appendTimeMs, deps.brokerTime.presentMs);
     if (added === 'accepted') deps.onActivation?.(activation);
     if (added !== 'too_soon' && added !== 'stale') return;
     deps.onIgnored({ topic: record.topic, offset: record.offset, reason: added });

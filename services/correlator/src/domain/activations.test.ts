@@ -77,12 +77,29 @@ describe('activations', () => {
     const activations = new Activations();
     expect(activations.covers(0)).toBe(false);
     activations.add(activation('a', 0), 1_000);
-    activations.covered(100_000);
+    activations.covered(100_000, 7_000);
     // 5 s of notice, less 1 s of broker clocks and 2 s in which an append may not be visible yet.
     expect(activations.covers(101_999)).toBe(true);
     expect(activations.covers(102_000)).toBe(false);
-    activations.covered(50_000);
+    activations.covered(50_000, 6_000);
     expect(activations.covers(101_999)).toBe(true);
+  });
+
+  it('X7 one read is young for as long as an activation may be unread, whatever append times say', () => {
+    const activations = new Activations();
+    expect(activations.isFresh(0)).toBe(false);
+    activations.add(activation('a', 0), 1_000);
+    activations.covered(100_000, 7_000);
+    expect([activations.isFresh(8_999), activations.isFresh(9_000)]).toEqual([true, false]);
+  });
+
+  it('X7 an activation whose time was processed while the clocks were ahead holds for what comes', () => {
+    const activations = new Activations();
+    activations.add(activation('a', 0), 1_000);
+    activations.at(3_630_000);
+    expect(activations.add(activation('b', 38_000), 30_000, 30_000)).toBe('accepted');
+    expect(idAt(activations, 37_999)).toBe('a');
+    expect(idAt(activations, 38_000)).toBe('b');
   });
 
   it('X7 an activation that became visible after its time was processed stops stage a', () => {

@@ -13,6 +13,9 @@ const VISIBILITY_SLACK_MS = 2_000;
 /** Largest clock allowance a publisher may set, so that a read always covers the present: 5 s - 2 s - 2 s > 0. */
 export const CLOCK_ALLOWANCE_MS_MAX = 2_000;
 
+/** What was used may be this far above the brokers' present, which is told by answers that may be some seconds old. */
+const PRESENT_SLACK_MS = 10_000;
+
 /** An activation as it stands in the log; `order` is its rank in log order. */
 export type KnownActivation = {
   readonly activation: RuleActivation;
@@ -31,18 +34,25 @@ export class Activations {
   private readonly timeline: KnownActivation[] = [];
   private readonly known = new Map<string, KnownActivation>();
   private coveredAtMs = Number.NEGATIVE_INFINITY;
+  private freshUntilMs = Number.NEGATIVE_INFINITY;
   private usedAtMs = Number.NEGATIVE_INFINITY;
   private order = 0;
   /** The one accepted last, in log order. */
   newest: KnownActivation | undefined;
 
-  /** In log order. `appendTimeMs` is the append time of the record. */
-  add(activation: RuleActivation, appendTimeMs: number): ActivationAdded {
+  /**
+   * In log order. `appendTimeMs` is the append time of the record, `presentMs` what the brokers' clocks show by now. Where these were
+   * ahead and are right again, records were judged that have times still to come: an activation in that stretch holds for what
+   * comes, and cannot hold for those.
+   * @throws InvariantError when its effective time had been processed and the clocks are no excuse.
+   */
+  add(activation: RuleActivation, appendTimeMs: number, presentMs: number = Number.POSITIVE_INFINITY): ActivationAdded {
     if (this.known.has(activation.activation_id)) return 'duplicate';
     const isFirst = this.known.size === 0;
     if (activation.based_on !== null && activation.based_on !== this.newest?.activation.activation_id) return 'stale';
     if (!isFirst && activation.effective_at < appendTimeMs + ACTIVATION_NOTICE_MS) return 'too_soon';
-    if (!isFirst && activation.effective_at <= this.usedAtMs) {
+    const isOfTheFuture = this.usedAtMs - presentMs > PRESENT_SLACK_MS;
+    if (!isFirst && activation.effective_at <= this.usedAtMs && !isOfTheFuture) {
       throw new InvariantError('an activation became visible after its effective time had been processed', {
         activationId: activation.activation_id,
         effectiveAtMs: activation.effective_at,
@@ -58,16 +68,28 @@ export class Activations {
     return 'accepted';
   }
 
-  /** Records that the topic has been read to its end, begun when append time `knownAtMs` had been seen on a broker. */
-  covered(knownAtMs: number): void {
+  /**
+   * Records that the topic has been read to its end, begun at `begunAtMs` of a clock that never steps, when append time `knownAtMs`
+   * had been seen on a broker.
+   */
+  covered(knownAtMs: number, begunAtMs: number): void {
     const allowanceMs = Math.min(this.latest()?.activation.clock_allowance_ms ?? 0, CLOCK_ALLOWANCE_MS_MAX);
-    const untilMs = knownAtMs - allowanceMs - VISIBILITY_SLACK_MS + ACTIVATION_NOTICE_MS;
-    this.coveredAtMs = Math.max(this.coveredAtMs, untilMs);
+    const forMs = ACTIVATION_NOTICE_MS - VISIBILITY_SLACK_MS - allowanceMs;
+    this.coveredAtMs = Math.max(this.coveredAtMs, knownAtMs + forMs);
+    this.freshUntilMs = Math.max(this.freshUntilMs, begunAtMs + forMs);
   }
 
   /** Whether no activation still unknown can take effect at or before `appendTimeMs`. */
   covers(appendTimeMs: number): boolean {
     return appendTimeMs < this.coveredAtMs;
+  }
+
+  /**
+   * Whether the last read is young enough for append times that go back: after a step of the brokers' clocks an activation
+   * still unknown may lie far below what the reads before it cover.
+   */
+  isFresh(nowMs: number): boolean {
+    return nowMs < this.freshUntilMs;
   }
 
   /** The activation in force at an append time; undefined while the topic is empty. */

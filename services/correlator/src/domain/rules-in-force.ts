@@ -1,5 +1,6 @@
 import { InvariantError, type RuleActivation } from '@tracehound/event-model';
 import { NoActivationError, UnknownRulesError } from '../errors.ts';
+import type { Clock } from '../ports.ts';
 import type { RulesInForce } from '../stages/match.ts';
 import type { BrokerTime } from './broker-time.ts';
 import type { RuleBook } from './rule-book.ts';
@@ -15,20 +16,28 @@ export class RulesInForceSource {
   private readonly book: RuleBook;
   private readonly reader: RulesReader;
   private readonly brokerTime: BrokerTime;
+  private readonly clock: Pick<Clock, 'steadyMs'>;
   private running: Promise<void> | null = null;
   private queued: Promise<void> | null = null;
 
-  constructor(book: RuleBook, reader: RulesReader, brokerTime: BrokerTime) {
-    this.book = book;
-    this.reader = reader;
-    this.brokerTime = brokerTime;
+  constructor(deps: {
+    readonly book: RuleBook;
+    readonly reader: RulesReader;
+    readonly brokerTime: BrokerTime;
+    readonly clock: Pick<Clock, 'steadyMs'>;
+  }) {
+    this.book = deps.book;
+    this.reader = deps.reader;
+    this.brokerTime = deps.brokerTime;
+    this.clock = deps.clock;
   }
 
   /** Resolves when `at` may be asked up to this append time; rejects (retriable) while there is no activation. */
   async ensure(appendTimesMs: readonly number[]): Promise<void> {
     const highestMs = appendTimesMs.reduce((highest, at) => Math.max(highest, at), Number.NEGATIVE_INFINITY);
     this.brokerTime.saw(highestMs);
-    if (!this.book.activations.covers(highestMs)) await this.refresh();
+    const { activations } = this.book;
+    if (!activations.covers(highestMs) || !activations.isFresh(this.clock.steadyMs())) await this.refresh();
     if (this.book.activations.latest() === undefined) throw new NoActivationError();
     if (!this.book.activations.covers(highestMs)) {
       throw new InvariantError('a read of the activations did not cover the present', { highestMs });
@@ -70,10 +79,10 @@ export class RulesInForceSource {
   }
 
   private start(): Promise<void> {
-    const knownAtMs = this.brokerTime.latestMs;
+    const [knownAtMs, begunAtMs] = [this.brokerTime.latestMs, this.clock.steadyMs()];
     this.running = this.reader
       .refresh()
-      .then(() => this.book.activations.covered(knownAtMs))
+      .then(() => this.book.activations.covered(knownAtMs, begunAtMs))
       .finally(() => {
         this.running = null;
       });
