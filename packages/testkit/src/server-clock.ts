@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { PartKind } from '@tracehound/stack';
+import { kindOf, type PartKind } from '@tracehound/stack';
 import { type OwnStack, openOwnStack } from './own-stack.ts';
 
 const run = promisify(execFile);
@@ -23,6 +23,11 @@ type ServerClock = {
 export type StackWithClocks = OwnStack & {
   /** At once, by as much from the right time; 0 puts it right. Throws for a kind that has no clock of its own. */
   step(kind: PartKind, offsetMs: number): void;
+  /**
+   * All clocks right, and servers whose clock was stepped since the last call started anew: after a step back a broker may not
+   * reach its controller (to create a topic, say) until the time of before, while it reads and writes as ever (Kafka 4.3).
+   */
+  restore(): Promise<void>;
 };
 
 /** Native servers, those of the kinds `stepped` with clocks that can be stepped. @throws where there is no `cc`, or no Linux. */
@@ -38,12 +43,19 @@ export async function openStackWithClocks(
     for (const kind of stepped) clocks.set(kind, await createServerClock());
     const partEnvironment = Object.fromEntries([...clocks].map(([kind, clock]) => [kind, clock.environment]));
     const own = await openOwnStack({ kinds, partEnvironment });
+    const disturbed = new Set<PartKind>();
     return {
       stack: own.stack,
       step(kind, offsetMs) {
         const clock = clocks.get(kind);
         if (clock === undefined) throw new Error(`the servers of kind ${kind} have the clock of the machine`);
         clock.step(offsetMs);
+        disturbed.add(kind);
+      },
+      async restore() {
+        for (const clock of clocks.values()) clock.step(0);
+        for (const part of own.stack.parts) if (disturbed.has(kindOf(part.name))) await part.restart();
+        disturbed.clear();
       },
       async close() {
         await own.close();
