@@ -15,7 +15,7 @@ const range = (from: number, to: number): string[] =>
 const EXPECTED = [...range(1, 36), ...range(46, 54), ...range(1, 11).map((row) => `F${row}`)];
 
 /** Cases of which something is shown by no test. */
-const GAPS = ['47 NTP step back'];
+const GAPS: readonly string[] = [];
 
 describe('docs/fault-cases.md', () => {
   it('has every case once, in order', () => {

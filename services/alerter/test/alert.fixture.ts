@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { CorrelationAlertInput } from '@tracehound/event-model';
+import { partitionForKey } from '@tracehound/kafka';
 
 /** A plausible open of an ordered rule, with ids of its own and an entity of its own; times end at `nowMs`. */
 export function openAlert(
@@ -40,4 +41,11 @@ export function openAlert(
     watermark: nowMs,
     ...changes,
   };
+}
+
+/** An alert whose record goes to this partition of four: the sink passes over nothing that lies in another one. */
+export function alertIn(partition: number): CorrelationAlertInput {
+  const alert = openAlert();
+  const key = Buffer.from(`${alert.organization_id}|${alert.alert_id}`);
+  return partitionForKey(key, 4) === partition ? alert : alertIn(partition);
 }

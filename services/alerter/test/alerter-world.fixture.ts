@@ -37,6 +37,7 @@ export type SentAlert = {
   readonly position: LogPosition;
   readonly alert: CorrelationAlertInput;
   readonly value: Buffer;
+  readonly appendTimeMs: number | null;
 };
 
 /** A namespace of its own on the real servers, with a receiver, and an audit store that the test fills like the sink. */
@@ -239,11 +240,12 @@ async function produce(
   );
   return results.map((result, index): SentAlert => {
     if (!result.ok) throw result.error;
-    const { partition, offset } = result.record;
+    const { partition, offset, appendTimeMs } = result.record;
     return {
       position: { topicId: to.topicId, topic: 'security.alerts', partition, offset },
       alert: alerts[index] as CorrelationAlertInput, // One result per record, in order.
       value: values[index] as Buffer,
+      appendTimeMs,
     };
   });
 }

@@ -1,8 +1,6 @@
-import type { CorrelationAlertInput } from '@tracehound/event-model';
-import { partitionForKey } from '@tracehound/kafka';
 import { STEPPED_CLOCK_ENVIRONMENT, stepClock, waitFor } from '@tracehound/testkit';
 import { describe, expect, test } from 'vitest';
-import { openAlert } from './alert.fixture.ts';
+import { alertIn } from './alert.fixture.ts';
 import { type AlerterWorld, alerterWorld } from './alerter-world.fixture.ts';
 
 /** Long against the test, short against the hour of a step: nothing may come before its time, nothing an hour late. */
@@ -24,13 +22,6 @@ async function inWorld(work: (world: AlerterWorld) => Promise<void>): Promise<vo
 /** Arrivals that tell of an alert. */
 const toldOf = (world: AlerterWorld, alertId: string) =>
   world.receiver.arrivals.filter((arrival) => arrival.body.data['alert_id'] === alertId);
-
-/** An alert whose record goes to this partition of four: the sink passes over nothing that lies in another one. */
-function alertIn(partition: number): CorrelationAlertInput {
-  const alert = openAlert();
-  const key = Buffer.from(`${alert.organization_id}|${alert.alert_id}`);
-  return partitionForKey(key, 4) === partition ? alert : alertIn(partition);
-}
 
 const parked = (world: AlerterWorld) => world.count('SELECT count(*) FROM alerting.parked');
 
