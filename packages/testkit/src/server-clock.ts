@@ -45,7 +45,7 @@ export async function openStackWithClocks(
     const own = await openOwnStack({ kinds, partEnvironment });
     const disturbed = new Set<PartKind>();
     return {
-      stack: own.stack,
+      ...own,
       step(kind, offsetMs) {
         const clock = clocks.get(kind);
         if (clock === undefined) throw new Error(`the servers of kind ${kind} have the clock of the machine`);
