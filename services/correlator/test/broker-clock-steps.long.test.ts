@@ -229,7 +229,11 @@ describe('the clock of the brokers', { timeout: 240_000 }, () => {
       expect(new Set(stages.get('A')?.map(({ event_id }) => event_id))).toEqual(new Set(idsOf([...rest, ...ahead])));
       expect(new Set(stages.get('B')?.map(({ event_id }) => event_id))).toEqual(new Set(idsOf(after)));
       expect(await metricOf(app, /^correlator_verdicts_total\{.*reason="late"/)).toBe(rest.length + ahead.length);
-      expect(await metricOf(app, /^correlator_matches\{.*outcome="late"/)).toBe(stages.get('B')?.length);
+      // From the state of partitions, now and then.
+      await waitFor(
+        async () => (await metricOf(app, /^correlator_matches\{.*outcome="late"/)) === stages.get('B')?.length,
+        { what: 'the metric of what stage B found late' },
+      );
 
       await world.endInput();
       await world.settled(60_000);
