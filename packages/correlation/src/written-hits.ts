@@ -4,7 +4,7 @@ import { Before, writeHit } from './hit-codec.ts';
 import { STATE_VERSION } from './state-version.ts';
 
 /** Shorter lists are sooner written than compared. */
-export const REMEMBERED_HITS_MIN = 16;
+export const REMEMBERED_HITS_MIN = 8;
 
 const NO_BYTES = Buffer.alloc(0);
 

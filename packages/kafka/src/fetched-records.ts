@@ -2,7 +2,7 @@ import type { KafkaRecord } from './port.ts';
 
 /**
  * Records that came with an answer. They are made when a handler is about to get them: until then, in a buffer of thousands, they
- * need take little more than the bytes they came in, which no collector has to copy.
+ * need little more room than the bytes they came in, which no collector has to copy.
  */
 export type FetchedRecords = {
   readonly count: number;
