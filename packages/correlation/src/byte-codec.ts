@@ -122,18 +122,6 @@ export class ByteWriter {
     this.length += value.length;
   }
 
-  /** Part of what somebody else has written. */
-  part(value: Buffer, from: number, to: number): void {
-    this.reserve(to - from);
-    value.copy(this.bytes, this.length, from, to);
-    this.length += to - from;
-  }
-
-  /** Copies what was written from an offset on. */
-  copyTo(target: Buffer, from: number): void {
-    this.bytes.copy(target, 0, from, this.length);
-  }
-
   finish(): Uint8Array {
     return new Uint8Array(this.bytes.subarray(0, this.length));
   }

@@ -51,7 +51,7 @@ export class WrittenHits {
         oldAt += size;
         index++;
       }
-      if (oldAt > from) writer.part(this.bytes, from, oldAt);
+      if (oldAt > from) writer.raw(this.bytes.subarray(from, oldAt));
     }
     this.hits = hits.slice();
     this.sizes = sizes;
@@ -62,6 +62,6 @@ export class WrittenHits {
     const size = writer.size - from;
     const room = this.bytes.length;
     if (size > room || size < room / 4) this.bytes = Buffer.allocUnsafeSlow(size + (size >> 2));
-    writer.copyTo(this.bytes, from);
+    writer.view().copy(this.bytes, 0, from);
   }
 }

@@ -1,16 +1,5 @@
 import type { KafkaRecord } from './port.ts';
-
-/**
- * Records that came with an answer. They are made when a handler is about to get them: until then, in a buffer of thousands, they
- * need little more room than the bytes they came in, which no collector has to copy.
- */
-export type FetchedRecords = {
-  readonly count: number;
-  /** What they take in a buffer, about. */
-  readonly bytes: number;
-  /** Anew at every call. */
-  make(): readonly KafkaRecord[];
-};
+import type { FetchAnswer, FetchedRecords, FetchRequest } from './wire.ts';
 
 /** Of a record beside its key and value, about. */
 export const RECORD_BYTES = 64;
@@ -23,4 +12,12 @@ export function bytesOfRecord({ key, value }: Pick<KafkaRecord, 'key' | 'value'>
 export function fetchedRecords(records: readonly KafkaRecord[]): FetchedRecords {
   const bytes = records.reduce((sum, record) => sum + bytesOfRecord(record), 0);
   return { count: records.length, bytes, make: () => records };
+}
+
+/** The answer to a request whose partition could be read. */
+export function recordsAnswer(
+  { topic, partition, offset }: FetchRequest,
+  found: { readonly records: FetchedRecords; readonly nextOffset: bigint; readonly highWatermark: bigint },
+): FetchAnswer {
+  return { kind: 'records', topic, partition, askedOffset: offset, ...found };
 }

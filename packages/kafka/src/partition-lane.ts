@@ -1,9 +1,8 @@
 import { InvariantError } from '@tracehound/event-model';
 import { backoffMs, sleepMs } from './backoff.ts';
 import { KafkaOffsetOutOfRangeError } from './errors.ts';
-import type { FetchedRecords } from './fetched-records.ts';
 import type { KafkaBatch, PartitionHandler, StartPosition, TopicPartition } from './port.ts';
-import type { FaultClassifier, KafkaLogger } from './wire.ts';
+import type { FaultClassifier, FetchedRecords, KafkaLogger } from './wire.ts';
 
 export type LaneOptions = {
   readonly partition: TopicPartition;

@@ -1,6 +1,5 @@
 import type { KafkaFault } from './errors.ts';
-import type { FetchedRecords } from './fetched-records.ts';
-import type { OutgoingRecord, TopicPartition } from './port.ts';
+import type { KafkaRecord, OutgoingRecord, TopicPartition } from './port.ts';
 
 /**
  * What a client library has to give us: single calls, no policy. Retries, batching, order, back-off, watchdogs and the
@@ -26,6 +25,18 @@ export type ProducerWire = {
 };
 
 export type FetchRequest = TopicPartition & { readonly offset: bigint; readonly bytesMax: number };
+
+/**
+ * Records that came with an answer. They are made when a handler is about to get them: until then, in a buffer of thousands, they
+ * need little more room than the bytes they came in, which no collector has to copy.
+ */
+export type FetchedRecords = {
+  readonly count: number;
+  /** What they take in a buffer, about. */
+  readonly bytes: number;
+  /** To be called once. */
+  make(): readonly KafkaRecord[];
+};
 
 /** Answer for one partition: records from the asked offset on, or a fault that concerns this partition only. */
 export type FetchAnswer = TopicPartition & { readonly askedOffset: bigint } & (

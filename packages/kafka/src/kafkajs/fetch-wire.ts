@@ -1,9 +1,9 @@
 import type { Kafka } from 'kafkajs';
 import { FAULTS, KafkaError } from '../errors.ts';
-import { bytesOfRecord, RECORD_BYTES } from '../fetched-records.ts';
+import { bytesOfRecord, RECORD_BYTES, recordsAnswer } from '../fetched-records.ts';
 import { isUnreadableBatch, oneByOne } from '../one-by-one.ts';
 import type { KafkaRecord, TopicPartition } from '../port.ts';
-import type { FetchAnswer, FetchRequest, FetchWire } from '../wire.ts';
+import type { FetchAnswer, FetchedRecords, FetchRequest, FetchWire } from '../wire.ts';
 import { classifyKafkaJs } from './classify.ts';
 import { openCluster } from './cluster.ts';
 import { PlainMessage } from './plain-batch.ts';
@@ -63,7 +63,7 @@ export async function openKafkaJsFetchWire(kafka: Kafka): Promise<FetchWire> {
     for (const { topicName, partitions } of response.responses) {
       for (const partition of partitions) {
         const request = requests.find((r) => r.topic === topicName && r.partition === partition.partition);
-        if (request) answers.push(recordsAnswer(request, partition));
+        if (request) answers.push(answerOf(request, partition));
       }
     }
     return answers;
@@ -120,8 +120,8 @@ function isOfOnePartition(error: unknown): boolean {
   return error instanceof Error && (error.name === 'KafkaJSProtocolError' || error.name === 'KafkaJSOffsetOutOfRange');
 }
 
-function recordsAnswer(request: FetchRequest, answer: PartitionResponse): FetchAnswer {
-  const { topic, partition, offset: askedOffset } = request;
+function answerOf(request: FetchRequest, answer: PartitionResponse): FetchAnswer {
+  const { offset: askedOffset } = request;
   const messages: Message[] = [];
   const isAborted = createAbortFilter(answer.abortedTransactions);
   let nextOffset = askedOffset;
@@ -139,19 +139,12 @@ function recordsAnswer(request: FetchRequest, answer: PartitionResponse): FetchA
     const behindBatch = BigInt(context.firstOffset) + BigInt(context.lastOffsetDelta) + 1n;
     if (behindBatch > nextOffset) nextOffset = behindBatch;
   }
-  return {
-    kind: 'records',
-    topic,
-    partition,
-    askedOffset,
-    records: {
-      count: messages.length,
-      bytes: messages.reduce((sum, message) => sum + bytesOf(message), 0),
-      make: () => messages.map((message) => recordOf(request, message)),
-    },
-    nextOffset,
-    highWatermark: BigInt(answer.highWatermark),
+  const records: FetchedRecords = {
+    count: messages.length,
+    bytes: messages.reduce((sum, message) => sum + bytesOf(message), 0),
+    make: () => messages.map((message) => recordOf(request, message)),
   };
+  return recordsAnswer(request, { records, nextOffset, highWatermark: BigInt(answer.highWatermark) });
 }
 
 function offsetOf(message: Message): bigint {

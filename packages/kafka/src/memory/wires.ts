@@ -1,6 +1,6 @@
 import { sleepMs } from '../backoff.ts';
 import { FAULTS, KafkaError, type KafkaFault } from '../errors.ts';
-import { fetchedRecords } from '../fetched-records.ts';
+import { fetchedRecords, recordsAnswer } from '../fetched-records.ts';
 import type { ConsumerWires, FetchAnswer, FetchRequest, FetchWire, ProducerWire } from '../wire.ts';
 import type { MemoryBroker } from './broker.ts';
 
@@ -26,15 +26,7 @@ export function openMemoryFetchWire(broker: MemoryBroker): FetchWire {
       const records = broker.slice(request, askedOffset, request.bytesMax);
       const { high: highWatermark } = broker.range(request);
       const nextOffset = askedOffset + BigInt(records.length);
-      return {
-        kind: 'records',
-        topic,
-        partition,
-        askedOffset,
-        records: fetchedRecords(records),
-        nextOffset,
-        highWatermark,
-      };
+      return recordsAnswer(request, { records: fetchedRecords(records), nextOffset, highWatermark });
     } catch (cause) {
       return { kind: 'fault', topic, partition, askedOffset, fault: classifyMemory(cause), cause };
     }

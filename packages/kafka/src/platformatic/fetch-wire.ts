@@ -7,7 +7,7 @@ import {
   ResponseError,
 } from '@platformatic/kafka';
 import { FAULTS, KafkaError } from '../errors.ts';
-import { fetchedRecords } from '../fetched-records.ts';
+import { fetchedRecords, recordsAnswer } from '../fetched-records.ts';
 import { isUnreadableBatch, oneByOne } from '../one-by-one.ts';
 import type { KafkaRecord } from '../port.ts';
 import { protocolFault } from '../protocol-faults.ts';
@@ -159,15 +159,7 @@ function answerOf(request: FetchRequest, answer: FetchResponsePartition): FetchA
     }
   }
   const { highWatermark } = answer;
-  return {
-    kind: 'records',
-    topic,
-    partition,
-    askedOffset,
-    records: fetchedRecords(records),
-    nextOffset,
-    highWatermark,
-  };
+  return recordsAnswer(request, { records: fetchedRecords(records), nextOffset, highWatermark });
 }
 
 /** Error codes that a fetch answer may carry per partition (Kafka protocol, error codes). */

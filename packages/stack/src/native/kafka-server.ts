@@ -13,15 +13,18 @@ import type { StackFiles, StackState } from './stack-files.ts';
  */
 const HEAP_MB = { 1: 640, 3: 384 } as const;
 
-/** Kafka writes to its log file through standard output; at info it would log every segment of every partition. */
-const LOG4J = `Configuration:
+/** Log4j 2 of what Kafka ships: warnings to standard output, which is its log file. */
+export const WARNINGS_TO_STDOUT: string = `Configuration:
   Appenders:
     Console:
       name: STDOUT
       PatternLayout: { pattern: "[%d] %p %m (%c)%n" }
   Loggers:
     Root: { level: WARN, AppenderRef: [ { ref: STDOUT } ] }
-    Logger:
+`;
+
+/** At info it would log every segment of every partition. */
+const LOG4J = `${WARNINGS_TO_STDOUT}    Logger:
       - { name: kafka.server.KafkaRaftServer, level: INFO }
 `;
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StackError } from '../errors.ts';
 import { cacheDirectory, ensureMirrorMakerJars } from './caches.ts';
+import { WARNINGS_TO_STDOUT } from './kafka-server.ts';
 
 /** MirrorMaker 2 of Apache Kafka in a process of its own (dedicated mode). */
 export type MirrorMaker = {
@@ -15,15 +16,6 @@ export type MirrorMaker = {
    */
   kill(signal?: NodeJS.Signals): Promise<void>;
 };
-
-const LOG4J = `Configuration:
-  Appenders:
-    Console:
-      name: STDOUT
-      PatternLayout: { pattern: "[%d] %p %m (%c)%n" }
-  Loggers:
-    Root: { level: WARN, AppenderRef: [ { ref: STDOUT } ] }
-`;
 
 /** Lines of its log kept for the message of an error. */
 const TAIL_LINES = 20;
@@ -40,7 +32,7 @@ export async function startMirrorMaker(
   const jars = await ensureMirrorMakerJars(cacheDirectory(process.env), onProgress);
   const directory = await mkdtemp(join(tmpdir(), 'tracehound-mirror-'));
   const at = (name: string): string => join(directory, name);
-  await writeFile(at('log4j2.yaml'), LOG4J);
+  await writeFile(at('log4j2.yaml'), WARNINGS_TO_STDOUT);
   await writeFile(at('mirror-maker.properties'), properties);
   const log = openSync(at('mirror-maker.log'), 'a');
   const child = spawn(

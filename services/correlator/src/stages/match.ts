@@ -78,17 +78,20 @@ function runRules(deps: MatchStageDeps, item: DecodedRecord, { activation, rules
     deps.guard.saw({ organizationId, appendTimeMs: record.appendTimeMs, matches: NO_MATCHES, rules });
     return { offset: record.offset, findings: NO_FINDINGS, matches: NO_ROUTED, failedRules, record };
   }
-  return foundIn(deps, item, { activation, rules, detections, failedRules });
+  return foundIn(deps, item, { activation, rules, organizationId, detections, failedRules });
 }
 
 /** Apart from `runRules`, which most events leave sooner: what closures hold on to is allocated where a function begins. */
 function foundIn(
   deps: MatchStageDeps,
   { record, envelope, view }: DecodedRecord,
-  of: RulesInForce & { readonly detections: readonly number[]; readonly failedRules: readonly string[] },
+  of: RulesInForce & {
+    readonly organizationId: string;
+    readonly detections: readonly number[];
+    readonly failedRules: readonly string[];
+  },
 ): MatchedRecord {
-  const { activation, rules, detections, failedRules } = of;
-  const organizationId = envelope.intake_org;
+  const { activation, rules, organizationId, detections, failedRules } = of;
   const sourceOffset = safeOffset(record.offset);
   // Once per event: the envelope reads a field anew at each look.
   const { event_id: eventId, event_time: eventTime, source } = envelope;
