@@ -6,9 +6,15 @@ import { waitFor } from './wait-for.ts';
  */
 export function untilReadiness(
   internal: string,
-  wanted: { readonly ready: boolean; readonly says?: readonly string[]; readonly meanwhile?: () => Promise<void> },
+  wanted: {
+    readonly ready: boolean;
+    readonly says?: readonly string[];
+    readonly meanwhile?: () => Promise<void>;
+    /** Default 60 s. */
+    readonly timeoutMs?: number;
+  },
 ): Promise<unknown> {
-  const { ready, says = [], meanwhile = async () => undefined } = wanted;
+  const { ready, says = [], meanwhile = async () => undefined, timeoutMs = 60_000 } = wanted;
   return waitFor(
     async () => {
       await meanwhile();
@@ -16,6 +22,6 @@ export function untilReadiness(
       const text = await answer.text();
       return answer.ok === ready && says.every((words) => text.includes(words));
     },
-    { what: `readiness ${ready} ${says.join(', ')}`, timeoutMs: 60_000 },
+    { what: `readiness ${ready} ${says.join(', ')}`, timeoutMs },
   );
 }

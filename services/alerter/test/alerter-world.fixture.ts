@@ -68,13 +68,31 @@ export type AlerterWorld = {
   close(): Promise<void>;
 };
 
+type WorldOptions = {
+  readonly environment?: NodeJS.ProcessEnv;
+  readonly inSyncOfThree?: (topic: string) => number;
+};
+
+/** A world for this work alone. */
+export async function inWorld(work: (world: AlerterWorld) => Promise<void>, options: WorldOptions = {}): Promise<void> {
+  const world = await alerterWorld(options);
+  try {
+    await work(world);
+  } finally {
+    await world.close();
+  }
+}
+
+/** Arrivals that tell of an alert. */
+export function toldOf(world: AlerterWorld, alertId: string): AlerterWorld['receiver']['arrivals'] {
+  return world.receiver.arrivals.filter((arrival) => arrival.body.data['alert_id'] === alertId);
+}
+
 /**
  * `environment` names servers of the test's own, when it disturbs them. `inSyncOfThree`: replicas that a write to a topic
  * needs, on three brokers; by default topics have one.
  */
-export async function alerterWorld(
-  options: { environment?: NodeJS.ProcessEnv; inSyncOfThree?: (topic: string) => number } = {},
-): Promise<AlerterWorld> {
+export async function alerterWorld(options: WorldOptions = {}): Promise<AlerterWorld> {
   const stack = await testStack(options.environment);
   const namespace = stack.namespace();
   const databaseUrl = await stack.database();

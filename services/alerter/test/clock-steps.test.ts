@@ -1,7 +1,7 @@
 import { STEPPED_CLOCK_ENVIRONMENT, stepClock, waitFor } from '@tracehound/testkit';
 import { describe, expect, test } from 'vitest';
 import { alertIn } from './alert.fixture.ts';
-import { type AlerterWorld, alerterWorld } from './alerter-world.fixture.ts';
+import { type AlerterWorld, inWorld, toldOf } from './alerter-world.fixture.ts';
 
 /** Long against the test, short against the hour of a step: nothing may come before its time, nothing an hour late. */
 const PATIENT = {
@@ -9,19 +9,6 @@ const PATIENT = {
   TRACEHOUND_ALERTER_REFETCH_WAIT: '60s',
   TRACEHOUND_ALERTER_LEASE: '60s',
 };
-
-async function inWorld(work: (world: AlerterWorld) => Promise<void>): Promise<void> {
-  const world = await alerterWorld();
-  try {
-    await work(world);
-  } finally {
-    await world.close();
-  }
-}
-
-/** Arrivals that tell of an alert. */
-const toldOf = (world: AlerterWorld, alertId: string) =>
-  world.receiver.arrivals.filter((arrival) => arrival.body.data['alert_id'] === alertId);
 
 const parked = (world: AlerterWorld) => world.count('SELECT count(*) FROM alerting.parked');
 

@@ -1,7 +1,7 @@
 import { waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openAlert } from './alert.fixture.ts';
-import { type AlerterWorld, alerterWorld, TOKEN } from './alerter-world.fixture.ts';
+import { type AlerterWorld, alerterWorld, TOKEN, toldOf } from './alerter-world.fixture.ts';
 
 let world: AlerterWorld;
 let publicUrl = '';
@@ -31,10 +31,7 @@ const RULES_WITH_EXCEPTIONS = [
   `title: Large\noverride: {rule: many, organization: acme, condition: {gte: 9}}\n${ANSWERED}`,
 ].join('---\n');
 
-/** Arrivals that speak of an alert (its own or one that joined it). */
-function arrivalsOf(alertId: string) {
-  return world.receiver.arrivals.filter((arrival) => arrival.body.data['alert_id'] === alertId);
-}
+const arrivalsOf = (alertId: string) => toldOf(world, alertId);
 
 async function get(path: string, token = TOKEN): Promise<{ status: number; body: Record<string, unknown> }> {
   const response = await fetch(`${publicUrl}${path}`, { headers: { authorization: `Bearer ${token}` } });

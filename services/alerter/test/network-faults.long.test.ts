@@ -1,4 +1,10 @@
-import { type FaultyServers, LINK_FAULTS, openFaultyServers, waitFor, whileDisturbed } from '@tracehound/testkit';
+import {
+  type FaultyServers,
+  LINK_FAULTS,
+  openFaultyServers,
+  untilReadiness,
+  whileDisturbed,
+} from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { openAlert } from './alert.fixture.ts';
 import { alerterWorld } from './alerter-world.fixture.ts';
@@ -32,10 +38,7 @@ describe.each(['kafka', 'postgres'] as const)('between the alerter and %s', (lin
           if (phase !== 'disturbed') await world.settled(60_000);
         });
         await expectToldOnce(world, alerts);
-        await waitFor(async () => (await fetch(`${app.addresses.internal}/health/ready`)).ok, {
-          what: 'the alerter to be ready',
-          timeoutMs: 30_000,
-        });
+        await untilReadiness(app.addresses.internal, { ready: true, timeoutMs: 30_000 });
       } finally {
         await world.close();
       }

@@ -3,17 +3,8 @@ import { partitionForKey } from '@tracehound/kafka';
 import { waitFor } from '@tracehound/testkit';
 import { describe, expect, test } from 'vitest';
 import { openAlert } from './alert.fixture.ts';
-import { type AlerterWorld, alerterWorld } from './alerter-world.fixture.ts';
+import { inWorld } from './alerter-world.fixture.ts';
 import { cuttableLink } from './cuttable-link.fixture.ts';
-
-async function inWorld(work: (world: AlerterWorld) => Promise<void>): Promise<void> {
-  const world = await alerterWorld();
-  try {
-    await work(world);
-  } finally {
-    await world.close();
-  }
-}
 
 /** The local profile has four partitions; the key decides. */
 function inAnotherPartition(partition: number): CorrelationAlertInput {

@@ -1,7 +1,7 @@
 import { openStackWithClocks, type StackWithClocks, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { alertIn, openAlert } from './alert.fixture.ts';
-import { type AlerterWorld, alerterWorld } from './alerter-world.fixture.ts';
+import { type AlerterWorld, inWorld, toldOf } from './alerter-world.fixture.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -15,18 +15,8 @@ beforeAll(async () => {
 afterAll(() => servers?.close());
 beforeEach(() => servers.restore());
 
-async function inWorld(work: (world: AlerterWorld) => Promise<void>): Promise<void> {
-  const world = await alerterWorld({ environment: { ...process.env, ...servers.stack.environment() } });
-  try {
-    await work(world);
-  } finally {
-    await world.close();
-  }
-}
-
-/** Arrivals that tell of an alert. */
-const toldOf = (world: AlerterWorld, alertId: string) =>
-  world.receiver.arrivals.filter((arrival) => arrival.body.data['alert_id'] === alertId);
+const onServers = (work: (world: AlerterWorld) => Promise<void>): Promise<void> =>
+  inWorld(work, { environment: { ...process.env, ...servers.stack.environment() } });
 
 const isTold = (world: AlerterWorld, alertId: string, times = 1): Promise<unknown> =>
   waitFor(() => toldOf(world, alertId).length >= times, { what: `notice ${times} of an alert`, timeoutMs: 20_000 });
@@ -65,7 +55,7 @@ async function expectToldOnce(world: AlerterWorld, alertIds: readonly string[]):
 
 describe('the clock of the brokers', { timeout: 120_000 }, () => {
   test('clock-steps: brokers an hour back, right, ahead and right: each alert is told once and in full, at once', () =>
-    inWorld(async (world) => {
+    onServers(async (world) => {
       await world.app(PATIENT);
       const alerts: string[] = [];
       for (const offsetMs of [0, -HOUR_MS, 0, HOUR_MS, 0]) {
@@ -84,7 +74,7 @@ describe('the clock of the brokers', { timeout: 120_000 }, () => {
 
 describe('the clock of PostgreSQL', { timeout: 120_000 }, () => {
   test('clock-steps: PostgreSQL an hour back and right again: retries, parked alerts and new ones go on at their pace', () =>
-    inWorld(async (world) => {
+    onServers(async (world) => {
       await world.app({ ...PATIENT, TRACEHOUND_ALERTER_RETRY_SCHEDULE: '5000,200,200' });
       const ids: string[] = [];
       for (const offsetMs of [-HOUR_MS, 0]) {
@@ -108,7 +98,7 @@ describe('the clock of PostgreSQL', { timeout: 120_000 }, () => {
     }));
 
   test('clock-steps: PostgreSQL an hour ahead and right again: retries and thin notices come early, nothing twice or an hour late', () =>
-    inWorld(async (world) => {
+    onServers(async (world) => {
       await world.app({ ...PATIENT, TRACEHOUND_ALERTER_RETRY_SCHEDULE: '50000,50000,200' });
       world.receiver.answer({ status: 500 });
       const [refused, waiting] = [alertIn(0), alertIn(1)];
@@ -136,7 +126,7 @@ describe('the clock of PostgreSQL', { timeout: 120_000 }, () => {
     }));
 
   test('clock-steps: an alerter that starts after PostgreSQL was ahead tells what is new, and waits for what was due by the old time', () =>
-    inWorld(async (world) => {
+    onServers(async (world) => {
       servers.step('postgres', HOUR_MS);
       const first = await world.app({ ...PATIENT, TRACEHOUND_ALERTER_RETRY_SCHEDULE: '3000,200,200' });
       world.receiver.answer({ status: 500 });

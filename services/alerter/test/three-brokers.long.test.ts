@@ -1,5 +1,5 @@
 import type { PartName } from '@tracehound/stack';
-import { endedByFullDisk, fillDisk, type OwnStack, openOwnStack, waitFor } from '@tracehound/testkit';
+import { endedByFullDisk, fillDisk, type OwnStack, openOwnStack, untilReadiness, waitFor } from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AlerterApp } from '../src/app.ts';
 import { openAlert } from './alert.fixture.ts';
@@ -46,8 +46,7 @@ async function exactDespite(
     const told = (await world.decoded('security.deliveries')).map((fact) => fact['delivery_id']);
     expect([...new Set(told)].sort()).toEqual(world.receiver.ids());
     // What it asks is asked once a second.
-    const isReady = async () => (await fetch(`${app.addresses.internal}/health/ready`)).status === 200;
-    await waitFor(isReady, { what: 'the alerter to be ready', timeoutMs: 30_000 });
+    await untilReadiness(app.addresses.internal, { ready: true, timeoutMs: 30_000 });
     expect(log.filter((line) => line.includes('"fatal"'))).toEqual([]);
   } finally {
     await world.close();

@@ -5,7 +5,7 @@ import { createLogger } from '@tracehound/telemetry';
 import { waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { attack, oracleLines, TEST_RULES } from '../test/events.fixture.ts';
-import { createWorld, type TestWorld } from '../test/world.fixture.ts';
+import { createWorld, MEMORY_ENVIRONMENT, type TestWorld } from '../test/world.fixture.ts';
 import { MemoryStateStore } from './adapters/memory-state-store.ts';
 import { type CorrelatorApp, type CorrelatorOverrides, createApp } from './app.ts';
 import { describeCorrelatorConfig, loadCorrelatorConfig } from './config.ts';
@@ -54,22 +54,13 @@ async function setUp(options: { publish?: boolean; frozenClock?: boolean } = {})
     lines,
     fatal,
     async start(env = {}) {
-      const app = createApp(loadCorrelatorConfig({ ...ENVIRONMENT, ...env }), overrides);
+      const app = createApp(loadCorrelatorConfig({ ...MEMORY_ENVIRONMENT, ...env }), overrides);
       running.push(() => app.stop());
       await app.start();
       return app;
     },
   };
 }
-
-const ENVIRONMENT = {
-  TRACEHOUND_KAFKA_BROKERS: 'memory:1',
-  TRACEHOUND_REGISTRY_URL: 'http://memory',
-  TRACEHOUND_REDIS_STATE_URL: 'redis://memory',
-  TRACEHOUND_CORRELATOR_TICK: '50ms',
-  TRACEHOUND_CORRELATOR_FLUSH: '20ms',
-  TRACEHOUND_CORRELATOR_COMMIT: '10ms',
-};
 
 type Readiness = { readonly status: number; readonly details: Readonly<Record<string, string>> };
 
@@ -351,7 +342,7 @@ describe('the whole correlator in memory', () => {
     const { world } = await setUp();
     const fatal: unknown[] = [];
     const kafka = { ...world.kafka, carriesAppendTime: false };
-    const app = createApp(loadCorrelatorConfig(ENVIRONMENT), {
+    const app = createApp(loadCorrelatorConfig(MEMORY_ENVIRONMENT), {
       kafka,
       registry: createMemoryRegistry(),
       store: new MemoryStateStore(),
@@ -368,7 +359,11 @@ describe('the whole correlator in memory', () => {
 describe('configuration', () => {
   it('names every bad key at once', () => {
     expect(() =>
-      loadCorrelatorConfig({ ...ENVIRONMENT, TRACEHOUND_CORRELATOR_STAGES: 'c', TRACEHOUND_CORRELATOR_TICK: 'soon' }),
+      loadCorrelatorConfig({
+        ...MEMORY_ENVIRONMENT,
+        TRACEHOUND_CORRELATOR_STAGES: 'c',
+        TRACEHOUND_CORRELATOR_TICK: 'soon',
+      }),
     ).toThrow(
       expect.objectContaining({
         code: 'SEC_CONFIG_INVALID',

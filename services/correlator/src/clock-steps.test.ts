@@ -5,20 +5,12 @@ import { createLogger } from '@tracehound/telemetry';
 import { waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { attack, OVERRIDE_RULES, oracleLines } from '../test/events.fixture.ts';
-import { createWorld, type TestWorld } from '../test/world.fixture.ts';
+import { createWorld, MEMORY_ENVIRONMENT, type TestWorld } from '../test/world.fixture.ts';
 import { MemoryStateStore } from './adapters/memory-state-store.ts';
 import { createApp } from './app.ts';
 import { loadCorrelatorConfig } from './config.ts';
 
 const HOUR_MS = 3_600_000;
-const ENVIRONMENT = {
-  TRACEHOUND_KAFKA_BROKERS: 'memory:1',
-  TRACEHOUND_REGISTRY_URL: 'http://memory',
-  TRACEHOUND_REDIS_STATE_URL: 'redis://memory',
-  TRACEHOUND_CORRELATOR_TICK: '50ms',
-  TRACEHOUND_CORRELATOR_FLUSH: '20ms',
-  TRACEHOUND_CORRELATOR_COMMIT: '10ms',
-};
 
 const running: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -32,7 +24,7 @@ async function setUp() {
   const registry = createMemoryRegistry();
   const world = await createWorld({ kafka: memory.client(), registry, namespace: '', latenessMs: 10_000 });
   const fatal: unknown[] = [];
-  const app = createApp(loadCorrelatorConfig(ENVIRONMENT), {
+  const app = createApp(loadCorrelatorConfig(MEMORY_ENVIRONMENT), {
     kafka: memory.client(),
     registry,
     store: new MemoryStateStore(),

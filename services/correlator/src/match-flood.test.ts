@@ -5,7 +5,7 @@ import { createMemoryKafka } from '@tracehound/kafka/memory';
 import { createLogger } from '@tracehound/telemetry';
 import { waitFor } from '@tracehound/testkit';
 import { afterEach, expect, it } from 'vitest';
-import { createWorld, type TestWorld } from '../test/world.fixture.ts';
+import { createWorld, MEMORY_ENVIRONMENT, type TestWorld } from '../test/world.fixture.ts';
 import { MemoryStateStore } from './adapters/memory-state-store.ts';
 import { createApp } from './app.ts';
 import { loadCorrelatorConfig } from './config.ts';
@@ -85,12 +85,7 @@ it('X7 a match flood trips its rule for its organization by an activation, says 
   await publishRuleSet({ kafka: memory.client(), codec: world.codec, files: FILES, principal: 'test' });
   const app = createApp(
     loadCorrelatorConfig({
-      TRACEHOUND_KAFKA_BROKERS: 'memory:1',
-      TRACEHOUND_REGISTRY_URL: 'http://memory',
-      TRACEHOUND_REDIS_STATE_URL: 'redis://memory',
-      TRACEHOUND_CORRELATOR_TICK: '50ms',
-      TRACEHOUND_CORRELATOR_FLUSH: '20ms',
-      TRACEHOUND_CORRELATOR_COMMIT: '10ms',
+      ...MEMORY_ENVIRONMENT,
       TRACEHOUND_CORRELATOR_BREAKER_PER_EVENT: '8',
       TRACEHOUND_CORRELATOR_BREAKER_MATCHES: '40',
     }),

@@ -6,7 +6,7 @@ import { createLogger } from '@tracehound/telemetry';
 import { waitFor } from '@tracehound/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { attack, oracleLines, TEST_RULES } from '../test/events.fixture.ts';
-import { createWorld } from '../test/world.fixture.ts';
+import { createWorld, MEMORY_ENVIRONMENT } from '../test/world.fixture.ts';
 import { MemoryStateStore } from './adapters/memory-state-store.ts';
 import { type CorrelatorApp, createApp } from './app.ts';
 import { loadCorrelatorConfig } from './config.ts';
@@ -15,12 +15,7 @@ const MIRROR = 'eu.security.events';
 const ENVIRONMENT = {
   TRACEHOUND_CLUSTER_ID: 'us',
   TRACEHOUND_MIRRORED_SOURCES: MIRROR,
-  TRACEHOUND_KAFKA_BROKERS: 'memory:1',
-  TRACEHOUND_REGISTRY_URL: 'http://memory',
-  TRACEHOUND_REDIS_STATE_URL: 'redis://memory',
-  TRACEHOUND_CORRELATOR_TICK: '50ms',
-  TRACEHOUND_CORRELATOR_FLUSH: '20ms',
-  TRACEHOUND_CORRELATOR_COMMIT: '10ms',
+  ...MEMORY_ENVIRONMENT,
 };
 
 const running: (() => Promise<void>)[] = [];

@@ -14,6 +14,16 @@ import { loadRuleSet, type RuleFile } from '@tracehound/sigma';
 import { replicated, waitFor } from '@tracehound/testkit';
 import { eventRecord, type FinalLine, finalLine, TEST_RULES, type TestEvent } from './events.fixture.ts';
 
+/** Of a correlator that is given Kafka, registry and store in memory; names that are asked for, and a quick pace. */
+export const MEMORY_ENVIRONMENT = {
+  TRACEHOUND_KAFKA_BROKERS: 'memory:1',
+  TRACEHOUND_REGISTRY_URL: 'http://memory',
+  TRACEHOUND_REDIS_STATE_URL: 'redis://memory',
+  TRACEHOUND_CORRELATOR_TICK: '50ms',
+  TRACEHOUND_CORRELATOR_FLUSH: '20ms',
+  TRACEHOUND_CORRELATOR_COMMIT: '10ms',
+} as const;
+
 /** One namespace with topics, schemas and rules, and what tests do to it and ask of it. */
 export type TestWorld = {
   readonly namespace: string;

@@ -1,4 +1,10 @@
-import { type FaultyServers, LINK_FAULTS, openFaultyServers, waitFor, whileDisturbed } from '@tracehound/testkit';
+import {
+  type FaultyServers,
+  LINK_FAULTS,
+  openFaultyServers,
+  untilReadiness,
+  whileDisturbed,
+} from '@tracehound/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loginFailure } from './event.fixture.ts';
 import { untilAnnounced } from './exactness.fixture.ts';
@@ -40,10 +46,7 @@ describe.each(['kafka', 'postgres'] as const)('between the sink and %s', (link) 
         const all = BigInt(sent.length);
         expect(rows[0]).toEqual({ stored: all, positions: all, ids: all, copies: 0n, gaps: 0n, failures: 0n });
         await untilAnnounced(world, sent);
-        await waitFor(async () => (await fetch(`${app.addresses.internal}/health/ready`)).ok, {
-          what: 'the sink to be ready',
-          timeoutMs: 30_000,
-        });
+        await untilReadiness(app.addresses.internal, { ready: true, timeoutMs: 30_000 });
       } finally {
         await world.close();
       }

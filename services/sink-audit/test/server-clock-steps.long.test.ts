@@ -1,4 +1,4 @@
-import { openStackWithClocks, type StackWithClocks, waitFor } from '@tracehound/testkit';
+import { openStackWithClocks, type StackWithClocks, untilReadiness } from '@tracehound/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loginFailure } from './event.fixture.ts';
 import { expectOneRowEach } from './exactness.fixture.ts';
@@ -62,10 +62,7 @@ describe('the clock of a server of the sink', () => {
           'SELECT count(*) FILTER (WHERE is_duplicate) AS copies FROM audit.event',
         );
         expect(copies.rows[0]?.copies).toBe(1n);
-        await waitFor(async () => (await fetch(`${app.addresses.internal}/health/ready`)).ok, {
-          what: 'the sink to be ready',
-          timeoutMs: 30_000,
-        });
+        await untilReadiness(app.addresses.internal, { ready: true, timeoutMs: 30_000 });
       } finally {
         await world.close();
       }
